@@ -1,0 +1,51 @@
+"""Run one bench: `python experiments/bench/run.py NAME [--quick] [--json PATH]`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import machine
+import measure
+import sampling
+import sweep
+import tables
+
+BENCHES = {"sampling": sampling, "sweep": sweep}
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="run.py", description="Measure jinit beside its rivals.")
+    parser.add_argument("name", choices=BENCHES, help="which bench")
+    parser.add_argument("--quick", action="store_true", help="fewer cases and rounds, same method")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write every raw number here")
+    options = parser.parse_args(arguments)
+    if options.json and not options.json.resolve().parent.is_dir():
+        parser.error(f"--json: there is no directory {options.json.resolve().parent}")
+    return options
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, print the table, write the raw numbers."""
+    options = parse(arguments)
+    bench = BENCHES[options.name]
+    if warning := measure.busy():
+        tables.progress(warning)
+    described = machine.describe()
+    measured = bench.run(options.quick)
+    results = {
+        "bench": options.name,
+        "quick": options.quick,
+        "machine": described,
+        **measured,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    console = tables.console()
+    console.print(tables.heading(results), highlight=False)
+    bench.show(results, console)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,141 @@
+"""How many trials per second: lanes of one compiled program against loops over trials."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import measure
+import tables
+from rich.console import Console
+from rich.table import Table
+from trials import flops_per_trial
+from workers import Worker
+
+STEPS = 500
+LANES = (64, 256)
+
+FILES = {"jax": "trials.with_jax", "torch": "trials.with_torch"}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A rival that trains one trial after the other, so its rate does not depend on how many."""
+
+    label: str
+    file: str
+    trials: int
+    options: dict = field(default_factory=dict)
+
+
+LOOPS = {
+    "jax": Loop("jitted Python loop (JAX)", "jax", 16),
+    "torch": Loop("PyTorch loop", "torch", 4),
+    "torch_fused": Loop("PyTorch loop, fused Adam", "torch", 4, {"fused": True}),
+}
+
+
+def run(quick: bool) -> dict:
+    """Start every process, run jinit once cold, then all of them in interleaved rounds."""
+    with ExitStack() as stack:
+        ours = {lanes: stack.enter_context(Worker("trials.with_jinit")) for lanes in LANES}
+        rivals = {name: stack.enter_context(Worker(file)) for name, file in FILES.items()}
+        tables.progress("starting and compiling")
+        started = {name: worker.ask("start") for name, worker in rivals.items()}
+        devices = {lanes: worker.ask("start") for lanes, worker in ours.items()}[LANES[0]]
+        first = {
+            lanes: worker.ask("run", trials=lanes, steps=STEPS) for lanes, worker in ours.items()
+        }
+        rounds = [_round(ours, rivals, number) for number in range(2 if quick else 7)]
+    return {**devices, "steps": STEPS, "started": started, "first": first, "rounds": rounds}
+
+
+def _round(ours: dict[int, Worker], rivals: dict[str, Worker], number: int) -> dict:
+    """One turn of everybody, with the matmul probe before, between and after jinit's runs."""
+    tables.progress(f"round {number + 1}")
+    matmul, sweeps = [], {}
+    for lanes, worker in ours.items():
+        matmul.append(worker.ask("matmul_rate"))
+        sweeps[lanes] = worker.ask("run", trials=lanes, steps=STEPS)
+    matmul.append(worker.ask("matmul_rate"))
+    loops = {
+        name: rivals[loop.file].ask("run", trials=loop.trials, steps=STEPS, **loop.options)
+        for name, loop in LOOPS.items()
+    }
+    return {"matmul": matmul, "jinit": sweeps, "loops": loops}
+
+
+def _sweep_rates(results: dict, lanes: int) -> list[float]:
+    """Trials per second of jinit, round by round."""
+    return [lanes / turn["jinit"][lanes]["seconds"] for turn in results["rounds"]]
+
+
+def _loop_rates(results: dict, name: str) -> list[float]:
+    """Trials per second of a rival, round by round."""
+    return [LOOPS[name].trials / turn["loops"][name]["seconds"] for turn in results["rounds"]]
+
+
+def _matmul_rates(results: dict) -> list[float]:
+    """FLOP/s of the matmul probe, the median of each round."""
+    return [measure.median(turn["matmul"]) for turn in results["rounds"]]
+
+
+def show(results: dict, console: Console) -> None:
+    """The rates, then how they compare."""
+    console.print(
+        f"One trial: digits MLP 64-64-64-64-10, batch 64, {results['steps']} Adam steps. jinit:"
+        " whole `Sweep.run`, once compiled; the loops: compiled beforehand.\nRatios are medians"
+        " of ratios formed within a round, with the middle half of the rounds in brackets.\n"
+    )
+    console.print(_rates(results))
+    console.print(_ratios(results))
+    for name, chosen in results["started"].items():
+        console.print(f"{name} at its start: {chosen}", highlight=False)
+
+
+def _rates(results: dict) -> Table:
+    """Absolute figures."""
+    flops = flops_per_trial(results["steps"])
+    table = Table(title="Rates, median over rounds")
+    table.add_column("what")
+    for column in ("trials/s", "GFLOP/s", "of matmul", "cold run", "accuracy"):
+        table.add_column(column, justify="right")
+    matmul = _matmul_rates(results)
+    for lanes in LANES:
+        rates = _sweep_rates(results, lanes)
+        share = measure.paired_ratios([rate * flops for rate in rates], matmul)
+        cold = results["first"][lanes]
+        table.add_row(
+            f"jinit, {lanes} lanes",
+            *_rate_cells(rates, flops),
+            tables.ratio(share),
+            f"{tables.duration(cold['seconds'])} = {lanes / cold['seconds']:.1f} trials/s",
+            f"{cold['accuracy']:.3f}",
+        )
+    for name, loop in LOOPS.items():
+        rates = _loop_rates(results, name)
+        accuracy = results["rounds"][0]["loops"][name]["accuracy"]
+        table.add_row(loop.label, *_rate_cells(rates, flops), "", "", f"{accuracy:.3f}")
+    table.add_row("matmul 2048²", "", f"{measure.median(matmul) / 1e9:.1f}")
+    return table
+
+
+def _rate_cells(rates: list[float], flops: int) -> tuple[str, str]:
+    """Trials per second and GFLOP/s."""
+    rate = measure.median(rates)
+    return f"{rate:.2f}", f"{rate * flops / 1e9:.1f}"
+
+
+def _ratios(results: dict) -> Table:
+    """jinit over each rival, and wide over narrow."""
+    table = Table(title="Ratios of trials per second")
+    table.add_column("jinit over")
+    for lanes in LANES:
+        table.add_column(f"{lanes} lanes", justify="right")
+    rates = {lanes: _sweep_rates(results, lanes) for lanes in LANES}
+    for name, loop in LOOPS.items():
+        rival = _loop_rates(results, name)
+        cells = [tables.ratio(measure.paired_ratios(rates[lanes], rival)) for lanes in LANES]
+        table.add_row(loop.label, *cells)
+    narrow, wide = LANES
+    per_lane = tables.ratio(measure.paired_ratios(rates[wide], rates[narrow]))
+    table.add_row(f"jinit, {narrow} lanes", "", per_lane)
+    return table

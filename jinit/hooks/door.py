@@ -1,0 +1,59 @@
+"""One door for every kind of network; Flax is imported only when a Flax module comes through."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jinit.model import Model, trace
+
+_EXPECTED = (
+    "expected a Linen module, a function rngs -> NNX module, or a pair of pure functions "
+    "(init, apply) with init(key) -> params and apply(params, x) -> outputs"
+)
+
+
+def as_model(built: Any, *inputs: Any) -> Model:
+    """The Model of a Linen module, an NNX constructor, an `(init, apply)` pair, or a Model.
+
+    Args:
+      built: the network. inputs: example inputs, arrays or `jax.ShapeDtypeStruct`s.
+
+    Raises:
+      TypeError: `built` is none of these, or an NNX module that is already drawn.
+
+    >>> import jax, jax.numpy as jnp
+    >>> pair = (lambda key: {"w": jnp.ones((4, 3))}, lambda params, x: x @ params["w"])
+    >>> as_model(pair, jnp.ones((8, 4))).layer_names
+    ('w',)
+    """
+    if isinstance(built, Model):
+        return built
+    if _is_instance(built, "flax.linen"):
+        from jinit.hooks import linen
+
+        return linen.trace(built, *inputs)
+    if _is_instance(built, "flax.nnx"):
+        raise TypeError(
+            f"{type(built).__name__} is an NNX module whose weights are drawn already, so every "
+            "seed would start from the same ones. Give the function that makes it instead: "
+            "lambda rngs: Module(..., rngs=rngs), or build(config, rngs) in a sweep"
+        )
+    if isinstance(built, tuple) and len(built) == 2 and all(map(callable, built)):
+        return _from_pair(*built, *inputs)
+    if callable(built):
+        from jinit.hooks import nnx
+
+        return nnx.trace(built, *inputs)
+    raise TypeError(f"cannot make a model of {type(built).__name__}: {_EXPECTED}")
+
+
+def _is_instance(value: Any, framework: str) -> bool:
+    module = sys.modules.get(framework)
+    return module is not None and isinstance(value, module.Module)
+
+
+def _from_pair(init: Callable, apply: Callable, *inputs: Any) -> Model:
+    params = jax.eval_shape(init, jax.random.key(0))
+    return trace(apply, params, *inputs, init=init)

@@ -1,0 +1,112 @@
+"""Every initializer by its public name, and back from plain data."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinit.initializers import random, scaled, variance
+from jinit.initializers.base import Initializer
+from jinit.initializers.choice import one_of
+from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
+from jinit.initializers.orthogonal import delta_orthogonal, orthogonal
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue: a public name, its family, and what builds it."""
+
+    name: str
+    family: str
+    build: Callable[..., Initializer]
+    example: Initializer
+    """One member with typical options, as the contracts test draws it."""
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+
+def _entry(family: str, build: Callable[..., Initializer], *options: Any) -> Entry:
+    return Entry(build.__name__, family, build, build(*options))
+
+
+def _value(name: str, value: Initializer, summary: str) -> Entry:
+    def build() -> Initializer:
+        return value
+
+    build.__doc__ = summary
+    return Entry(name, "constant", build, value)
+
+
+CATALOG: tuple[Entry, ...] = (
+    _value("zeros", zeros, "Every entry is 0."),
+    _value("ones", ones, "Every entry is 1."),
+    _entry("constant", zeros_init),
+    _entry("constant", ones_init),
+    _entry("constant", constant, 0.1),
+    _entry("random", random.uniform, 0.05),
+    _entry("random", random.normal, 0.05),
+    _entry("random", random.truncated_normal, 0.05),
+    _entry("random", random.random_normal, 0.5, 0.05),
+    _entry("random", random.random_uniform, -0.1, 0.2),
+    _entry("variance", variance.variance_scaling, 1.5, "fan_geo_avg", "normal"),
+    _entry("variance", scaled.he_normal),
+    _entry("variance", scaled.he_uniform),
+    _entry("variance", scaled.xavier_normal),
+    _entry("variance", scaled.xavier_uniform),
+    _entry("variance", scaled.xavier_fan_in_normal),
+    _entry("variance", scaled.xavier_fan_in_uniform),
+    _entry("variance", scaled.lecun_normal),
+    _entry("variance", scaled.lecun_uniform),
+    _entry("variance", scaled.sigmoid_normal),
+    _entry("variance", scaled.sigmoid_uniform),
+    _entry("orthogonal", orthogonal),
+    _entry("orthogonal", delta_orthogonal),
+)
+"""Every initializer of jinit; other spellings (`glorot_*`, `kaiming_*`) are in ALIASES."""
+
+ALIASES = {
+    "glorot_normal": "xavier_normal",
+    "glorot_uniform": "xavier_uniform",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+}
+"""Other spellings of catalogue names."""
+
+
+def from_spec(spec: str | Mapping[str, Any] | Initializer) -> Initializer:
+    """The initializer that plain data describes: a name, or `{"name": ..., option: value}`.
+
+    The inverse of `Initializer.to_spec`. Only catalogue names are looked up; nothing is executed.
+
+    Raises:
+      ValueError: an unknown name or option (near misses are named), or an option's own error.
+
+    >>> from_spec("he_normal")
+    he_normal()
+    >>> from_spec({"name": "normal", "stddev": 0.02})
+    normal(stddev=0.02)
+    """
+    if isinstance(spec, Initializer):
+        return spec
+    if isinstance(spec, str):
+        spec = {"name": spec}
+    if not isinstance(spec, Mapping) or "name" not in spec:
+        raise ValueError(f'initializer: expected a name or {{"name": ..., options}}, got {spec!r}')
+    options = {str(option): value for option, value in spec.items() if option != "name"}
+    return _build(str(spec["name"]), options)
+
+
+def _build(name: str, options: dict[str, Any]) -> Initializer:
+    builders = {entry.name: entry.build for entry in CATALOG}
+    builders |= {alias: builders[target] for alias, target in ALIASES.items()}
+    build = builders[one_of("initializer", name, builders)]
+    parameters = inspect.signature(build).parameters
+    for option in options:
+        one_of(f"option of {name}", option, parameters)
+    required = {option for option, spec in parameters.items() if spec.default is spec.empty}
+    if missing := sorted(required - options.keys()):
+        raise ValueError(f"initializer {name!r} needs {', '.join(missing)} as well")
+    return build(**options)

@@ -1,0 +1,191 @@
+"""Independent draws whose scale is given, not computed from the shape."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax import Array
+
+from jinit import sampling
+from jinit.initializers.base import Initializer, dtype_name, finite, non_negative
+
+
+@dataclass(frozen=True, repr=False)
+class Uniform(Initializer):
+    """Uniform on `[0, scale)`."""
+
+    name = "uniform"
+    leading = ("scale",)
+    scale: float = 1e-2
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """`scale · u`, u uniform on `[0, 1)`."""
+        return sampling.uniform(key, shape, dtype, scale=self.scale)
+
+
+@dataclass(frozen=True, repr=False)
+class Normal(Initializer):
+    """Normal with mean 0."""
+
+    name = "normal"
+    leading = ("stddev",)
+    stddev: float = 1e-2
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """`stddev · z`, z standard normal."""
+        return sampling.normal(key, shape, dtype, scale=self.stddev)
+
+
+@dataclass(frozen=True, repr=False)
+class TruncatedNormal(Initializer):
+    """Normal conditioned on `lower < z < upper`, times `stddev`."""
+
+    name = "truncated_normal"
+    leading = ("stddev",)
+    stddev: float = 1e-2
+    lower: float = -2.0
+    upper: float = 2.0
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """`stddev · z`, z standard normal inside the bounds."""
+        return sampling.truncated_normal(
+            key, self.lower, self.upper, shape, dtype, scale=self.stddev
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class RandomNormal(Initializer):
+    """Normal with any mean."""
+
+    name = "random_normal"
+    leading = ("mean", "stddev")
+    mean: float = 0.0
+    stddev: float = 1e-2
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """`mean + stddev · z`, z standard normal."""
+        return sampling.normal(key, shape, dtype, mean=self.mean, scale=self.stddev)
+
+
+@dataclass(frozen=True, repr=False)
+class RandomUniform(Initializer):
+    """Uniform on `[minval, maxval)`."""
+
+    name = "random_uniform"
+    leading = ("minval", "maxval")
+    minval: float = -0.05
+    maxval: float = 0.05
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """`minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""
+        return sampling.uniform(key, shape, dtype, self.minval, self.maxval)
+
+
+def uniform(scale: float = 1e-2, dtype: jax.typing.DTypeLike | None = None) -> Uniform:
+    """Uniform on `[0, scale)`: JAX's one-sided uniform, variance `scale²/12`, mean `scale/2`.
+
+    For a draw around zero use `random_uniform(-a, a)` or one of the scaled initializers.
+
+    Args:
+      scale: upper bound, >= 0. dtype: default dtype of the result.
+
+    Raises:
+      ValueError: `scale` is negative or not finite.
+
+    >>> import jax
+    >>> w = uniform(0.5)(jax.random.key(0), (100,))
+    >>> bool((w >= 0).all() and (w < 0.5).all())
+    True
+    """
+    return Uniform(non_negative("scale", scale), dtype=dtype_name(dtype))
+
+
+def normal(stddev: float = 1e-2, dtype: jax.typing.DTypeLike | None = None) -> Normal:
+    """Normal with mean 0 and standard deviation `stddev`.
+
+    Args:
+      stddev: standard deviation, >= 0. dtype: default dtype of the result.
+
+    Raises:
+      ValueError: `stddev` is negative or not finite.
+
+    >>> import jax
+    >>> w = normal(0.1)(jax.random.key(0), (100, 100))
+    >>> bool(abs(w.std() - 0.1) < 0.005)
+    True
+    """
+    return Normal(non_negative("stddev", stddev), dtype=dtype_name(dtype))
+
+
+def truncated_normal(
+    stddev: float = 1e-2,
+    dtype: jax.typing.DTypeLike | None = None,
+    lower: float = -2.0,
+    upper: float = 2.0,
+) -> TruncatedNormal:
+    """`stddev · z`, z standard normal conditioned on `lower < z < upper`.
+
+    As in JAX, `stddev` is that of the untruncated normal: with bounds of ±2 the result has a
+    standard deviation of 0.8796 `stddev`. `variance_scaling` corrects for this.
+
+    Args:
+      stddev: factor after truncation, >= 0. dtype: default dtype of the result.
+      lower, upper: bounds, in standard deviations.
+
+    Raises:
+      ValueError: `stddev` is negative, or `lower >= upper`.
+
+    >>> import jax
+    >>> w = truncated_normal(0.1)(jax.random.key(0), (1000,))
+    >>> bool((abs(w) < 0.2).all())
+    True
+    """
+    low, high = _ordered("lower", lower, "upper", upper)
+    return TruncatedNormal(non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
+
+
+def random_normal(
+    mean: float = 0.0, stddev: float = 1e-2, dtype: jax.typing.DTypeLike | None = None
+) -> RandomNormal:
+    """Normal with the given mean and standard deviation: `mean + stddev · z`.
+
+    Args:
+      mean: mean. stddev: standard deviation, >= 0. dtype: default dtype of the result.
+
+    Raises:
+      ValueError: `stddev` is negative, or an option is not finite.
+
+    >>> import jax
+    >>> w = random_normal(1.0, 0.1)(jax.random.key(0), (100, 100))
+    >>> bool(abs(w.mean() - 1) < 0.01)
+    True
+    """
+    options = finite("mean", mean), non_negative("stddev", stddev)
+    return RandomNormal(*options, dtype=dtype_name(dtype))
+
+
+def random_uniform(
+    minval: float = -0.05, maxval: float = 0.05, dtype: jax.typing.DTypeLike | None = None
+) -> RandomUniform:
+    """Uniform on `[minval, maxval)`: variance `(maxval - minval)²/12`.
+
+    Args:
+      minval, maxval: bounds, minval < maxval. dtype: default dtype of the result.
+
+    Raises:
+      ValueError: `minval >= maxval`, or a bound is not finite.
+
+    >>> import jax
+    >>> w = random_uniform(-1.0, 1.0)(jax.random.key(0), (100,))
+    >>> bool((abs(w) <= 1).all())
+    True
+    """
+    low, high = _ordered("minval", minval, "maxval", maxval)
+    return RandomUniform(low, high, dtype=dtype_name(dtype))
+
+
+def _ordered(low_name: str, low: object, high_name: str, high: object) -> tuple[float, float]:
+    lower, upper = finite(low_name, low), finite(high_name, high)
+    if lower >= upper:
+        raise ValueError(f"expected {low_name} < {high_name}, got {lower!r} >= {upper!r}")
+    return lower, upper

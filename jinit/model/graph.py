@@ -1,0 +1,230 @@
+"""A traced computation as one flat list of operations, and where weights meet signals in it.
+
+Calls (jit, remat) are inlined, so that the same network gives the same graph whatever framework
+and however many wrappers it was written with.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+import numpy as np
+
+from jinit.model.dependence import Contraction, contractions
+
+_INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"})
+_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+_CONTRACTING = frozenset({"dot_general", "conv_general_dilated"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One primitive applied to numbered values or to literals."""
+
+    primitive: Any
+    params: dict[str, Any]
+    operands: tuple[Any, ...]
+    results: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    """Shapes of the results."""
+    operand_shapes: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A flat, pure computation: numbered inputs and constants to numbered outputs."""
+
+    inputs: tuple[int, ...]
+    avals: tuple[Any, ...]
+    constants: dict[int, Any]
+    operations: tuple[Operation, ...]
+    outputs: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, function: Callable, *arguments: Any) -> "Graph":
+        """Trace a function of pytrees (or shapes); inputs and outputs are its flat leaves."""
+        closed = jax.make_jaxpr(function)(*arguments)
+        return _Flattening().flatten(closed)
+
+    def pruned(self) -> "Graph":
+        """Without the operations that no output needs."""
+        needed = {output for output in self.outputs if isinstance(output, int)}
+        kept = []
+        for operation in reversed(self.operations):
+            if needed.intersection(operation.results):
+                kept.append(operation)
+                needed.update(o for o in operation.operands if isinstance(o, int))
+        constants = {name: value for name, value in self.constants.items() if name in needed}
+        return replace(self, operations=tuple(reversed(kept)), constants=constants)
+
+    def run(
+        self, inputs: Sequence[Any], edit: Callable[[int, Any], Any] | None = None
+    ) -> tuple[list[Any], dict[int, tuple[Any, ...]]]:
+        """Evaluate on flat inputs; also the operand values of every contracting operation.
+
+        `edit(position, value)` may replace the result of the operation at `position`.
+        """
+        values = dict(zip(self.inputs, inputs, strict=True)) | self.constants
+        seen = {}
+
+        def read(operand: Any) -> Any:
+            return values[operand] if isinstance(operand, int) else operand.val
+
+        for position, operation in enumerate(self.operations):
+            operands = [read(operand) for operand in operation.operands]
+            results = _bind(operation, operands)
+            if operation.primitive.name in _CONTRACTING:
+                results = [edit(position, results[0]) if edit else results[0]]
+                seen[position] = (*operands, results[0])
+            values.update(zip(operation.results, results, strict=True))
+        return [read(output) for output in self.outputs], seen
+
+    def contractions(self, weights: int) -> tuple[Contraction, ...]:
+        """Where a value made of the first `weights` inputs alone meets the signal, in order."""
+        return contractions(self, weights)
+
+    @property
+    def unread(self) -> int:
+        """Contractions inside loops and branches, which are not looked into."""
+        bodies = (body for operation in self.operations for body in _bodies(operation.params))
+        return sum(_count_contractions(body) for body in bodies)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two computations exactly when they do the same operations on the same shapes."""
+        digest = hashlib.sha256()
+        for part in self._describe():
+            digest.update(part if isinstance(part, bytes) else part.encode())
+        return digest.hexdigest()
+
+    def _describe(self) -> Iterator[str | bytes]:
+        number = {name: index for index, name in enumerate((*self.inputs, *self.constants))}
+
+        def show(operand: Any) -> str:
+            return f"%{number[operand]}" if isinstance(operand, int) else _plain(operand.val)
+
+        yield repr([str(aval) for aval in self.avals])
+        for value in self.constants.values():
+            yield _plain(value)
+        for operation in self.operations:
+            operands = ",".join(map(show, operation.operands))
+            number |= {name: len(number) + i for i, name in enumerate(operation.results)}
+            yield f"{operation.primitive.name}({operands}){_plain(operation.params)}"
+            yield repr(operation.shapes)
+        yield ",".join(map(show, self.outputs))
+
+
+class _Flattening:
+    """Numbers the values of a jaxpr while its calls are inlined."""
+
+    def __init__(self) -> None:
+        self.constants: dict[int, Any] = {}
+        self.operations: list[Operation] = []
+        self.count = 0
+
+    def flatten(self, closed: jex.ClosedJaxpr) -> Graph:
+        inputs = tuple(self._new() for _ in closed.jaxpr.invars)
+        outputs = self._inline(closed, inputs)
+        avals = tuple(var.aval for var in closed.jaxpr.invars)
+        return Graph(inputs, avals, self.constants, tuple(self.operations), tuple(outputs))
+
+    def _new(self) -> int:
+        self.count += 1
+        return self.count
+
+    def _inline(self, closed: jex.ClosedJaxpr, operands: Sequence[Any]) -> list[Any]:
+        names: dict[Any, Any] = dict(zip(closed.jaxpr.invars, operands, strict=True))
+        for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
+            names[var] = self._new()
+            self.constants[names[var]] = value
+
+        def read(atom: Any) -> Any:
+            return atom if isinstance(atom, jex.Literal) else names[atom]
+
+        for equation in closed.jaxpr.eqns:
+            arguments = [read(atom) for atom in equation.invars]
+            body = _inlined_body(equation)
+            if body is not None:
+                results = self._inline(body, arguments)
+            else:
+                results = self._append(equation, arguments)
+            names.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in closed.jaxpr.outvars]
+
+    def _append(self, equation: Any, arguments: list[Any]) -> list[int]:
+        results = [self._new() for _ in equation.outvars]
+        self.operations.append(
+            Operation(
+                equation.primitive,
+                equation.params,
+                tuple(arguments),
+                tuple(results),
+                _shapes(equation.outvars),
+                _shapes(equation.invars),
+            )
+        )
+        return results
+
+
+def _inlined_body(equation: Any) -> jex.ClosedJaxpr | None:
+    """The body of a call that can be replaced by its operations without changing gradients."""
+    name = equation.primitive.name
+    if name in _INLINED or name in _CUSTOM:
+        body = next(_bodies(equation.params), None)
+        if body is not None and (name in _INLINED or _count_contractions(body)):
+            return body
+    return None
+
+
+def _bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
+    for value in params.values():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, jex.ClosedJaxpr):
+                yield item
+            elif isinstance(item, jex.Jaxpr):
+                yield jex.ClosedJaxpr(item, ())
+
+
+def _count_contractions(closed: jex.ClosedJaxpr) -> int:
+    return sum(
+        (equation.primitive.name in _CONTRACTING)
+        + sum(_count_contractions(body) for body in _bodies(equation.params))
+        for equation in closed.jaxpr.eqns
+    )
+
+
+def _shapes(atoms: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    return tuple(getattr(atom.aval, "shape", ()) for atom in atoms)
+
+
+def _bind(operation: Operation, operands: list[Any]) -> list[Any]:
+    params = operation.primitive.get_bind_params(operation.params)
+    results = operation.primitive.bind(*operands, **params)
+    return list(results) if operation.primitive.multiple_results else [results]
+
+
+def _plain(value: Any) -> str:
+    """A parameter of an operation as text that does not depend on where objects live."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={_plain(value[name])}" for name in sorted(value))
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return f"[{','.join(map(_plain, value))}]"
+    if isinstance(value, jex.ClosedJaxpr):
+        return _Flattening().flatten(value).fingerprint
+    if isinstance(value, jex.Jaxpr):
+        return _plain(jex.ClosedJaxpr(value, ()))
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return f"{value.dtype}{value.shape}{hashlib.sha256(_bytes(value)).hexdigest()}"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _bytes(value: Any) -> bytes:
+    if jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    return np.asarray(value).tobytes()

@@ -1,0 +1,96 @@
+"""A network as data: abstract parameters, a pure apply, and the graph of its computation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+
+from jinit.model.graph import Contraction, Graph
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One parameter array: where it lives and what it looks like."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What jinit's algorithms may see of a network; built by `trace`, whatever the framework.
+
+    `params` is the tree of abstract parameters, `apply(params, *inputs)` a pure function, and
+    `init(key)`, where the network knows it, draws its own initial parameters.
+    """
+
+    apply: Callable[..., Any]
+    params: Any
+    inputs: tuple[Any, ...]
+    init: Callable[[jax.Array], Any] | None = field(default=None)
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Every parameter with its `/`-joined path, in the order of the parameter tree."""
+        flat, _ = jax.tree_util.tree_flatten_with_path(self.params)
+        return tuple(
+            Leaf(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape, leaf.dtype)
+            for path, leaf in flat
+        )
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The flat graph of `apply`: its inputs are the parameter leaves, then the inputs'."""
+        return Graph.of(self.apply, self.params, *self.inputs).pruned()
+
+    @cached_property
+    def contractions(self) -> tuple[Contraction, ...]:
+        """Where weights meet signals, in execution order."""
+        return self.graph.contractions(len(self.leaves))
+
+    @cached_property
+    def layer_names(self) -> tuple[str, ...]:
+        """The path of each contraction's kernel; uses after the first are numbered `#2`, `#3`."""
+        names: list[str] = []
+        for contraction in self.contractions:
+            path = self.leaves[contraction.kernel].path
+            uses = sum(name.partition("#")[0] == path for name in names)
+            names.append(f"{path}#{uses + 1}" if uses else path)
+        return tuple(names)
+
+
+def trace(
+    apply: Callable[..., Any],
+    params: Any,
+    *inputs: Any,
+    init: Callable[[jax.Array], Any] | None = None,
+) -> Model:
+    """The Model of any pure function `apply(params, *inputs)`.
+
+    Nothing is allocated or computed: parameters and inputs may be `jax.ShapeDtypeStruct`s.
+
+    Args:
+      apply: pure function of parameters and inputs.
+      params: tree of parameters, arrays or shapes. inputs: example inputs, arrays or shapes.
+      init: draws initial parameters from a key, if the network knows how.
+
+    Raises:
+      TypeError: `apply` is not callable.
+
+    >>> import jax, jax.numpy as jnp
+    >>> shape = jax.ShapeDtypeStruct
+    >>> params = {"w": shape((4, 3), jnp.float32), "b": shape((3,), jnp.float32)}
+    >>> model = trace(lambda p, x: x @ p["w"] + p["b"], params, shape((8, 4), jnp.float32))
+    >>> [leaf.path for leaf in model.leaves], model.layer_names
+    (['b', 'w'], ('w',))
+    """
+    if not callable(apply):
+        raise TypeError(
+            f"trace: expected a function apply(params, *inputs), got {type(apply).__name__}; "
+            "for a Flax module use jinit.linen.trace or jinit.nnx.trace"
+        )
+    params, inputs = jax.eval_shape(lambda *trees: trees, params, inputs)
+    return Model(apply, params, inputs, init)

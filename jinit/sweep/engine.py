@@ -1,0 +1,244 @@
+"""Run a sweep: one compiled training program per architecture, lane blocks of one fixed width."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jinit.report import Results
+from jinit.sweep.group import Block, GroupRun
+from jinit.sweep.lanes import local_mesh
+from jinit.sweep.order import Order
+from jinit.sweep.plan import Group, Optimizer, plan, traced_axes
+from jinit.sweep.space import Space, label
+from jinit.sweep.store import Store, provenance
+from jinit.sweep.tasks import Task
+
+# Lanes per device. On CPU a few lanes keep weights, gradients and moments in the second-level
+# cache; an accelerator needs many to fill its units.
+_LANES_PER_DEVICE = {"cpu": 16}
+_LANES_PER_ACCELERATOR = 256
+_RECORDS = 10
+_RESERVED = (
+    *("seed", "verdict", "diverged_at", "train_loss", "validation_loss", "validation_accuracy"),
+    *("step", "layers", "group", "block", "compile_seconds", "run_seconds", "steps", "task"),
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is."""
+
+    stage: str
+    done: int
+    """Lane-steps done."""
+    total: int
+    """Lane-steps in all."""
+    seconds: float
+    """Spent training them."""
+    elapsed: float
+    """Seconds since the sweep began, tracing and compiling included."""
+    diverged: int
+    """Lanes that diverged so far."""
+
+
+class Sweep:
+    """Train every configuration of a space with every seed, as lanes of few compiled programs.
+
+    Configurations whose networks trace to the same computation share one training program:
+    initializers only draw initial parameters, numbers (lr, gain, weight decay, l1, l2) are traced.
+    The same seed means the same key, `jax.random.key(seed)`, and the same order of the data for
+    every configuration, so configurations can be compared in pairs. A lane that turns NaN or Inf
+    is recorded with its step and touches no other.
+
+    Args:
+      task: arrays to learn from.
+      build: `build(config)` returns a Linen module or a pair `(init, apply)` of pure functions;
+        `build(config, rngs)` returns an NNX module. `config` holds the axes that are not traced.
+      space: what varies, from `jinit.grid`.
+      optimizer: function of the learning rate (and of options that are axes), or a built one.
+      seeds: how many replicates, or which.
+      steps: optimizer steps. record_every: steps between records (a tenth of them by default).
+      lanes: lanes per block over all devices; results depend on it in the last bit.
+
+    Raises:
+      ValueError, TypeError: an option that cannot work, naming the remedy.
+
+    >>> import jinit, optax
+    >>> def build(config):
+    ...     return jinit.sweep.mlp(64, 10, depth=2, width=16, init=config["init"])
+    >>> space = jinit.grid(init=["zeros", "he_normal"], lr=[1e-2])
+    >>> sweep = jinit.Sweep(jinit.tasks.digits(), build, space, seeds=2, steps=20)
+    >>> sweep.total_lanes
+    4
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        build: Callable[..., Any],
+        space: Space,
+        *,
+        optimizer: Optimizer = optax.adam,
+        seeds: int | Sequence[int] = 8,
+        steps: int = 500,
+        record_every: int | None = None,
+        lanes: int | None = None,
+    ) -> None:
+        self.task = _instance("task", task, Task, "jinit.tasks.digits() or a jinit.Task")
+        self.space = _instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
+        if not callable(build):
+            raise TypeError(
+                f"build: expected a function of a config that returns a network, got {build!r}"
+            )
+        if clash := sorted(set(space.names) & set(_RESERVED)):
+            raise ValueError(f"axis {clash[0]!r} is the name of a recorded column; rename it")
+        self.build = build
+        self.optimizer = optimizer
+        self.seeds = _seeds(seeds)
+        self.steps = _positive("steps", steps)
+        self.record_every = _positive("record_every", record_every or -(-steps // _RECORDS))
+        self.lanes = None if lanes is None else _positive("lanes", lanes)
+        self.traced = traced_axes(space.names, optimizer)
+
+    @property
+    def total_lanes(self) -> int:
+        """Configurations times seeds."""
+        return len(self.space.configs()) * len(self.seeds)
+
+    def run(
+        self,
+        directory: str | os.PathLike[str],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Results:
+        """Train everything and record it in `directory`; `progress` is called now and then.
+
+        Blocks of lanes are written as they finish: interrupted, a sweep keeps what was finished.
+
+        Raises:
+          ValueError: `directory` cannot be written or holds a sweep, or `build` is at fault.
+        """
+        return _Run(self, Store(directory), progress or (lambda _: None)).run()
+
+
+class _Run:
+    """One run of a sweep."""
+
+    def __init__(
+        self, sweep: Sweep, store: Store, progress: Callable[[Progress], None]
+    ) -> None:
+        self.sweep, self.store, self.progress = sweep, store, progress
+        self.began = time.perf_counter()
+        self.training_seconds = 0.0
+        self.done = self.diverged = 0
+        self.total = sweep.total_lanes * sweep.steps
+
+    def run(self) -> Results:
+        sweep = self.sweep
+        self._report("tracing")
+        groups = plan(
+            sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced
+        )
+        origin = provenance()
+        mesh = local_mesh()
+        order = Order(np.array(sweep.seeds), len(sweep.task.train[0]), sweep.task.batch_size)
+        self.store.write_manifest(self._manifest(groups) | origin)
+        for number, group in enumerate(groups):
+            width = self._width(group, mesh.size)
+            self._report(f"compiling {number + 1} of {len(groups)}")
+            run = GroupRun(group, sweep.task, mesh, order, width, self._chunks())
+            for block in self._blocks(group, width):
+                self._train(run, block, {"group": number, "lane_width": width, **origin})
+        return Results(self.store.directory)
+
+    def _train(self, run: GroupRun, block: Block, columns: dict[str, Any]) -> None:
+        began, before = time.perf_counter(), self.diverged
+        trained = self.training_seconds
+        for steps, diverged in run.train(block):
+            self.done += steps * len(block.lanes)
+            self.diverged = before + diverged
+            self.training_seconds = trained + time.perf_counter() - began
+            self._report("training")
+        rows = run.rows(block)
+        seconds = {"compile_seconds": run.compile_seconds, "run_seconds": self.training_seconds - trained}
+        self.store.write_block([row | columns | seconds for row in rows])
+
+    def _blocks(self, group: Group, width: int) -> Iterator[Block]:
+        rows = range(len(self.sweep.seeds))
+        lanes = list(itertools.product(group.members, rows))
+        for number, start in enumerate(range(0, len(lanes), width)):
+            yield Block(number, tuple(lanes[start : start + width]), np.array(self.sweep.seeds))
+
+    def _width(self, group: Group, devices: int) -> int:
+        """Lanes per block: the one asked for, or the default, never more than there are."""
+        per_device = _LANES_PER_DEVICE.get(jax.default_backend(), _LANES_PER_ACCELERATOR)
+        lanes = min(
+            self.sweep.lanes or per_device * devices, len(group.members) * len(self.sweep.seeds)
+        )
+        return -(-lanes // devices) * devices
+
+    def _chunks(self) -> tuple[int, ...]:
+        whole, rest = divmod(self.sweep.steps, self.sweep.record_every)
+        return (self.sweep.record_every,) * whole + ((rest,) if rest else ())
+
+    def _manifest(self, groups: Sequence[Group]) -> dict[str, Any]:
+        sweep = self.sweep
+        return {
+            "task": sweep.task.name,
+            "metric": "validation_accuracy" if sweep.task.classes else "validation_loss",
+            "classes": sweep.task.classes,
+            "axes": {name: [label(value) for value in values] for name, values in sweep.space.axes},
+            "program_axes": [
+                name for name in sweep.space.names if name not in (*sweep.traced, "init")
+            ],
+            "seeds": list(sweep.seeds),
+            "steps": sweep.steps,
+            "batch_size": sweep.task.batch_size,
+            "lanes": sweep.total_lanes,
+            "training_programs": len(groups),
+            "unread_contractions": sum(group.trial.model.graph.unread for group in groups),
+        }
+
+    def _report(self, stage: str) -> None:
+        self.progress(
+            Progress(
+                stage,
+                self.done,
+                self.total,
+                self.training_seconds,
+                time.perf_counter() - self.began,
+                self.diverged,
+            )
+        )
+
+
+def _instance(name: str, value: Any, kind: type, example: str) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {example}, got {type(value).__name__}")
+    return value
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+    return value
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, int):
+        return tuple(range(_positive("seeds", seeds)))
+    found = tuple(seeds)
+    if not found or len(set(found)) != len(found) or any(
+        not isinstance(seed, int) or not 0 <= seed < 2**32 for seed in found
+    ):
+        raise ValueError(
+            f"seeds: expected a number of seeds, or distinct integers from 0 to 2**32 - 1, "
+            f"got {seeds!r}"
+        )
+    return found

@@ -1,0 +1,283 @@
+"""Which room may import what: the table, and guards that read it off sources without running them.
+
+Each guard takes sources and returns one line per violation; test_architecture.py runs them all.
+"""
+
+import ast
+import graphlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Sources = Mapping[str, str]  # "jinit/room/file.py" -> its text
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a room may import: rooms of jinit, libraries anywhere, libraries inside functions.
+
+    A library in `tucked` may be imported inside functions only, and by one file of the room only.
+    A room in `doors` may be entered only through the names given.
+    """
+
+    rooms: str = ""
+    libraries: str = "jax numpy"
+    tucked: str = ""
+    doors: Mapping[str, str] = field(default_factory=dict)
+
+
+EVERY_ROOM = (
+    "sampling theory initializers model rules hooks calibrate pretrain diagnostics sweep report"
+)
+
+ARROWS = {
+    "sampling": Room(),
+    "theory": Room(libraries="jax numpy scipy"),
+    "initializers": Room("sampling theory"),
+    "model": Room(),
+    "rules": Room("model initializers theory"),
+    "hooks": Room("model rules initializers", libraries="jax numpy flax"),
+    "calibrate": Room("model initializers theory", libraries="jax numpy optax"),
+    "pretrain": Room("model initializers theory", libraries="jax numpy optax"),
+    "diagnostics": Room("model theory"),
+    "sweep": Room(
+        "model rules calibrate pretrain diagnostics initializers theory hooks report",
+        libraries="jax numpy optax",
+        tucked="pyarrow pandas sklearn",
+        doors={"hooks": "as_model"},
+    ),
+    "report": Room(libraries="matplotlib plotly rich numpy scipy pandas pyarrow"),
+    "cli": Room(EVERY_ROOM, libraries="jax numpy optax rich"),
+    "__main__": Room("cli", libraries=""),
+    "__init__": Room(EVERY_ROOM, libraries=""),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: the file and line, the dotted target, and whether it waits for a call."""
+
+    file: str
+    line: int
+    target: str
+    lazy: bool
+
+    @property
+    def top(self) -> str:
+        return self.target.split(".")[0]
+
+    @property
+    def room(self) -> str | None:
+        """The room of jinit that is imported; None for the root and for other libraries."""
+        parts = self.target.split(".")
+        return parts[1] if parts[0] == "jinit" and len(parts) > 1 and parts[1] in ARROWS else None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.target}"
+
+
+def room_of(file: str) -> str:
+    return Path(file).parts[1].removesuffix(".py")
+
+
+def module_of(file: str) -> str:
+    return ".".join(Path(file).with_suffix("").parts).removesuffix(".__init__")
+
+
+def statements(node: ast.AST, lazy: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node below, with whether it stands in a function or under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield child, lazy
+        yield from statements(child, lazy or checking or function)
+
+
+def absolute(file: str, level: int, name: str) -> str:
+    """The dotted target of a relative import of `level` dots."""
+    package = Path(file).parts[:-1]
+    kept = package[: len(package) - level + 1]
+    return ".".join([*kept, name] if name else kept)
+
+
+def targets(file: str, node: ast.AST) -> list[str]:
+    """The dotted names a node imports, `import_module("literal")` included."""
+    match node:
+        case ast.Import():
+            return [alias.name for alias in node.names]
+        case ast.ImportFrom():
+            base = absolute(file, node.level, node.module or "") if node.level else node.module
+            return [f"{base}.{alias.name}" for alias in node.names]
+        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if ast.unparse(
+            function
+        ).endswith(("import_module", "__import__")):
+            level = len(name) - len(name.lstrip("."))
+            return [absolute(file, level, name.lstrip(".")) if level else name]
+    return []
+
+
+def imports(sources: Sources) -> list[Import]:
+    return [
+        Import(file, getattr(node, "lineno", 0), target, lazy)
+        for file, text in sources.items()
+        for node, lazy in statements(ast.parse(text))
+        for target in targets(file, node)
+    ]
+
+
+def unknown_rooms(sources: Sources) -> list[str]:
+    return [f"{file} is in no room of ARROWS" for file in sources if room_of(file) not in ARROWS]
+
+
+def forbidden_rooms(sources: Sources) -> list[str]:
+    """Arrows between rooms that the table does not have, and ways round a door."""
+    found = []
+    for each in imports(sources):
+        here = room_of(each.file)
+        if here not in ARROWS or each.room in (None, here):
+            continue
+        door = ARROWS[here].doors.get(each.room)
+        if each.room not in ARROWS[here].rooms.split():
+            found.append(f"{each}: {here} may import {ARROWS[here].rooms or 'no room'}")
+        elif door and each.target.split(".")[-1] not in door.split():
+            found.append(f"{each}: {here} may enter {each.room} only through {door}")
+    return found
+
+
+def forbidden_libraries(sources: Sources) -> list[str]:
+    found = []
+    for each in imports(sources):
+        room = ARROWS.get(room_of(each.file), Room())
+        tucked = each.lazy and each.top in room.tucked.split()
+        known = each.top in room.libraries.split() or each.top in sys.stdlib_module_names
+        if each.top != "jinit" and not known and not tucked:
+            found.append(f"{each}: allowed are {room.libraries}, in functions {room.tucked}")
+    return found
+
+
+def scattered_libraries(sources: Sources) -> list[str]:
+    """Tucked libraries that more than one file of a room imports."""
+    users: dict[tuple[str, str], set[str]] = {}
+    for each in imports(sources):
+        here = room_of(each.file)
+        if each.top in ARROWS.get(here, Room()).tucked.split():
+            users.setdefault((here, each.top), set()).add(each.file)
+    return [
+        f"{library} is imported by {', '.join(sorted(files))}; keep it behind one file of {here}"
+        for (here, library), files in users.items()
+        if len(files) > 1
+    ]
+
+
+def root_imports(sources: Sources) -> list[str]:
+    return [
+        f"{each}: import the room that defines it, not the root"
+        for each in imports(sources)
+        if each.top == "jinit" and each.room is None
+    ]
+
+
+def private_jax(sources: Sources) -> list[str]:
+    imported = [str(each) for each in imports(sources) if "._src" in each.target]
+    touched = [
+        f"{file}:{node.lineno} touches {ast.unparse(node)}"
+        for file, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr == "_src"
+    ]
+    return imported + touched
+
+
+def flax_outside_hooks(sources: Sources) -> list[str]:
+    return [
+        str(each)
+        for each in imports(sources)
+        if each.top == "flax" and room_of(each.file) != "hooks"
+    ]
+
+
+def jax_in_report(sources: Sources) -> list[str]:
+    return [
+        str(each)
+        for each in imports(sources)
+        if each.top in ("jax", "jaxlib", "flax", "optax") and room_of(each.file) == "report"
+    ]
+
+
+def prints(sources: Sources) -> list[str]:
+    return [
+        f"{file}:{node.lineno} prints"
+        for file, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+        if room_of(file) != "cli"
+    ]
+
+
+def eager_command_line(sources: Sources) -> list[str]:
+    """Top-level imports of the command line beyond the standard library: they slow every --help."""
+    return [
+        f"{each} at import; move it into a function"
+        for each in imports(sources)
+        if room_of(each.file) == "cli" and not each.lazy
+        if each.top not in sys.stdlib_module_names
+    ]
+
+
+def front_door_definitions(sources: Sources) -> list[str]:
+    """Functions and classes defined in the root, which only re-exports."""
+    body = ast.parse(sources.get("jinit/__init__.py", "")).body
+    return [
+        f"jinit/__init__.py:{node.lineno} defines {node.name}"
+        for node in body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if node.name not in ("__getattr__", "__dir__")
+    ]
+
+
+def cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return [" <- ".join(error.args[1])]
+    return []
+
+
+def room_cycles(sources: Sources) -> list[str]:
+    """Cycles between rooms, lazy imports included."""
+    graph: dict[str, set[str]] = {}
+    for each in imports(sources):
+        if each.room not in (None, room_of(each.file)):
+            graph.setdefault(room_of(each.file), set()).add(each.room or "")
+    return cycle(graph)
+
+
+def module_cycles(sources: Sources) -> list[str]:
+    """Cycles between modules among the imports that run at import."""
+    modules = {module_of(file) for file in sources}
+    graph: dict[str, set[str]] = {}
+    for each in imports(sources):
+        parts = each.target.split(".")
+        prefixes = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
+        target = next((prefix for prefix in prefixes if prefix in modules), None)
+        if target and target != module_of(each.file) and not each.lazy:
+            graph.setdefault(module_of(each.file), set()).add(target)
+    return cycle(graph)
+
+
+GUARDS = [
+    unknown_rooms,
+    forbidden_rooms,
+    forbidden_libraries,
+    scattered_libraries,
+    root_imports,
+    private_jax,
+    flax_outside_hooks,
+    jax_in_report,
+    prints,
+    eager_command_line,
+    front_door_definitions,
+    room_cycles,
+    module_cycles,
+]

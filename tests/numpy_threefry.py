@@ -1,0 +1,33 @@
+"""Threefry-2x32-20 in NumPy, written from the paper, as an oracle for jinit's and JAX's words.
+
+Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
+"""
+
+import numpy as np
+
+ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+
+
+def threefry(key: tuple[int, int], counter: tuple[int, int]) -> tuple[int, int]:
+    """One block, in Python integers."""
+    words = (*key, 0x1BD11BDA ^ key[0] ^ key[1])
+    x, y = ((count + word) % 2**32 for count, word in zip(counter, words[:2], strict=True))
+    for step in range(20):
+        distance = ROTATIONS[step % 8]
+        x = (x + y) % 2**32
+        y = ((y << distance | y >> (32 - distance)) % 2**32) ^ x
+        if step % 4 == 3:
+            turn = step // 4 + 1
+            x = (x + words[turn % 3]) % 2**32
+            y = (y + words[(turn + 1) % 3] + turn) % 2**32
+    return x, y
+
+
+def words(key: tuple[int, int], positions: np.ndarray, bits: int = 32) -> np.ndarray:
+    """The words that `jax.random.bits` has at these row-major positions."""
+    blocks = [threefry(key, divmod(int(position), 2**32)) for position in positions.ravel()]
+    if bits == 64:
+        flat = [high << 32 | low for high, low in blocks]
+    else:
+        flat = [(high ^ low) % 2**bits for high, low in blocks]
+    return np.array(flat, f"uint{bits}").reshape(positions.shape)

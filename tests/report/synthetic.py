@@ -1,0 +1,104 @@
+"""Sweeps with known answers, written as the engine writes them."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+Row = dict[str, Any]
+
+STEPS = [0, 100, 200, 300]
+LAYERS = ["Dense_0", "Dense_1", "Dense_2", "Dense_3"]
+GROWTH = {"vanishing": 0.1, "exploding": 10.0}
+
+
+def lane(config: Row, seed: int, value: float, **changes: Any) -> Row:
+    """A record whose final accuracy is `value` and whose loss is its distance from one."""
+    verdict = changes.get("verdict", "stable")
+    growth = GROWTH.get(verdict, 1.0)
+    stds = [0.5 * growth**layer for layer in range(len(LAYERS))]
+    loss = 1 - value
+    curve = [2.3 + (loss - 2.3) * step / STEPS[-1] for step in STEPS]
+    row = {
+        **config,
+        "seed": seed,
+        "verdict": verdict,
+        "diverged_at": None,
+        "train_loss": loss / 2,
+        "validation_loss": loss,
+        "validation_accuracy": value,
+        "step": STEPS,
+        "train_loss_curve": [each / 2 for each in curve],
+        "validation_loss_curve": curve,
+        "validation_accuracy_curve": [0.1 + (value - 0.1) * step / STEPS[-1] for step in STEPS],
+        "layers": LAYERS,
+        "activation_std": stds,
+        "activation_second_moment": [std**2 for std in stds],
+        "gradient_std": stds[::-1],
+        "dead_fraction": [0.25, 0.5, 0.75, math.nan],
+        "saturated_fraction": [0.0, 0.0, 0.0, math.nan],
+        "group": 0,
+        "block": 0,
+        "compile_seconds": 1.0,
+        "run_seconds": 2.0,
+        "jax_version": "0.10.2",
+        "git_revision": "0" * 40,
+    }
+    return {**row, **changes}
+
+
+def diverged(config: Row, seed: int, step: int = 100) -> Row:
+    """A record of a lane that turned NaN."""
+    gone = [math.nan if each > step else 2.3 for each in STEPS]
+    lost = dict.fromkeys(("train_loss", "validation_loss", "validation_accuracy"), math.nan)
+    curves = {f"{name}_curve": gone for name in lost}
+    return lane(config, seed, 0.5, verdict="diverged", diverged_at=step, **lost, **curves)
+
+
+def write_sweep(
+    directory: Path, axes: dict[str, list], rows: Iterable[Row], *, block: int = 16, **changes: Any
+) -> Path:
+    """Writes sweep.json and the records, shuffled over blocks as lanes are."""
+    rows = list(rows)
+    seeds = sorted({row["seed"] for row in rows})
+    outline = {
+        "task": "digits",
+        "metric": "validation_accuracy",
+        "axes": axes,
+        "program_axes": [axis for axis in axes if axis in ("activation", "depth")],
+        "seeds": seeds,
+        "steps": STEPS[-1],
+        "classes": 10,
+        "training_programs": 1,
+        "lanes": len(seeds) * math.prod(map(len, axes.values())),
+    }
+    records = directory / "records"
+    records.mkdir(parents=True)
+    (directory / "sweep.json").write_text(json.dumps(outline | changes))
+    shuffled = rows[::-1]
+    for index, start in enumerate(range(0, len(shuffled), block)):
+        table = pyarrow.Table.from_pylist(shuffled[start : start + block])
+        pyarrow.parquet.write_table(table, records / f"{index:05d}.parquet")
+    return directory
+
+
+def write_accuracies(directory: Path, accuracies: dict[str, list[float]], **changes: Any) -> Path:
+    """One relu facet: a list of accuracies, one per seed, for every start."""
+    axes = {"init": list(accuracies), "activation": ["relu"]}
+    rows = [
+        lane({"init": init, "activation": "relu"}, seed, value)
+        for init, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    return write_sweep(directory, axes, rows, **changes)
+
+
+def grid(axes: dict[str, list], seeds: int, make: Callable[[Row, int], Row]) -> list[Row]:
+    """A record for every configuration and seed."""
+    configs = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    return [make(config, seed) for config in configs for seed in range(seeds)]

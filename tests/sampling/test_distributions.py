@@ -1,0 +1,175 @@
+"""uniform, normal, truncated_normal: JAX's values in the full dtypes, rounded ones in the low."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jinit.sampling import normal, truncated_normal, uniform
+
+# How a shape becomes counters is tested on the words, in test_threefry.
+SHAPES = [(), (33, 7), (2, 0, 3), (2, 3, 1, 2, 3)]
+LOW = ["bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"]
+SEED = 271828
+
+PAIRS = {
+    "uniform": (uniform, jax.random.uniform),
+    "normal": (normal, jax.random.normal),
+    "truncated": (
+        lambda key, shape, dtype: truncated_normal(key, -2.0, 2.0, shape, dtype),
+        lambda key, shape, dtype: jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype),
+    ),
+}
+CASES = [pytest.param(*pair, id=name) for name, pair in PAIRS.items()]
+OURS = [pytest.param(ours, id=name) for name, (ours, _) in PAIRS.items()]
+
+
+def equal_bits(left, right) -> bool:
+    left, right = np.asarray(left), np.asarray(right)
+    return (left.shape, left.dtype) == (right.shape, right.dtype) and left.tobytes() == (
+        right.tobytes()
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("ours", "reference"), CASES)
+def test_values_are_those_of_jax(ours, reference, shape, dtype):
+    with jax.enable_x64(True):
+        key = jax.random.key(SEED)
+        drawn = ours(key, shape, dtype)
+        assert drawn.dtype == dtype
+        assert equal_bits(drawn, reference(key, shape, dtype))
+
+
+def test_equal_bits_sees_one_bit():
+    one = np.ones(3, np.float32)
+    assert equal_bits(one, one)
+    assert not equal_bits(one, np.nextafter(one, np.float32(2)))
+    assert not equal_bits(np.zeros(1), -np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("ours", "reference"),
+    [
+        (
+            lambda key, low, high: uniform(key, (64,), np.float32, low, high),
+            lambda key, low, high: jax.random.uniform(key, (64,), np.float32, low, high),
+        ),
+        (
+            lambda key, low, high: truncated_normal(key, low, high, (64,), np.float32),
+            lambda key, low, high: jax.random.truncated_normal(key, low, high, (64,), np.float32),
+        ),
+    ],
+    ids=["uniform", "truncated"],
+)
+@pytest.mark.parametrize("traced", [False, True])
+def test_bounds_may_be_traced(ours, reference, traced):
+    wrap = jax.jit if traced else lambda function: function
+    for low, high in ((-1.0, 0.5), (1e-3, 3.0), (-7.0, -2.0)):
+        key = jax.random.key(SEED)
+        assert equal_bits(wrap(ours)(key, low, high), reference(key, low, high))
+
+
+@pytest.mark.parametrize("implementation", ["rbg", "philox4x32"])
+@pytest.mark.parametrize(("ours", "reference"), CASES)
+def test_keys_of_another_implementation_get_the_values_of_jax(ours, reference, implementation):
+    key = jax.random.key(SEED, impl=implementation)
+    assert equal_bits(ours(key, (33,), "float32"), reference(key, (33,), "float32"))
+
+
+@pytest.mark.parametrize(("ours", "reference"), CASES)
+def test_unpartitionable_threefry_gets_the_values_of_jax(ours, reference):
+    key = jax.random.key(SEED)
+    with jax.threefry_partitionable(False):
+        assert equal_bits(ours(key, (33,), "float32"), reference(key, (33,), "float32"))
+
+
+@pytest.mark.parametrize("dtype", LOW)
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+@pytest.mark.parametrize("draw", [uniform, normal], ids=["uniform", "normal"])
+def test_low_precision_is_the_rounded_float32(draw, scale, dtype):
+    """Rounded by ml_dtypes; also where a later cast invites XLA to keep the float32 value."""
+    key = jax.random.key(SEED)
+    full = np.asarray(draw(key, (4096,), np.float32, scale=scale))
+    low = draw(key, (4096,), dtype, scale=scale)
+    widened = jax.jit(lambda: draw(key, (4096,), dtype, scale=scale).astype(jnp.float32))()
+    assert equal_bits(low, full.astype(jnp.dtype(dtype)))
+    assert equal_bits(widened, np.asarray(low).astype(np.float32))
+
+
+def test_low_precision_of_the_others_is_the_rounded_float32():
+    key = jax.random.key(SEED)
+    for draw in (
+        lambda dtype: truncated_normal(key, -2.0, 2.0, (4096,), dtype, scale=0.3),
+        lambda dtype: normal(key, (4096,), dtype, scale=0.3, mean=1.0),
+    ):
+        full = np.asarray(draw(np.float32))
+        for dtype in map(jnp.dtype, ("bfloat16", "float8_e5m2")):
+            assert equal_bits(draw(dtype), full.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("draw", OURS)
+def test_eager_jit_and_vmap_agree(draw, dtype):
+    keys = jax.random.split(jax.random.key(SEED), 3)
+    shape = (33, 7)
+    eager = np.stack([draw(key, shape, dtype) for key in keys])
+    jitted = np.stack([jax.jit(lambda key: draw(key, shape, dtype))(key) for key in keys])
+    assert equal_bits(jitted, eager)
+    for vmapped in (jax.vmap, lambda function: jax.jit(jax.vmap(function))):
+        assert equal_bits(vmapped(lambda key: draw(key, shape, dtype))(keys), eager)
+        legacy = jax.vmap(lambda key: draw(key, shape, dtype))(jax.random.key_data(keys))
+        assert equal_bits(legacy, eager)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1 / 3, 1e-30, 7e20])
+def test_a_scale_gives_the_same_bits_constant_traced_or_batched(scale):
+    key = jax.random.key(SEED)
+    eager = normal(key, (999,), scale=scale)
+    assert equal_bits(jax.jit(lambda: normal(key, (999,), scale=scale))(), eager)
+    scales = jnp.asarray([scale, 2.0])
+    assert equal_bits(jax.jit(jax.vmap(lambda s: normal(key, (999,), scale=s)))(scales)[0], eager)
+
+
+@pytest.mark.parametrize("draw", OURS)
+def test_abstract_evaluation_knows_shape_and_dtype(draw):
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    abstract = jax.eval_shape(lambda key: draw(key, (10**6, 10**6, 0, 3), "bfloat16"), key)
+    assert (abstract.shape, abstract.dtype) == ((10**6, 10**6, 0, 3), jnp.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_normal_has_the_parts_of_jax(dtype):
+    """JAX's eager and jitted complex normals differ in the last places, so within 4 epsilon."""
+    with jax.enable_x64(True):
+        key = jax.random.key(SEED)
+        drawn, expected = normal(key, (500,), dtype), jax.random.normal(key, (500,), dtype)
+    assert drawn.dtype == dtype
+    np.testing.assert_allclose(drawn, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+
+
+def test_mean_is_added_before_rounding():
+    key = jax.random.key(SEED)
+    expected = np.float32(3) + np.asarray(normal(key, (99,), scale=0.01))
+    assert equal_bits(normal(key, (99,), scale=0.01, mean=3.0), expected)
+
+
+@pytest.mark.parametrize(
+    ("draw", "dtype", "text"),
+    [
+        (uniform, np.int32, "uniform draws real floating-point values, got dtype int32"),
+        (uniform, np.complex64, "uniform draws real floating-point values, got dtype complex64"),
+        (normal, bool, "normal draws real floating-point values, got dtype bool"),
+        (PAIRS["truncated"][0], int, "truncated_normal draws real floating-point values"),
+    ],
+)
+def test_wrong_dtypes_are_named(draw, dtype, text):
+    with pytest.raises(TypeError, match=text):
+        draw(jax.random.key(0), (3,), dtype)
+
+
+@pytest.mark.parametrize("draw", OURS)
+def test_several_keys_are_refused(draw):
+    with pytest.raises(ValueError, match=r"got an array of keys of shape \(2,\)"):
+        draw(jax.random.split(jax.random.key(0)), (3,), "float32")
