@@ -1,7 +1,9 @@
 """The command line: `jinit sweep` runs the main job; the only place that prints."""
 
 import argparse
+import io
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jinit ...
     0
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack ★ or ±
+            stream.reconfigure(errors="replace")
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as stop:
@@ -24,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except (ValueError, TypeError, ImportError) as error:
+        if not _raised_by_jinit(error):  # in the user's own model: where it happened matters
+            traceback.print_exc()
         print(f"jinit: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -31,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _raised_by_jinit(error: BaseException) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith("jinit")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jinit", description="From which weights should this network start?"
     )
-    parser.add_argument(
-        "--version", action="version", version=f"jinit {metadata.version('jinit')}"
-    )
+    parser.add_argument("--version", action="version", version=f"jinit {metadata.version('jinit')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     sweep = commands.add_parser(
         "sweep",
@@ -101,7 +111,7 @@ def _show(directory: Path, code: int) -> int:
     console.print(f"Records: {directory}", markup=False, highlight=False, soft_wrap=True)
     if code == INTERRUPTED:
         print(
-            f"jinit: interrupted; {len(results.frame())} of {results.manifest['lanes']} lanes "
+            f"jinit: interrupted; {len(results.frame())} of {results.outline.lanes} lanes "
             f"were finished and are saved in {directory}",
             file=sys.stderr,
         )

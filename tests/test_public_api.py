@@ -1,10 +1,10 @@
 """The public names: complete, documented, and a drop-in for JAX's and Flax's initializers."""
 
-import ast
 import importlib.metadata
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
+from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 
 import flax.linen.initializers
@@ -40,14 +40,18 @@ def undocumented(name: str, value: object) -> Iterator[str]:
         yield f"{name} has no doctest example"
 
 
-def definitions(source: str) -> list[str]:
-    """The public functions and classes that a file defines at its top level."""
+def builders(module: ModuleType) -> list[str]:
+    """The public functions a module defines that return an initializer."""
     return [
-        node.name
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if not node.name.startswith("_")
+        name
+        for name, value in public(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+        if is_initializer(inspect.signature(value).return_annotation)
     ]
+
+
+def is_initializer(annotation: object) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, jinit.initializers.Initializer)
 
 
 def signature_differences(reference: inspect.Signature, ours: inspect.Signature) -> list[str]:
@@ -110,15 +114,27 @@ def test_undocumented_objects_are_seen():
     assert list(undocumented("SampleError", SampleError)) == []
 
 
-def test_no_definition_of_an_initializer_file_is_forgotten():
-    files = list(Path(jinit.initializers.__path__[0]).glob("*.py"))
-    defined = {name for file in files for name in definitions(file.read_text("utf-8"))}
-    assert files
-    assert defined - set(jinit.initializers.__all__) == set()
+def test_no_initializer_is_forgotten():
+    room = jinit.initializers
+    modules = [import_module(f"{room.__name__}.{one.name}") for one in iter_modules(room.__path__)]
+    defined = {name for module in modules for name in builders(module)} - {"from_spec"}
+    catalogued = {entry.build for entry in room.CATALOG}
+    assert "he_normal" in defined
+    assert defined - set(room.__all__) == set()
+    assert {getattr(room, name) for name in defined} - catalogued == set()
 
 
-def test_definitions_are_found():
-    assert definitions("def f(): ...\nclass A: ...\ndef _g(): ...\nx = 1") == ["f", "A"]
+def test_builders_are_found():
+    module = ModuleType("sample")
+
+    def start() -> jinit.initializers.Initializer: ...
+
+    def other() -> int: ...
+
+    for function in (start, other):
+        function.__module__ = "sample"
+        setattr(module, function.__name__, function)
+    assert builders(module) == ["start"]
 
 
 def test_every_name_of_jax_and_flax_is_here():

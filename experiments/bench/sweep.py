@@ -34,18 +34,16 @@ LOOPS = {
 
 
 def run(quick: bool) -> dict:
-    """Start every process, run jinit once cold, then all of them in interleaved rounds."""
+    """Start every process, then let them take turns in interleaved rounds."""
     with ExitStack() as stack:
         ours = {lanes: stack.enter_context(Worker("trials.with_jinit")) for lanes in LANES}
         rivals = {name: stack.enter_context(Worker(file)) for name, file in FILES.items()}
         tables.progress("starting and compiling")
         started = {name: worker.ask("start") for name, worker in rivals.items()}
-        devices = {lanes: worker.ask("start") for lanes, worker in ours.items()}[LANES[0]]
-        first = {
-            lanes: worker.ask("run", trials=lanes, steps=STEPS) for lanes, worker in ours.items()
-        }
+        for worker in ours.values():
+            device = worker.ask("start")
         rounds = [_round(ours, rivals, number) for number in range(2 if quick else 7)]
-    return {**devices, "steps": STEPS, "started": started, "first": first, "rounds": rounds}
+    return {**device, "steps": STEPS, "started": started, "rounds": rounds}
 
 
 def _round(ours: dict[int, Worker], rivals: dict[str, Worker], number: int) -> dict:
@@ -81,8 +79,9 @@ def _matmul_rates(results: dict) -> list[float]:
 def show(results: dict, console: Console) -> None:
     """The rates, then how they compare."""
     console.print(
-        f"One trial: digits MLP 64-64-64-64-10, batch 64, {results['steps']} Adam steps. jinit:"
-        " whole `Sweep.run`, once compiled; the loops: compiled beforehand.\nRatios are medians"
+        f"One trial: digits MLP 64-64-64-64-10, batch 64, {results['steps']} Adam steps.\n"
+        "trials/s: without compiling (jinit: drawing, training, scoring; the loops likewise)."
+        " Whole run: jinit's `Sweep.run` with tracing,\ncompiling and files. Ratios are medians"
         " of ratios formed within a round, with the middle half of the rounds in brackets.\n"
     )
     console.print(_rates(results))
@@ -96,24 +95,26 @@ def _rates(results: dict) -> Table:
     flops = flops_per_trial(results["steps"])
     table = Table(title="Rates, median over rounds")
     table.add_column("what")
-    for column in ("trials/s", "GFLOP/s", "of matmul", "cold run", "accuracy"):
+    for column in ("trials/s", "GFLOP/s", "of matmul", "whole run", "compiling", "accuracy"):
         table.add_column(column, justify="right")
     matmul = _matmul_rates(results)
     for lanes in LANES:
         rates = _sweep_rates(results, lanes)
         share = measure.paired_ratios([rate * flops for rate in rates], matmul)
-        cold = results["first"][lanes]
+        runs = [turn["jinit"][lanes] for turn in results["rounds"]]
+        whole = measure.median([run["whole_seconds"] for run in runs])
         table.add_row(
             f"jinit, {lanes} lanes",
             *_rate_cells(rates, flops),
             tables.ratio(share),
-            f"{tables.duration(cold['seconds'])} = {lanes / cold['seconds']:.1f} trials/s",
-            f"{cold['accuracy']:.3f}",
+            f"{tables.duration(whole)} = {lanes / whole:.1f} trials/s",
+            tables.duration(measure.median([run["compile_seconds"] for run in runs])),
+            f"{runs[0]['accuracy']:.3f}",
         )
     for name, loop in LOOPS.items():
         rates = _loop_rates(results, name)
         accuracy = results["rounds"][0]["loops"][name]["accuracy"]
-        table.add_row(loop.label, *_rate_cells(rates, flops), "", "", f"{accuracy:.3f}")
+        table.add_row(loop.label, *_rate_cells(rates, flops), "", "", "", f"{accuracy:.3f}")
     table.add_row("matmul 2048²", "", f"{measure.median(matmul) / 1e9:.1f}")
     return table
 

@@ -45,7 +45,8 @@ def as_model(built: Any, *inputs: Any) -> Model:
     if callable(built):
         from jinit.hooks import nnx
 
-        return nnx.trace(built, *inputs)
+        constructor: Callable[[Any], Any] = built
+        return nnx.trace(constructor, *inputs)
     raise TypeError(f"cannot make a model of {type(built).__name__}: {_EXPECTED}")
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-from flax import linen
+from flax import errors, linen
 
 from jinit.model import Model
 from jinit.model import trace as trace_function
@@ -18,7 +18,8 @@ def trace(module: linen.Module, *inputs: Any, **kwargs: Any) -> Model:
       kwargs: static keyword arguments of its call, such as `deterministic=True`.
 
     Raises:
-      ValueError: the module keeps state besides its parameters.
+      ValueError: the module keeps state besides its parameters, or, once its graph is read, draws
+        random numbers.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import linen as nn
@@ -27,13 +28,20 @@ def trace(module: linen.Module, *inputs: Any, **kwargs: Any) -> Model:
     """
 
     def init(key: jax.Array) -> Any:
+        examples = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), abstract)
         return linen.meta.unbox(module.init(key, *examples, **kwargs))
 
     def apply(params: Any, *values: Any) -> Any:
-        return module.apply(params, *values, **kwargs)
+        try:
+            return module.apply(params, *values, **kwargs)
+        except errors.InvalidRngError as error:
+            raise ValueError(
+                f"{type(module).__name__} draws random numbers when it is called ({error}), and "
+                "jinit traces pure functions of parameters and inputs: switch that off, such as "
+                "with deterministic=True, or give a pair (init, apply) of pure functions"
+            ) from error
 
     abstract = jax.eval_shape(lambda *values: values, *inputs)
-    examples = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), abstract)
     params = jax.eval_shape(init, jax.random.key(0))
     if state := sorted(set(params) - {"params"}):
         raise ValueError(

@@ -41,7 +41,7 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
         return nnx.to_pure_dict(nnx.state(construct(key), nnx.Param))
 
     def apply(params: Any, *values: Any) -> Any:
-        state = abstract.copy() if hasattr(abstract, "copy") else abstract
+        state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy to write into
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(graphdef, state)(*values, **kwargs)
 

@@ -14,7 +14,13 @@ from jinit.initializers.orthogonal import delta_orthogonal, orthogonal
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue: a public name, its family, and what builds it."""
+    """One line of the catalogue: a public name, its family, and what builds it.
+
+    >>> import jinit
+    >>> entry = jinit.initializers.CATALOG[0]
+    >>> entry.name, entry.family, entry.build()
+    ('zeros', 'constant', zeros)
+    """
 
     name: str
     family: str
@@ -22,27 +28,18 @@ class Entry:
     example: Initializer
     """One member with typical options, as the contracts test draws it."""
 
-    @property
-    def summary(self) -> str:
-        """First line of the docstring."""
-        return (inspect.getdoc(self.build) or "").partition("\n")[0]
-
 
 def _entry(family: str, build: Callable[..., Initializer], *options: Any) -> Entry:
     return Entry(build.__name__, family, build, build(*options))
 
 
-def _value(name: str, value: Initializer, summary: str) -> Entry:
-    def build() -> Initializer:
-        return value
-
-    build.__doc__ = summary
-    return Entry(name, "constant", build, value)
+def _value(name: str, value: Initializer) -> Entry:
+    return Entry(name, "constant", lambda: value, value)
 
 
 CATALOG: tuple[Entry, ...] = (
-    _value("zeros", zeros, "Every entry is 0."),
-    _value("ones", ones, "Every entry is 1."),
+    _value("zeros", zeros),
+    _value("ones", ones),
     _entry("constant", zeros_init),
     _entry("constant", ones_init),
     _entry("constant", constant, 0.1),
@@ -87,7 +84,7 @@ def from_spec(spec: str | Mapping[str, Any] | Initializer) -> Initializer:
     >>> from_spec("he_normal")
     he_normal()
     >>> from_spec({"name": "normal", "stddev": 0.02})
-    normal(stddev=0.02)
+    normal(0.02)
     """
     if isinstance(spec, Initializer):
         return spec

@@ -17,7 +17,12 @@ Nested = complex | tuple["Nested", ...]
 
 @dataclass(frozen=True, repr=False)
 class Constant(Initializer):
-    """Every entry equals `value`, or `value` broadcast to the shape."""
+    """Every entry equals `value`, or `value` broadcast to the shape.
+
+    >>> import jax, jinit
+    >>> jinit.ones(jax.random.key(0), (2,))
+    Array([1., 1.], dtype=float32)
+    """
 
     name = "constant"
     leading = ("value",)

@@ -31,6 +31,8 @@ class Operation:
     results: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...]
     """Shapes of the results."""
+    dtypes: tuple[str, ...]
+    """Dtypes of the results."""
     operand_shapes: tuple[tuple[int, ...], ...]
 
 
@@ -95,13 +97,14 @@ class Graph:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two computations exactly when they do the same operations on the same shapes."""
+        """Equal for two computations with the same operations on the same shapes, and only then."""
         digest = hashlib.sha256()
         for part in self._describe():
             digest.update(part if isinstance(part, bytes) else part.encode())
         return digest.hexdigest()
 
-    def _describe(self) -> Iterator[str | bytes]:
+    def _describe(self, rules: bool = True) -> Iterator[str | bytes]:
+        """The graph in words; `rules` adds what custom derivative rules compute."""
         number = {name: index for index, name in enumerate((*self.inputs, *self.constants))}
 
         def show(operand: Any) -> str:
@@ -113,8 +116,12 @@ class Graph:
         for operation in self.operations:
             operands = ",".join(map(show, operation.operands))
             number |= {name: len(number) + i for i, name in enumerate(operation.results)}
-            yield f"{operation.primitive.name}({operands}){_plain(operation.params)}"
-            yield repr(operation.shapes)
+            # The dtype asked for says nothing that the dtype of the result does not.
+            params = operation.params | {"preferred_element_type": None}
+            yield f"{operation.primitive.name}({operands}){_plain(params)}"
+            yield repr((operation.shapes, operation.dtypes))
+            if rules and operation.primitive.name in _CUSTOM:
+                yield from _pullback(operation)._describe(rules=False)
         yield ",".join(map(show, self.outputs))
 
 
@@ -164,6 +171,7 @@ class _Flattening:
                 tuple(arguments),
                 tuple(results),
                 _shapes(equation.outvars),
+                tuple(str(getattr(var.aval, "dtype", "")) for var in equation.outvars),
                 _shapes(equation.invars),
             )
         )
@@ -205,6 +213,22 @@ def _bind(operation: Operation, operands: list[Any]) -> list[Any]:
     params = operation.primitive.get_bind_params(operation.params)
     results = operation.primitive.bind(*operands, **params)
     return list(results) if operation.primitive.multiple_results else [results]
+
+
+def _pullback(operation: Operation) -> Graph:
+    """The computation of the gradient, which a custom rule may make differ from its function's."""
+
+    def pullback(*operands: Any) -> Any:
+        results, pull = jax.vjp(lambda *values: _bind(operation, list(values)), *operands)
+        return pull([_cotangent(result) for result in results])
+
+    return Graph.of(pullback, *next(_bodies(operation.params)).in_avals)
+
+
+def _cotangent(result: jax.Array) -> Any:
+    if jax.numpy.issubdtype(result.dtype, jax.numpy.inexact):
+        return result
+    return np.zeros(result.shape, jax.dtypes.float0)
 
 
 def _plain(value: Any) -> str:

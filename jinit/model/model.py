@@ -25,6 +25,11 @@ class Model:
 
     `params` is the tree of abstract parameters, `apply(params, *inputs)` a pure function, and
     `init(key)`, where the network knows it, draws its own initial parameters.
+
+    >>> import jax, jax.numpy as jnp
+    >>> model = trace(lambda params, x: jnp.tanh(x @ params), jnp.eye(4), jnp.ones((8, 4)))
+    >>> model.leaves[0].shape, model.contractions[0].width
+    ((4, 4), 4)
     """
 
     apply: Callable[..., Any]
@@ -82,7 +87,7 @@ def trace(
 
     >>> import jax, jax.numpy as jnp
     >>> shape = jax.ShapeDtypeStruct
-    >>> params = {"w": shape((4, 3), jnp.float32), "b": shape((3,), jnp.float32)}
+    >>> params = {"w": shape((4, 3), jnp.float32), "b": shape((1, 3), jnp.float32)}
     >>> model = trace(lambda p, x: x @ p["w"] + p["b"], params, shape((8, 4), jnp.float32))
     >>> [leaf.path for leaf in model.leaves], model.layer_names
     (['b', 'w'], ('w',))

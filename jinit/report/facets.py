@@ -133,7 +133,7 @@ def _facet(config: dict[str, Any], rows: tuple[Row, ...], outline: Outline) -> F
     candidates = [_candidate(each, group, outline, worst) for each, group in groups]
     return Facet(
         config,
-        _label(config, outline, separator=" "),
+        _facet_label(config, outline),
         tuple(sorted(candidates, key=lambda each: _standing(each, metric))),
     )
 
@@ -144,9 +144,7 @@ def _candidate(
     metric = outline.metric
     lost = {row["seed"] for row in rows if has_diverged(row, metric)}
     values = {row["seed"]: worst if row["seed"] in lost else row[metric.name] for row in rows}
-    return Candidate(
-        config, _label(config, outline, "=") or "it", rows, values, tuple(sorted(lost))
-    )
+    return Candidate(config, _candidate_label(config, outline), rows, values, tuple(sorted(lost)))
 
 
 def _standing(candidate: Candidate, metric: Metric) -> tuple[bool, bool, float]:
@@ -154,10 +152,28 @@ def _standing(candidate: Candidate, metric: Metric) -> tuple[bool, bool, float]:
     return len(candidate.values) < 2, math.isnan(mean), -metric.gain(mean)
 
 
-def _label(config: Mapping[str, Any], outline: Outline, separator: str) -> str:
+def _facet_label(config: Mapping[str, Any], outline: Outline) -> str:
     """Words stand alone (`relu`); numbers need the name of their axis, if they vary at all."""
-    return ", ".join(
-        value_text(value) if isinstance(value, str) else f"{axis}{separator}{value_text(value)}"
+    words, varying = _words(config), _varying_numbers(config, outline)
+    return ", ".join([*words, *(f"{axis} {value_text(config[axis])}" for axis in varying)])
+
+
+def _candidate_label(config: Mapping[str, Any], outline: Outline) -> str:
+    """Numbers stand in brackets (`he_normal [lr=0.1]`), so that labels can be listed by commas."""
+    words = ", ".join(_words(config))
+    pairs = [f"{axis}={value_text(config[axis])}" for axis in _varying_numbers(config, outline)]
+    if not words:
+        return ", ".join(pairs) or "the start"
+    return f"{words} [{', '.join(pairs)}]" if pairs else words
+
+
+def _words(config: Mapping[str, Any]) -> list[str]:
+    return [value_text(value) for value in config.values() if isinstance(value, str)]
+
+
+def _varying_numbers(config: Mapping[str, Any], outline: Outline) -> list[str]:
+    return [
+        axis
         for axis, value in config.items()
-        if isinstance(value, str) or axis in outline.varying
-    )
+        if axis in outline.varying and not isinstance(value, str)
+    ]

@@ -68,7 +68,7 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
         draw_signal(lower, group, styles)
         upper.set_title(_short(facet.label), parse_math=False, fontweight="bold", color=INK)
         _label_axes(upper, "step", _curve_name(column) if place == 0 else "")
-        _label_axes(lower, "layer", "std of activations at step 0" if place == 0 else "")
+        _label_axes(lower, "layer", "std of layer outputs at step 0" if place == 0 else "")
     for index in range(len(facets), bands * columns):
         band, place = divmod(index, columns)
         for axes in grid[2 * band : 2 * band + 2, place]:

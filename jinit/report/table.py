@@ -86,7 +86,7 @@ def _title(facets: Sequence[Facet], outline: Outline) -> str:
 def _caption(facets: Sequence[Facet]) -> str:
     """What the columns mean, as far as this table shows it."""
     parts = [
-        "std: of the activations at step 0, first → last hidden layer, median over seeds",
+        "std: of the outputs of a layer at step 0, first → last hidden layer, median over seeds",
         "dead, sat.: share of units at step 0",
         "±: 95 % interval of the mean over seeds",
         f"{_STAR[-1]}: better than every other, each paired 95 % interval above zero",

@@ -3,8 +3,18 @@
 from jinit.sweep import tasks
 from jinit.sweep.engine import Progress, Sweep
 from jinit.sweep.lanes import use_all_cores
-from jinit.sweep.networks import mlp
+from jinit.sweep.networks import activation_function, mlp
 from jinit.sweep.space import Space, grid
 from jinit.sweep.tasks import Task
 
-__all__ = ["Progress", "Space", "Sweep", "Task", "grid", "mlp", "tasks", "use_all_cores"]
+__all__ = [
+    "Progress",
+    "Space",
+    "Sweep",
+    "Task",
+    "activation_function",
+    "grid",
+    "mlp",
+    "tasks",
+    "use_all_cores",
+]

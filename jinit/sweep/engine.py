@@ -193,6 +193,7 @@ class _Run:
             "task": sweep.task.name,
             "metric": "validation_accuracy" if sweep.task.classes else "validation_loss",
             "classes": sweep.task.classes,
+            "chance": sweep.task.chance,
             "axes": {name: [label(value) for value in values] for name, values in sweep.space.axes},
             "program_axes": [
                 name for name in sweep.space.names if name not in (*sweep.traced, "init")

@@ -128,7 +128,7 @@ class GroupRun:
         shape, which all initializers and all layers share.
         """
         keys = jax.vmap(jax.random.key)(jnp.asarray(seeds[list(rows)], jnp.uint32))
-        return jax.tree.map(np.asarray, jax.vmap(member.model.init)(keys))
+        return jax.tree.map(np.asarray, jax.vmap(member.init)(keys))
 
     def _collect(self, block: Block, scores: Scores, steps: int) -> tuple[int, int]:
         self.history.append(jax.device_get(scores))

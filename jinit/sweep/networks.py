@@ -59,10 +59,14 @@ def mlp(
         signal = jnp.reshape(inputs, (inputs.shape[0], -1))
         *hidden, last = (params[name] for name in sorted(params))
         for layer in hidden:
-            signal = phi(signal @ layer["kernel"] + layer["bias"])
-        return signal @ last["kernel"] + last["bias"]
+            signal = phi(_affine(layer, signal))
+        return _affine(last, signal)
 
     return draw, apply
+
+
+def _affine(layer: Mapping[str, jax.Array], signal: jax.Array) -> jax.Array:
+    return signal @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
 def activation_function(
@@ -75,7 +79,7 @@ def activation_function(
     """
     if callable(activation):
         return activation
-    found = getattr(jax.nn, str(activation), None) or getattr(jnp, str(activation), None)
+    found: Any = getattr(jax.nn, str(activation), None) or getattr(jnp, str(activation), None)
     if callable(found):
         return found
     near = difflib.get_close_matches(str(activation), [*dir(jax.nn), "sin", "cos"], n=3)

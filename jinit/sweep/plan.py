@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import jax
@@ -29,8 +30,10 @@ class Member:
 
     config: Config
     model: Model
+    init: Callable[[jax.Array], Any]
+    """Draws the model's initial parameters from a key."""
     draw: str
-    """Fingerprint of the draw: members with equal ones start from equal parameters."""
+    """Fingerprint of `init`: members with equal ones start from equal parameters."""
     hyper: dict[str, float]
 
 
@@ -89,7 +92,7 @@ def plan(
     probe = min(_PROBE, len(task.train[0]))
     inputs, targets = task.train
     example = jax.ShapeDtypeStruct((probe, *inputs.shape[1:]), inputs.dtype)
-    built: dict[tuple, tuple[Model, str]] = {}
+    built: dict[tuple, tuple[Model, Callable[[jax.Array], Any], str]] = {}
     members: dict[str, list[Member]] = {}
     for config in configs:
         static = {name: value for name, value in config.items() if name not in traced}
@@ -98,17 +101,19 @@ def plan(
         if identity not in built:
             model = as_model(_built(build, static), example)
             _check_outputs(model, task, example, targets[:probe])
-            built[identity] = model, Graph.of(_drawer(model), jax.random.key(0)).pruned().fingerprint
-        model, draw = built[identity]
+            init = _drawer(model)
+            draw = Graph.of(init, jax.random.key(0)).pruned().fingerprint
+            built[identity] = model, init, draw
+        model, init, draw = built[identity]
         key = f"{model.graph.fingerprint} {jax.tree.structure(model.params)}"
-        members.setdefault(key, []).append(Member(config, model, draw, hyper))
+        members.setdefault(key, []).append(Member(config, model, init, draw, hyper))
     for group in members.values():
         _check_distinct(group)
     return tuple(
         Group(
             Trial(
                 group[0].model,
-                task.loss,
+                task.objective,
                 task.classes,
                 lambda hyper: build_optimizer(optimizer, hyper),
                 probe,
@@ -153,8 +158,11 @@ def _options(optimizer: Optimizer) -> tuple[str, ...] | None:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ValueError(f"axis {name!r} is a traced number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(value):
+        raise ValueError(
+            f"axis {name!r}: expected finite numbers, which the training program takes in as "
+            f"traced values, got {value!r}"
+        )
     return float(value)
 
 
@@ -167,7 +175,7 @@ def _check_outputs(model: Model, task: Task, example: Any, targets: np.ndarray) 
             f"shape {example.shape} to logits of shape {expected}; it returns "
             f"{jax.tree.map(lambda leaf: leaf.shape, outputs)}"
         )
-    loss = jax.eval_shape(task.loss, outputs, targets)
+    loss = jax.eval_shape(task.objective, outputs, targets)
     if loss.shape != example.shape[:1]:
         raise ValueError(
             f"task {task.name!r}: the loss must return one number per example, shape "

@@ -18,6 +18,8 @@ from jinit.sweep.tasks import TASKS, Task
 
 _KEYS = ("task", "batch_size", "model", "optimizer", "seeds", "steps", "record_every", "width")
 _TABLES = ("space",)
+# Options of the command line that are axes of the space.
+_AXES = ("depth", "width", "lr")
 
 DEFAULT_SPACE: dict[str, list[Any]] = {
     "init": [
@@ -48,9 +50,9 @@ def from_options(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep
       ValueError: a file that cannot be read, or a wrong key or value in it.
     """
     settings = _read(file) if file else {}
-    space = settings.pop("space", {}) or DEFAULT_SPACE
-    space = space | {axis: [overrides[axis]] for axis in ("depth", "lr") if axis in overrides}
-    settings |= {key: value for key, value in overrides.items() if key not in ("depth", "lr")}
+    space = settings.pop("space", DEFAULT_SPACE)
+    space = space | {axis: [overrides[axis]] for axis in _AXES if axis in overrides}
+    settings |= {key: value for key, value in overrides.items() if key not in _AXES}
     task = _task(settings)
     build = _build(settings, task, file)
     if "model" not in settings:
@@ -88,13 +90,19 @@ def _optimizer(settings: Mapping[str, Any]) -> Callable[..., optax.GradientTrans
 
 def _build(settings: Mapping[str, Any], task: Task, file: Path | None) -> Callable[..., Any]:
     if "model" in settings:
+        if "width" in settings:
+            raise ValueError(
+                f"{file}: width is that of the built-in MLP, and model names another network: "
+                "put width = [...] into [space], where build finds it in its config"
+            )
         return _load(settings["model"], file)
     features = task.train[0][0].size
     return partial(_mlp, features=features, outputs=task.outputs, width=settings.get("width", 64))
 
 
 def _mlp(config: Config, features: int, outputs: int, width: int) -> Any:
-    return mlp(features, outputs, **{"width": width} | config)
+    options: dict[str, Any] = {"width": width} | config
+    return mlp(features, outputs, **options)
 
 
 def _check_builtin(space: Mapping[str, Any]) -> None:
@@ -118,8 +126,10 @@ def _load(reference: str, file: Path | None) -> Callable[..., Any]:
         sys.path.insert(0, folder)
     try:
         module = import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"model = {reference!r}: cannot import {module_name!r}: {error}") from error
+    except (ImportError, SyntaxError) as error:
+        raise ValueError(
+            f"model = {reference!r}: cannot import {module_name!r}: {error}"
+        ) from error
     if not callable(getattr(module, function, None)):
         raise ValueError(f"model = {reference!r}: {module_name} has no function {function!r}")
     return getattr(module, function)

@@ -12,7 +12,11 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """Named axes with their values; a configuration takes one value of each."""
+    """Named axes with their values; a configuration takes one value of each.
+
+    >>> Space((("depth", (2, 4)), ("lr", (0.1,)))).configs()
+    ({'depth': 2, 'lr': 0.1}, {'depth': 4, 'lr': 0.1})
+    """
 
     axes: tuple[tuple[str, tuple[Any, ...]], ...]
 

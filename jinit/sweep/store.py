@@ -32,7 +32,8 @@ class Store:
         """Append the records of one block of lanes."""
         pyarrow, parquet = _pyarrow()
         sink = pyarrow.BufferOutputStream()
-        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), sink)
+        table = pyarrow.Table.from_pylist(list(rows))
+        parquet.write_table(table.cast(_without_null_types(pyarrow, table.schema)), sink)
         name = f"{self._blocks:05d}.parquet"
         self._replace(self.directory / "records" / name, sink.getvalue().to_pybytes())
         self._blocks += 1
@@ -72,6 +73,17 @@ def provenance() -> dict[str, Any]:
         "git_revision": _git_revision(),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _without_null_types(pyarrow: Any, schema: Any) -> Any:
+    """A column that is empty in this block may be filled in another: give it its type."""
+    types = {"diverged_at": pyarrow.int64()}
+    return pyarrow.schema(
+        field.with_type(types.get(field.name, pyarrow.string()))
+        if pyarrow.types.is_null(field.type)
+        else field
+        for field in schema
+    )
 
 
 def _version(package: str) -> str | None:

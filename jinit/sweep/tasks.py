@@ -68,14 +68,16 @@ class Task:
         for part in ("train", "validation"):
             object.__setattr__(self, part, _checked(self.name, part, getattr(self, part)))
         examples = len(self.train[0])
-        if not 1 <= self.batch_size <= examples:
+        if not isinstance(self.batch_size, int) or not 1 <= self.batch_size <= examples:
             raise ValueError(
-                f"task {self.name!r}: batch_size={self.batch_size}, expected 1 to {examples}, the "
-                "number of training examples"
+                f"task {self.name!r}: batch_size={self.batch_size!r}, expected an integer from "
+                f"1 to {examples}, the number of training examples"
             )
-        if self.loss is None:
-            loss = cross_entropy if self.classes else squared_error
-            object.__setattr__(self, "loss", loss)
+
+    @property
+    def objective(self) -> Loss:
+        """The loss per example: the one given, or the one that the targets call for."""
+        return self.loss or (cross_entropy if self.classes else squared_error)
 
     @property
     def classes(self) -> int | None:
@@ -89,6 +91,16 @@ class Task:
     def outputs(self) -> int:
         """How many numbers a network has to put out: classes, or the size of a target."""
         return self.classes or int(np.prod(self.train[1].shape[1:], dtype=int))
+
+    @property
+    def chance(self) -> float | None:
+        """What the best constant guess scores on the validation set: its accuracy or its loss."""
+        targets = self.validation[1]
+        if self.classes:
+            return float(np.bincount(targets.astype(int)).max() / len(targets))
+        if self.loss is squared_error:
+            return float(np.mean((targets - self.train[1].mean(0)) ** 2))
+        return None
 
 
 def digits(batch_size: int = 64) -> Task:

@@ -79,9 +79,7 @@ class Trial:
             objective, gradients = jax.value_and_grad(self._objective, has_aux=True)(
                 state.params, hyper, inputs, targets
             )
-            updates, optimizer_state = optimizer.update(
-                gradients, state.optimizer, state.params
-            )
+            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
             params = optax.apply_updates(state.params, updates)
             return self._next(state, params, optimizer_state, objective[1]), objective[1]
 
@@ -131,6 +129,4 @@ class Trial:
             hits = outputs.argmax(-1) == data.validation_targets
             accuracy = jnp.where(jnp.isfinite(loss), hits.mean(), jnp.nan)
         lost = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-        return Scores(
-            train_loss, loss, accuracy, jnp.where(lost, state.step, state.diverged_at)
-        )
+        return Scores(train_loss, loss, accuracy, jnp.where(lost, state.step, state.diverged_at))

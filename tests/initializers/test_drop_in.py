@@ -15,7 +15,8 @@ import pytest
 import jinit.initializers as ours
 
 KEY = jax.random.key(1234)
-MATRIX, KERNEL = (64, 33), (3, 2, 5, 8)
+# JAX compiles its own generator for seconds when a last axis is short.
+MATRIX, KERNEL, IMAGE = (64, 33), (3, 2, 40), (3, 2, 16, 32)
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 LAWS = ("truncated_normal", "normal", "uniform")
 SCALES = (0.5, 1.0, 2.0, 3.7)
@@ -28,9 +29,14 @@ AXES = (
 )
 KERNEL_AXES = (
     {"batch_axis": 0},
+    {"batch_axis": (0,), "in_axis": 2, "out_axis": 1},
+    {"in_axis": (0, 2), "out_axis": 1},
+    {"in_axis": (0, 1), "out_axis": 2},
+    {"in_axis": -3, "out_axis": -1, "batch_axis": -2},
+)
+IMAGE_AXES = (
     {"batch_axis": (0, 1)},
     {"in_axis": (0, 2), "out_axis": (1, 3)},
-    {"in_axis": (0, 1, 2), "out_axis": 3},
     {"in_axis": -3, "out_axis": 0, "batch_axis": -2},
 )
 MEMBERS = (
@@ -61,6 +67,8 @@ def elementwise_cases():
         ("uniform", "normal", "truncated_normal"), (0.01, 1.0, 0.3, 1e-5), (MATRIX, KERNEL, ())
     ):
         yield name, (size,), {}, shape
+    for mode, axes in itertools.product(MODES, IMAGE_AXES):
+        yield "variance_scaling", (1.0, mode, "uniform"), axes, IMAGE
     for low, high in ((-1.0, 1.0), (0.0, 2.0), (-0.3, 5.0)):
         yield "truncated_normal", (0.1,), {"lower": low, "upper": high}, MATRIX
     for name, value in (("constant", 0.3), ("constant", -7), ("constant", np.arange(33.0))):
@@ -73,10 +81,10 @@ ISOMETRIES = [
     ("orthogonal", (0.7,), {}, (33, 64)),
     ("orthogonal", (2.0,), {"column_axis": 0}, MATRIX),
     ("orthogonal", (), {}, KERNEL),
-    ("orthogonal", (), {"column_axis": 1}, KERNEL),
-    ("orthogonal", (), {"column_axis": -2}, KERNEL),
+    ("orthogonal", (), {"column_axis": 1}, IMAGE),
+    ("orthogonal", (), {"column_axis": -2}, IMAGE),
     ("delta_orthogonal", (), {}, (3, 5, 8)),
-    ("delta_orthogonal", (1.4,), {}, KERNEL),
+    ("delta_orthogonal", (1.4,), {}, IMAGE),
     ("delta_orthogonal", (), {"column_axis": 0}, (1, 3, 4, 5, 8)),
 ]
 
@@ -112,7 +120,7 @@ def test_another_scale_is_seen():
 
 @pytest.mark.parametrize("key", [jax.random.key(5), jax.random.PRNGKey(6)], ids=["typed", "legacy"])
 def test_other_keys_give_the_values_of_jax(key):
-    for case in CASES[:48:5] + CASES[-20::4]:
+    for case in CASES[:48:5]:
         drawn, expected = both(case, key)
         assert drawn.tobytes() == expected.tobytes(), label(case)
 
@@ -125,7 +133,7 @@ def test_keys_of_another_implementation_give_the_values_of_jax():
 
 def test_float64_values_are_those_of_jax_bit_for_bit():
     with jax.enable_x64(True):
-        for case in [case for case in CASES if case[3] == MATRIX][::4] + CASES[-20:]:
+        for case in [case for case in CASES if case[3] == MATRIX][::4]:
             drawn, expected = both(case)
             assert drawn.dtype == np.float64
             assert drawn.tobytes() == expected.tobytes(), label(case)

@@ -53,7 +53,7 @@ def test_panels_and_their_names(tmp_path):
     figure = drawn(write_sweep(tmp_path, axes, grid(axes, 2, varied)))
     assert [each.get_title() for each in figure.axes] == ["relu", "tanh", "", ""]
     assert figure.axes[0].get_ylabel() == "validation loss"
-    assert figure.axes[2].get_ylabel() == "std of activations at step 0"
+    assert figure.axes[2].get_ylabel() == "std of layer outputs at step 0"
     assert legend_texts(figure) == ["bb", "a"]
     assert "digits  ·  mean of 2 seeds with 95 % band" in figure.get_suptitle()
 
@@ -98,8 +98,9 @@ def test_diverged_runs_are_crossed_out(tmp_path):
 
 
 def test_a_line_ends_when_half_of_its_seeds_are_gone():
-    over = profile(np.array([[1.0, np.nan], [1.0, 1.0]]), logarithmic=True)
-    assert over.mean.tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
+    lines = np.array([[1.0, np.nan, 1.0], [4.0, 2.0, np.nan], [np.nan, 8.0, np.inf]])
+    over = profile(lines, logarithmic=True)
+    assert over.mean.tolist() == pytest.approx([2.0, 4.0, np.nan], nan_ok=True)
 
 
 def test_zero_and_infinite_signals_are_marked(tmp_path):
@@ -110,6 +111,9 @@ def test_zero_and_infinite_signals_are_marked(tmp_path):
     marks = {line.get_marker(): line.get_xdata().tolist() for line in figure.axes[1].lines
              if line.get_marker() in "v^" and len(line.get_xdata())}  # fmt: skip
     assert marks == {"v": [1, 2, 3, 4], "^": [3, 4]}
+    lines = [line for line in figure.axes[1].lines if line.get_marker() == "None"]
+    assert len(lines) == 3
+    assert all(np.isfinite(line.get_ydata()).all() for line in lines)
     assert "▽ zero" in figure.get_suptitle()
 
 
@@ -137,8 +141,11 @@ def test_negative_losses_have_a_linear_axis():
 
 
 def test_odd_labels_are_drawn_as_they_are(tmp_path):
-    odd = ["$x^", "_hidden", "[red]x[/red]", "日本", "long " * 20]
-    directory = write_accuracies(tmp_path, {label: [0.9, 0.8] for label in odd})
+    odd = ["$x^$", "_hidden", "[red]x[/red]", "日本", "long " * 20]
+    axes = {"init": odd, "activation": ["$y_$"]}
+    directory = write_sweep(
+        tmp_path, axes, grid(axes, 2, lambda config, seed: lane(config, seed, 0.9))
+    )
     assert legend_texts(drawn(directory))[:3] == odd[:3]
     assert legend_texts(drawn(directory))[-1].endswith("…")
     Results(directory).plot()

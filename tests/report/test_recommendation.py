@@ -55,7 +55,7 @@ def test_ties_are_not_called_best(tmp_path):
     assert found.tied == ({"init": "he_uniform"},)
     assert found.sentence == (
         "relu: he_normal and he_uniform cannot be told apart with 4 seeds (97.3 % to 97.1 %, true "
-        "difference at most 0.5 points); use either; zeros and constant did not learn."
+        "difference at most 0.9 points); use either; zeros and constant did not learn."
     )
 
 
@@ -190,7 +190,7 @@ def test_facets_and_learning_rates(tmp_path):
         {"activation": act, "depth": depth} for act in ("relu", "tanh") for depth in (2, 4)
     ]
     assert found[0].leader == {"init": "a", "lr": 0.1}
-    assert found[1].sentence.startswith("relu, depth 4: start from b, lr=1 — ")
+    assert found[1].sentence.startswith("relu, depth 4: start from b [lr=1] — ")
     assert [each.clear for each in found] == [True, True, False, False]
 
 

@@ -99,7 +99,7 @@ def test_nothing_is_cut_off(tmp_path, width):
     assert "45.0 ± 11.8" in table
 
 
-ODD = ["[red]x[/red]", "[/]", "a\x1b[31mb", "tab\tand\nline", ":smiley:", "$x^", "_hidden", "日本"]
+ODD = ["[red]x[/red]", "[/]", "a\x1b[31mb", "tab\tand\nline", ":smiley:", "$x^$", "_hidden", "日本"]
 
 
 def test_labels_are_shown_as_they_are(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from jinit.sampling import normal, truncated_normal, uniform
 
 # How a shape becomes counters is tested on the words, in test_threefry.
-SHAPES = [(), (33, 7), (2, 0, 3), (2, 3, 1, 2, 3)]
+SHAPES = [(), (33, 7), (2, 0, 3), (3, 2, 40)]
 LOW = ["bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"]
 SEED = 271828
 
@@ -31,8 +31,9 @@ def equal_bits(left, right) -> bool:
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [*((shape, "float32") for shape in SHAPES), ((33, 7), "float64")]
+)
 @pytest.mark.parametrize(("ours", "reference"), CASES)
 def test_values_are_those_of_jax(ours, reference, shape, dtype):
     with jax.enable_x64(True):

@@ -24,4 +24,4 @@ def device() -> str:
     """The device JAX draws on."""
     import jax
 
-    return str(jax.devices()[0].device_kind) + " (" + jax.default_backend() + ")"
+    return f"{jax.device_count()} × {jax.devices()[0].device_kind}"

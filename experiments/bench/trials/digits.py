@@ -7,13 +7,14 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def load() -> tuple[Arrays, Arrays]:
-    """(train, validation), 80 % and 20 % of 1797 images, pixels in [0, 1]."""
+    """(train, validation), 80 % and 20 % of 1797 images, centred and of mean square 1."""
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(images))
-    images = (images[order] / 16).astype(np.float32)
-    labels = labels[order].astype(np.int32)
-    split = len(images) * 4 // 5
-    return (images[:split], labels[:split]), (images[split:], labels[split:])
+    train, validation = np.split(order, [int(0.8 * len(order))])
+    centred = images - images[train].mean(0)
+    images = (centred / centred[train].std()).astype(np.float32)
+    labels = labels.astype(np.int32)
+    return (images[train], labels[train]), (images[validation], labels[validation])
 
 
 def batches(generator: np.random.Generator, size: int, batch: int, steps: int):

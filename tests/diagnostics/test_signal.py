@@ -1,0 +1,276 @@
+"""Signal at the start: against hand-written backpropagation and against what theory predicts."""
+
+import math
+from functools import partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from flax import nnx
+from scipy import stats
+
+import jinit
+from jinit.diagnostics import signal
+from jinit.hooks import as_model
+from jinit.model import trace
+from jinit.sweep import mlp
+
+SIZES = (7, 6, 5, 3)
+ATANH = math.atanh(0.95)
+
+
+def cross_entropy(targets):
+    return lambda logits: optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
+
+
+def case():
+    """Parameters with biases, inputs and targets, in float64 for the oracle."""
+    rng = np.random.default_rng(0)
+    layers = [
+        (rng.normal(size=(i, o)), rng.normal(size=o))
+        for i, o in pairwise(SIZES)
+    ]
+    return layers, rng.normal(size=(8, SIZES[0])), rng.integers(0, 3, 8)
+
+
+def by_hand(layers, inputs, targets, phi, slope):
+    """Products W·a, activations, and per-example gradients, by textbook backpropagation."""
+    taken, products = inputs, []
+    activations = []
+    for kernel, bias in layers:
+        products.append(taken @ kernel)
+        taken = phi(products[-1] + bias)
+        activations.append(taken)
+    logits = products[-1] + layers[-1][1]
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    odds /= odds.sum(1, keepdims=True)
+    loss = -np.log(odds[np.arange(len(targets)), targets]).mean()
+    gradient = odds - np.eye(logits.shape[1])[targets]
+    gradients = [gradient]
+    for (kernel, _), product, (_, bias) in zip(
+        layers[:0:-1], products[-2::-1], layers[-2::-1], strict=True
+    ):
+        gradient = gradient @ kernel.T * slope(product + bias)
+        gradients.append(gradient)
+    return loss, products, activations[:-1], gradients[::-1]
+
+
+class Linen(nn.Module):
+    phi: object
+
+    @nn.compact
+    def __call__(self, x):
+        for number, width in enumerate(SIZES[1:]):
+            x = nn.Dense(width, name=f"layer_{number}")(x)
+            x = x if number == len(SIZES) - 2 else self.phi(x)
+        return x
+
+
+class Nnx(nnx.Module):
+    def __init__(self, phi, rngs):
+        self.phi = phi
+        for number, (i, o) in enumerate(pairwise(SIZES)):
+            setattr(self, f"layer_{number}", nnx.Linear(i, o, rngs=rngs))
+
+    def __call__(self, x):
+        for number in range(len(SIZES) - 2):
+            x = self.phi(getattr(self, f"layer_{number}")(x))
+        return getattr(self, f"layer_{len(SIZES) - 2}")(x)
+
+
+def pure(phi):
+    def apply(params, x):
+        for number in range(len(SIZES) - 1):
+            layer = params[f"layer_{number}"]
+            x = x @ layer["kernel"] + layer["bias"].reshape(1, -1)
+            x = x if number == len(SIZES) - 2 else phi(x)
+        return x
+
+    return apply
+
+
+PHIS = {
+    "relu": (jax.nn.relu, lambda h: np.maximum(h, 0), lambda h: (h > 0) * 1.0),
+    "tanh": (jnp.tanh, np.tanh, lambda h: 1 - np.tanh(h) ** 2),
+}
+
+
+@pytest.mark.parametrize("framework", ["linen", "nnx", "pair"])
+@pytest.mark.parametrize("name", PHIS)
+def test_against_backpropagation_by_hand(name, framework):
+    phi, numpy_phi, slope = PHIS[name]
+    layers, inputs, targets = case()
+    loss, products, activations, gradients = by_hand(layers, inputs, targets, numpy_phi, slope)
+    x = jnp.asarray(inputs, jnp.float32)
+    params = {
+        f"layer_{n}": {"kernel": jnp.asarray(w, jnp.float32), "bias": jnp.asarray(b, jnp.float32)}
+        for n, (w, b) in enumerate(layers)
+    }
+    if framework == "linen":
+        model, params = as_model(Linen(phi), x), {"params": params}
+    elif framework == "nnx":
+        model = as_model(lambda rngs: Nnx(phi, rngs), x)
+    else:
+        model = trace(pure(phi), params, x)
+    value, found = jax.jit(lambda p: signal(model, p, [x], cross_entropy(targets)))(params)
+    np.testing.assert_allclose(value, loss, rtol=1e-5)
+    np.testing.assert_allclose(found.activation_std, [p.std() for p in products], rtol=1e-4)
+    np.testing.assert_allclose(
+        found.activation_second_moment, [(p**2).mean() for p in products], rtol=1e-4
+    )
+    np.testing.assert_allclose(found.gradient_std, [g.std() for g in gradients], rtol=1e-4)
+    dead = [(a == 0).all(0).mean() for a in activations] + [np.nan]
+    np.testing.assert_allclose(found.dead_fraction, dead)
+    assert name != "relu" or max(dead[:-1]) > 0  # a case in which some unit is dead
+    high = [(abs(a) > 0.95).mean() if name == "tanh" else 0.0 for a in activations] + [np.nan]
+    np.testing.assert_allclose(found.saturated_fraction, high)
+    assert not found.identical.any()
+
+
+@partial(jax.jit, static_argnums=0)
+def measured(phi, kernels, inputs):
+    """Signal of a bias-free network with the given kernels; the loss is the mean output."""
+
+    def apply(params, x):
+        *hidden, last = params
+        for kernel in hidden:
+            x = phi(x @ kernel)
+        return x @ last
+
+    model = trace(apply, list(kernels), inputs)
+    return signal(model, list(kernels), [inputs], jnp.mean)[1]
+
+
+@pytest.mark.parametrize("examples", [1, 3, 6])
+def test_relu_units_are_born_dead_at_the_known_rate(examples):
+    """On N orthogonal inputs a unit is dead with probability 2^-N; 5 standard errors, 6e-7."""
+    units = 16_384
+    kernel = jax.random.normal(jax.random.key(examples), (8, units))
+    found = measured(jax.nn.relu, [kernel, jnp.ones((units, 2))], jnp.eye(8)[:examples])
+    rate = 2.0**-examples
+    assert abs(found.dead_fraction[0] - rate) < 5 * math.sqrt(rate * (1 - rate) / units)
+    assert np.isnan(found.dead_fraction[1])
+
+
+@pytest.mark.parametrize("q", [0.5, 1.0, 9.0])
+@pytest.mark.parametrize(("phi", "stretch"), [(jnp.tanh, 1.0), (jax.nn.sigmoid, 2.0)])
+def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
+    """P(|tanh h| > 0.95) = 2Φ(-atanh(0.95)/√q); the logistic function is a stretched tanh."""
+    kernel = math.sqrt(q / 64) * jax.random.normal(jax.random.key(0), (64, 4096))
+    found = measured(phi, [kernel, jnp.ones((4096, 2))], 8 * jnp.eye(64))
+    share = 2 * stats.norm.cdf(-stretch * ATANH / math.sqrt(q))
+    error = math.sqrt(share * (1 - share) / (64 * 4096))
+    assert abs(found.saturated_fraction[0] - share) < 5 * error + 1e-6
+
+
+@pytest.mark.parametrize("phi", [
+    jax.nn.relu, jax.nn.leaky_relu, jax.nn.elu, jax.nn.gelu, jax.nn.silu, jax.nn.softplus,
+    jnp.abs, lambda x: x, lambda x: x**2,
+])  # fmt: skip
+def test_an_activation_without_two_limits_never_saturates(phi):
+    kernel = 100 * jax.random.normal(jax.random.key(0), (16, 64))
+    found = measured(phi, [kernel, jnp.ones((64, 2))], jnp.eye(16))
+    assert found.saturated_fraction[0] == 0
+
+
+def test_saturation_sees_every_bounded_activation():
+    kernel = 1000 * jax.random.normal(jax.random.key(0), (16, 64))
+    for phi in (jnp.tanh, jnp.arctan, jax.nn.hard_tanh, jax.nn.soft_sign, jax.lax.erf):
+        found = measured(phi, [kernel, jnp.ones((64, 2))], jnp.eye(16))
+        assert found.saturated_fraction[0] > 0.9
+
+
+def start(model, inputs):
+    """Signal of a model's own initial parameters, the loss being the mean output."""
+    params = model.init(jax.random.key(0))
+    return jax.jit(lambda params: signal(model, params, [inputs], jnp.mean)[1])(params)
+
+
+@pytest.mark.parametrize("init", ["zeros", jinit.constant(0.1), jinit.constant(1e-4)])
+def test_equal_weights_make_identical_units(init):
+    x = jax.random.normal(jax.random.key(0), (16, 8))
+    model = as_model(mlp(8, 3, depth=3, width=5, activation="sigmoid", init=init), x)
+    assert start(model, x).identical.all()
+
+
+@pytest.mark.parametrize("init", ["normal", "he_normal", "orthogonal", "random_uniform"])
+def test_drawn_weights_make_different_units(init):
+    x = jax.random.normal(jax.random.key(0), (16, 8))
+    model = as_model(mlp(8, 3, depth=3, width=5, activation="tanh", init=init), x)
+    assert not start(model, x).identical.any()
+
+
+def test_a_single_unit_is_not_called_identical():
+    x = jax.random.normal(jax.random.key(0), (16, 8))
+    model = as_model(mlp(8, 1, depth=1, width=1), x)
+    assert not start(model, x).identical.any()
+
+
+def test_lanes_are_what_single_networks_are():
+    x, targets = jax.random.normal(jax.random.key(0), (16, 8)), jnp.arange(16) % 3
+    model = as_model(mlp(8, 3, depth=3, width=6, activation="tanh"), x)
+    keys = jax.random.split(jax.random.key(1), 4)
+
+    def measure(key):
+        return signal(model, model.init(key), [x], cross_entropy(targets))
+
+    together, jitted = jax.jit(jax.vmap(measure))(keys), jax.jit(measure)
+    for lane, key in enumerate(keys):
+        alone = jitted(key)
+        jax.tree.map(
+            lambda many, one, lane=lane: np.testing.assert_allclose(many[lane], one, rtol=2e-5),
+            together,
+            alone,
+        )
+
+
+def test_low_precision_is_measured_in_float32():
+    x = jnp.full((4, 300), 1.0, jnp.bfloat16)
+    model = trace(lambda w, x: jnp.tanh(x @ w) @ w.T, jnp.ones((300, 3), jnp.bfloat16), x)
+    found = jax.jit(lambda w: signal(model, w, [x], jnp.mean)[1])(jnp.ones((300, 3), jnp.bfloat16))
+    assert found.activation_second_moment.dtype == jnp.float32
+    np.testing.assert_allclose(found.activation_second_moment[0], 300.0**2, rtol=0.01)
+
+
+@pytest.mark.parametrize(("init", "factor"), [
+    ("he_normal", 1.0), ("he_uniform", 1.0), ("xavier_normal", 0.5), ("lecun_normal", 0.5),
+])  # fmt: skip
+def test_the_second_moment_of_relu_layers_over_depth(init, factor):
+    """KNOWN_ANSWERS §7: He keeps it, Xavier and LeCun halve it in every layer (square layers)."""
+    depth, width, seeds = 8, 64, 400
+    x = jax.random.normal(jax.random.key(0), (4, width))
+    model = as_model(mlp(width, 2, depth=depth, width=width, init=init), x)
+
+    def second_moments(key):
+        return signal(model, model.init(key), [x], jnp.mean)[1].activation_second_moment
+
+    keys = jax.random.split(jax.random.key(1), seeds)
+    moments = np.asarray(jax.jit(jax.vmap(second_moments))(keys), np.float64)[:, :depth]
+    ratio = moments.mean(0) / moments[:, 0].mean() / factor ** np.arange(depth)
+    # Relative deviation of a mean over seeds: E[q_L²]/E[q_L]² = ∏ (1 + 5/n), KNOWN_ANSWERS §6.
+    spread = np.sqrt(((1 + 5 / width) ** np.arange(1, depth + 1) - 1) / seeds)
+    assert (abs(ratio - 1) < 5 * spread).all()
+
+
+def test_convolutions_and_attention_are_measured():
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, images):
+            hidden = nn.relu(nn.Conv(4, (3, 3))(images)).reshape(images.shape[0], -1, 4)
+            hidden = nn.MultiHeadDotProductAttention(num_heads=2)(hidden)
+            return nn.Dense(3)(hidden.mean(1))
+
+    images = jax.random.normal(jax.random.key(0), (5, 6, 6, 2))
+    model = as_model(Network(), images)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype("f4"), model.params)
+    found = jax.jit(lambda params: signal(model, params, [images], jnp.mean)[1])(params)
+    assert len(model.layer_names) == 6
+    assert found.activation_std.shape == (6,)
+    assert (found.activation_std > 0).all()
+    # The mean of the outputs does not depend on queries and keys only by accident: all receive.
+    assert (found.gradient_std > 0).sum() >= 4

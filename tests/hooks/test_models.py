@@ -1,0 +1,200 @@
+"""The one door: Linen, NNX, pairs and Models become the same thing, or a clear error."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax import nnx
+
+import jinit
+from jinit.hooks import as_model
+from jinit.sweep import mlp
+
+X = jax.random.normal(jax.random.key(3), (6, 5))
+HUGE = 10**6
+
+
+class Linen(nn.Module):
+    @nn.compact
+    def __call__(self, x, shift: float = 0.0):
+        hidden = nn.relu(nn.Dense(4, name="first")(x))
+        return nn.Dense(3, name="second", kernel_init=jinit.he_normal())(hidden) + shift
+
+
+class Nnx(nnx.Module):
+    def __init__(self, rngs):
+        self.first = nnx.Linear(5, 4, rngs=rngs)
+        self.second = nnx.Linear(4, 3, kernel_init=jinit.he_normal(), rngs=rngs)
+
+    def __call__(self, x, shift: float = 0.0):
+        return self.second(nnx.relu(self.first(x))) + shift
+
+
+class Deep(nnx.Module):
+    """Twelve layers in a list: in the order of their names the eleventh would come second."""
+
+    def __init__(self, rngs):
+        self.hidden = nnx.List([nnx.Linear(5, 5, rngs=rngs) for _ in range(12)])
+        self.out = nnx.Sequential(nnx.Linear(5, 3, rngs=rngs), nnx.tanh)
+
+    def __call__(self, x):
+        for layer in self.hidden:
+            x = nnx.relu(layer(x))
+        return self.out(x)
+
+
+def test_a_linen_module():
+    module, key = Linen(), jax.random.key(0)
+    model = as_model(module, X)
+    params = model.init(key)
+    assert [leaf.path for leaf in model.leaves] == [
+        *("params/first/bias", "params/first/kernel"),
+        *("params/second/bias", "params/second/kernel"),
+    ]
+    assert model.layer_names == ("params/first/kernel", "params/second/kernel")
+    jax.tree.map(np.testing.assert_array_equal, params, module.init(key, X))
+    np.testing.assert_array_equal(model.apply(params, X), module.apply(params, X))
+
+
+@pytest.mark.parametrize("constructor", [Nnx, Deep])
+def test_an_nnx_constructor(constructor):
+    model = as_model(lambda rngs: constructor(rngs), X)
+    params = model.init(jax.random.key(0))
+    module = constructor(nnx.Rngs(jax.random.key(0)))
+    np.testing.assert_array_equal(model.apply(params, X), module(X))
+    assert jax.tree.structure(params) == jax.tree.structure(model.params)
+    moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    nnx.update(module, jax.tree.map(lambda leaf: leaf + 0.1, nnx.state(module, nnx.Param)))
+    np.testing.assert_allclose(model.apply(moved, X), module(X), rtol=1e-5)
+    np.testing.assert_array_equal(model.apply(params, X), model.apply(params, X))
+
+
+def test_nnx_layers_in_lists_keep_their_order():
+    model = as_model(lambda rngs: Deep(rngs), X)
+    assert model.layer_names == (
+        *(f"hidden/{layer}/kernel" for layer in range(12)),
+        "out/layers/0/kernel",
+    )
+
+
+def test_linen_and_nnx_twins_are_the_same_function_of_equal_parameters():
+    linen, twin = as_model(Linen(), X), as_model(lambda rngs: Nnx(rngs), X)
+    params = linen.init(jax.random.key(0))["params"]
+    np.testing.assert_array_equal(linen.apply({"params": params}, X), twin.apply(params, X))
+    assert linen.graph.fingerprint == twin.graph.fingerprint
+    assert [name.removeprefix("params/") for name in linen.layer_names] == list(twin.layer_names)
+
+
+def test_a_pair_and_a_model():
+    model = as_model(mlp(5, 3, depth=2, width=4), X)
+    assert model.layer_names == tuple(f"layer_{n:02d}/kernel" for n in range(3))
+    assert as_model(model) is model
+    np.testing.assert_array_equal(
+        model.init(jax.random.key(0))["layer_00"]["kernel"],
+        mlp(5, 3, depth=2, width=4)[0](jax.random.key(0))["layer_00"]["kernel"],
+    )
+
+
+def test_static_arguments_of_the_call():
+    for model in (
+        jinit.linen.trace(Linen(), X, shift=2.0),
+        jinit.nnx.trace(lambda rngs: Nnx(rngs), X, shift=2.0),
+    ):
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), model.params)
+        np.testing.assert_array_equal(model.apply(zeros, X), jnp.full((6, 3), 2.0))
+
+
+def test_metadata_is_unboxed():
+    boxed = nn.Dense(3, kernel_init=nn.with_partitioning(jinit.he_normal(), (None, None)))
+    assert as_model(boxed, X).layer_names == ("params/kernel",)
+    sharded = nnx.with_metadata(jinit.he_normal(), custom="value")
+    model = as_model(lambda rngs: nnx.Linear(5, 3, kernel_init=sharded, rngs=rngs), X)
+    assert model.layer_names == ("kernel",)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Dense(HUGE),
+        lambda rngs: nnx.Linear(HUGE, HUGE, rngs=rngs),
+        (lambda key: jinit.he_normal()(key, (HUGE, HUGE)), lambda params, x: x @ params),
+    ],
+    ids=["linen", "nnx", "pair"],
+)
+def test_a_kernel_of_a_million_million_parameters_is_traced(network):
+    """4 TB of weights and inputs: nothing of the size of either can have been allocated."""
+    model = as_model(network, jax.ShapeDtypeStruct((HUGE, HUGE), jnp.float32))
+    assert max(leaf.shape for leaf in model.leaves) == (HUGE, HUGE)
+    assert [layer.width for layer in model.contractions] == [HUGE]
+
+
+class Normalized(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.BatchNorm(use_running_average=False)(nn.Dense(4)(x))
+
+
+class Dropping(nn.Module):
+    @nn.compact
+    def __call__(self, x, deterministic=False):
+        return nn.Dropout(0.5, deterministic=deterministic)(nn.Dense(4)(x))
+
+
+def test_state_besides_parameters():
+    with pytest.raises(ValueError, match="Normalized keeps batch_stats besides its parameters"):
+        as_model(Normalized(), X)
+    with pytest.raises(ValueError, match=r"keeps BatchStat besides its parameters, .* wi.*pair"):
+        as_model(lambda rngs: nnx.BatchNorm(5, rngs=rngs), X)
+    with pytest.raises(ValueError, match=r"keeps RngCount, RngKey besides .*no dropout rngs"):
+        as_model(lambda rngs: nnx.Dropout(0.5, rngs=rngs), X)
+
+
+def test_random_numbers_in_the_call():
+    with pytest.raises(ValueError, match=r'PRNG for "dropout".*with deterministic=True, or give'):
+        _ = as_model(Dropping(), X).graph
+    model = jinit.linen.trace(Dropping(), X, deterministic=True)
+    assert model.layer_names == ("params/Dense_0/kernel",)
+
+
+def test_an_nnx_module_that_is_drawn_already():
+    with pytest.raises(TypeError, match="Linear is an NNX module whose weights are drawn already"):
+        as_model(nnx.Linear(5, 3, rngs=nnx.Rngs(0)), X)
+
+
+@pytest.mark.parametrize("built", [3, "he_normal", (mlp(5, 3)[0],), {"a": 1}, None])
+def test_what_is_no_network(built):
+    with pytest.raises(
+        TypeError, match=r"cannot make a model of \w+: expected a Linen module, a f"
+    ):
+        as_model(built, X)
+
+
+def test_a_function_that_makes_no_nnx_module():
+    with pytest.raises(TypeError, match="returns an NNX module, but it returned Dense; for pure"):
+        as_model(nn.Dense, X)
+    with pytest.raises(TypeError, match="returned int; for pure functions give the pair"):
+        as_model(lambda rngs: 3, X)
+
+
+PROGRAM = """
+import sys
+import jax, jax.numpy as jnp
+import jinit
+from jinit.hooks import as_model
+seen = ["flax" in sys.modules]
+as_model(jinit.sweep.mlp(5, 3, depth=1), jnp.ones((6, 5))).graph
+seen.append("flax" in sys.modules)
+jinit.linen
+seen.append("flax.linen" in sys.modules)
+print(*seen)
+"""
+
+
+def test_flax_is_imported_only_for_a_flax_module():
+    command = [sys.executable, "-c", PROGRAM]
+    seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert seen == ["False", "False", "True"]
