@@ -1,7 +1,7 @@
 """jinit: from which weights should this network start, and how do I know?"""
 
 from importlib import import_module, metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinit import initializers, report, sampling, sweep, theory
 from jinit.initializers import (
@@ -39,6 +39,9 @@ from jinit.initializers import (
 from jinit.model import Model, trace
 from jinit.report import Results
 from jinit.sweep import Space, Sweep, Task, grid, tasks
+
+if TYPE_CHECKING:
+    from jinit.hooks import linen, nnx
 
 __version__ = metadata.version("jinit")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jinit.theory import finite_width
 
@@ -12,10 +13,10 @@ _DEVIATIONS = 3.0
 
 
 def verdict(
-    second_moment: Sequence[float],
-    gradient_std: Sequence[float],
-    saturated: Sequence[float],
-    identical: Sequence[bool],
+    second_moment: ArrayLike,
+    gradient_std: ArrayLike,
+    saturated: ArrayLike,
+    identical: ArrayLike,
     widths: Sequence[int],
 ) -> str:
     """`symmetric`, `saturated`, `exploding`, `vanishing` or `stable`, from the hidden layers.
@@ -37,11 +38,11 @@ def verdict(
     >>> verdict([2.0**-n for n in range(20)], [1.0] * 20, [0.0] * 20, [False] * 20, [4096] * 20)
     'vanishing'
     """
-    if any(identical):
+    if np.any(identical):
         return "symmetric"
-    if any(share > 0.5 for share in saturated):
+    if np.any(np.asarray(saturated) > 0.5):
         return "saturated"
-    forward = _log_ratio(second_moment)
+    forward = _log_ratio(np.asarray(second_moment))
     backward = _log_ratio(np.square(np.asarray(gradient_std, np.float64))[::-1])
     low, high = _band(widths[1:])
     if max(forward, backward) > high:
@@ -51,7 +52,7 @@ def verdict(
     return "stable"
 
 
-def _log_ratio(sizes: Sequence[float] | np.ndarray) -> float:
+def _log_ratio(sizes: np.ndarray) -> float:
     """ln(last / first): +inf when it overflowed, -inf when nothing is left."""
     if len(sizes) < 2:
         return 0.0

@@ -1,10 +1,9 @@
 """Which operations of a graph apply weights to a signal, and what reaches them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from jinit.model.graph import Graph, Operation
+from jinit.model.graph import CONTRACTING, Graph, Operation
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Contraction:
         return product
 
 
-def contractions(graph: "Graph", weights: int) -> tuple[Contraction, ...]:
+def contractions(graph: Graph, weights: int) -> tuple[Contraction, ...]:
     """Contractions of a weight (a value made of the first `weights` inputs) with a signal."""
     walk = _Walk(graph, weights)
     return tuple(walk.contraction(position) for position in walk.found)
@@ -42,7 +41,7 @@ def contractions(graph: "Graph", weights: int) -> tuple[Contraction, ...]:
 class _Walk:
     """Follows weights, signals and earlier contractions through a graph, in execution order."""
 
-    def __init__(self, graph: "Graph", weights: int) -> None:
+    def __init__(self, graph: Graph, weights: int) -> None:
         self.graph = graph
         names = graph.inputs
         self.made_of = {name: {i} for i, name in enumerate(names[:weights])}
@@ -65,7 +64,7 @@ class _Walk:
             self.follower.get(position),
         )
 
-    def _visit(self, position: int, operation: "Operation") -> None:
+    def _visit(self, position: int, operation: Operation) -> None:
         operands = [o for o in operation.operands if isinstance(o, int)]
         is_signal = any(o in self.signals for o in operands)
         reached = set().union(*(self.reached.get(o, ()) for o in operands))
@@ -82,8 +81,8 @@ class _Walk:
             elif made_of:
                 self.made_of[result] = made_of
 
-    def _applies_weight(self, operation: "Operation") -> bool:
-        if operation.primitive.name not in ("dot_general", "conv_general_dilated"):
+    def _applies_weight(self, operation: Operation) -> bool:
+        if operation.primitive.name not in CONTRACTING:
             return False
         kinds = [self._kind(operand) for operand in operation.operands]
         return sorted(kinds) == ["signal", "weight"]
@@ -103,7 +102,7 @@ class _Walk:
         return max(leaves, key=rank)
 
 
-def _unit_axes(operation: "Operation", weight: int) -> tuple[int, ...]:
+def _unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:
     """Axes of the result that come from the weight's own free axes."""
     numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":

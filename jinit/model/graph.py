@@ -14,11 +14,9 @@ import jax
 import jax.extend.core as jex
 import numpy as np
 
-from jinit.model.dependence import Contraction, contractions
-
 _INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"})
 _CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
-_CONTRACTING = frozenset({"dot_general", "conv_general_dilated"})
+CONTRACTING = frozenset({"dot_general", "conv_general_dilated"})
 
 
 @dataclass(frozen=True)
@@ -79,15 +77,11 @@ class Graph:
         for position, operation in enumerate(self.operations):
             operands = [read(operand) for operand in operation.operands]
             results = _bind(operation, operands)
-            if operation.primitive.name in _CONTRACTING:
+            if operation.primitive.name in CONTRACTING:
                 results = [edit(position, results[0]) if edit else results[0]]
                 seen[position] = (*operands, results[0])
             values.update(zip(operation.results, results, strict=True))
         return [read(output) for output in self.outputs], seen
-
-    def contractions(self, weights: int) -> tuple[Contraction, ...]:
-        """Where a value made of the first `weights` inputs alone meets the signal, in order."""
-        return contractions(self, weights)
 
     @property
     def unread(self) -> int:
@@ -199,7 +193,7 @@ def _bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
 
 def _count_contractions(closed: jex.ClosedJaxpr) -> int:
     return sum(
-        (equation.primitive.name in _CONTRACTING)
+        (equation.primitive.name in CONTRACTING)
         + sum(_count_contractions(body) for body in _bodies(equation.params))
         for equation in closed.jaxpr.eqns
     )

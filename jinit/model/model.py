@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from jinit.model.graph import Contraction, Graph
+from jinit.model.dependence import Contraction, contractions
+from jinit.model.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Model:
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
         """Where weights meet signals, in execution order."""
-        return self.graph.contractions(len(self.leaves))
+        return contractions(self.graph, len(self.leaves))
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jinit.diagnostics import Signal, verdict
+from jinit.diagnostics import verdict
 from jinit.sweep.lanes import by_lane, over_lanes, pad, replicated
 from jinit.sweep.order import Order
 from jinit.sweep.plan import Group, Member
@@ -57,14 +57,14 @@ class GroupRun:
         rows = pad(np.array([row for _, row in block.lanes]), self.width)
         state, scores, found = self._begin(params, hyper, self.data)
         self.signal, self.history = jax.device_get(found), [jax.device_get(scores)]
-        done, pending = 0, None
+        done, unread = 0, 0
         for steps in self.chunks:
             batches = self._put(self.order.batches(rows, done, steps))
-            state, scores = self._advance[steps](state, hyper, batches, self.data)
-            if pending is not None:  # read the last scores while the device trains on
-                yield self._collect(block, *pending)
-            done, pending = done + steps, (scores, steps)
-        yield self._collect(block, *pending)
+            state, following = self._advance[steps](state, hyper, batches, self.data)
+            if unread:  # read the last scores while the device trains on
+                yield self._collect(block, scores, unread)
+            done, unread, scores = done + steps, steps, following
+        yield self._collect(block, scores, unread)
 
     def rows(self, block: Block) -> list[dict[str, Any]]:
         """One record per lane of the block that has just been trained."""
@@ -87,9 +87,7 @@ class GroupRun:
         )
         lengths = tuple(dict.fromkeys(self.chunks))
         lowered = [begin.lower(params, hyper, self.data)] + [
-            advance.lower(
-                state, hyper, self._lane_shape((steps, batch_size), np.int32), self.data
-            )
+            advance.lower(state, hyper, self._lane_shape((steps, batch_size), np.int32), self.data)
             for steps in lengths
         ]
         with ThreadPoolExecutor() as threads:  # XLA compiles outside Python's lock
@@ -104,9 +102,7 @@ class GroupRun:
 
     def _start(self, block: Block) -> tuple[Any, dict[str, jax.Array]]:
         """Initial parameters and traced numbers of every lane, padded to the width."""
-        drawn = [
-            self._draw(member, rows, block.seeds) for member, rows in _runs(block.lanes)
-        ]
+        drawn = [self._draw(member, rows, block.seeds) for member, rows in _runs(block.lanes)]
         params = jax.tree.map(
             lambda *parts: self._put(pad(np.concatenate(parts), self.width)), *drawn
         )
@@ -162,14 +158,16 @@ class GroupRun:
 
     def _verdict(self, lane: int) -> str:
         hidden = [index for index, layer in enumerate(self.layers) if layer.follower is not None]
-        found = Signal(*(values[lane][hidden] for values in self.signal))
-        return verdict(
+        found = jax.tree.map(lambda values: values[lane, hidden], self.signal)
+        word = verdict(
             found.activation_second_moment,
             found.gradient_std,
             found.saturated_fraction,
             found.identical,
             [self.layers[index].width for index in hidden],
         )
+        # Layers inside loops are not measured: without them nothing can be called stable.
+        return "unread" if word == "stable" and self.group.trial.model.graph.unread else word
 
 
 def _runs(lanes: Sequence[tuple[Member, int]]) -> list[tuple[Member, list[int]]]:

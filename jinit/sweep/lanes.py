@@ -1,5 +1,6 @@
 """Lanes: one pure trial vmapped over a block, and the block spread over the local devices."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +23,8 @@ def use_all_cores() -> int:
     True
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
+    with contextlib.suppress(RuntimeError):  # JAX is running: its devices are what they are
         jax.config.update("jax_num_cpu_devices", cores)
-    except RuntimeError:  # JAX is running already: its devices are what they are
-        pass
     return jax.local_device_count()
 
 

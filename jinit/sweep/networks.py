@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jinit.initializers import Initializer, from_spec
 
+Phi = Callable[[jax.Array], jax.Array]
 Pair = tuple[Callable[[jax.Array], Any], Callable[[Any, jax.Array], jax.Array]]
 
 
@@ -18,7 +19,7 @@ def mlp(
     *,
     depth: int = 8,
     width: int = 64,
-    activation: str | Callable[[jax.Array], jax.Array] = "relu",
+    activation: str | Phi = "relu",
     init: Initializer | str = "he_normal",
 ) -> Pair:
     """A multilayer perceptron as a pair `(init, apply)`: `depth` hidden layers of `width` units.
@@ -69,9 +70,7 @@ def _affine(layer: Mapping[str, jax.Array], signal: jax.Array) -> jax.Array:
     return signal @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
-def activation_function(
-    activation: str | Callable[[jax.Array], jax.Array],
-) -> Callable[[jax.Array], jax.Array]:
+def activation_function(activation: str | Phi) -> Phi:
     """The function of that name in jax.nn or jax.numpy; a function is returned as it is.
 
     >>> activation_function("tanh")(0.0).item()
@@ -79,7 +78,8 @@ def activation_function(
     """
     if callable(activation):
         return activation
-    found: Any = getattr(jax.nn, str(activation), None) or getattr(jnp, str(activation), None)
+    name = str(activation)
+    found: Phi | None = getattr(jax.nn, name, None) or getattr(jnp, name, None)
     if callable(found):
         return found
     near = difflib.get_close_matches(str(activation), [*dir(jax.nn), "sin", "cos"], n=3)

@@ -1,6 +1,7 @@
 """Which configurations share one training program, and which share one draw of parameters."""
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -158,7 +159,7 @@ def _options(optimizer: Optimizer) -> tuple[str, ...] | None:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(
             f"axis {name!r}: expected finite numbers, which the training program takes in as "
             f"traced values, got {value!r}"

@@ -1,5 +1,6 @@
 """A sweep from a TOML file and command-line options: plain data in, a Sweep out."""
 
+import inspect
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -55,11 +56,12 @@ def from_options(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep
     settings |= {key: value for key, value in overrides.items() if key not in _AXES}
     task = _task(settings)
     build = _build(settings, task, file)
+    optimizer = _optimizer(settings)
     if "model" not in settings:
-        _check_builtin(space)
+        _check_builtin(space, optimizer)
     names = ("seeds", "steps", "record_every")
     options = {"steps": 300} | {name: settings[name] for name in names if name in settings}
-    sweep = Sweep(task, build, grid(**space), optimizer=_optimizer(settings), **options)
+    sweep = Sweep(task, build, grid(**space), optimizer=optimizer, **options)
     return sweep, file.stem if file else task.name
 
 
@@ -105,11 +107,15 @@ def _mlp(config: Config, features: int, outputs: int, width: int) -> Any:
     return mlp(features, outputs, **options)
 
 
-def _check_builtin(space: Mapping[str, Any]) -> None:
-    """The built-in network knows these axes; others belong to a model of one's own."""
-    known = ("init", "activation", "depth", "width", "lr", "gain", "l1", "l2", "weight_decay")
+def _check_builtin(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None:
+    """The built-in network and its optimizer know these axes; others need a model of one's own."""
+    known = ("init", "activation", "depth", "width", "lr", "gain", "l1", "l2")
+    option = (
+        f"axis of the built-in MLP trained by {optimizer.__name__} (give another optimizer, such "
+        "as 'adamw' for weight_decay, or model = 'module:function')"
+    )
     for axis in space:
-        one_of("axis of the built-in MLP (give model = 'module:function' for others)", axis, known)
+        one_of(option, axis, (*known, *inspect.signature(optimizer).parameters))
     for activation in space.get("activation", ()):
         activation_function(activation)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-_PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
+PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 class Store:
@@ -66,7 +66,7 @@ def provenance() -> dict[str, Any]:
     """What a record needs to be reproduced: versions, device, git revision, time."""
     device = jax.local_devices()[0]
     return {
-        **{f"{package}_version": _version(package) for package in _PACKAGES},
+        **{f"{package}_version": _version(package) for package in PACKAGES},
         "python_version": platform.python_version(),
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.local_device_count(),

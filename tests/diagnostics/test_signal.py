@@ -30,10 +30,7 @@ def cross_entropy(targets):
 def case():
     """Parameters with biases, inputs and targets, in float64 for the oracle."""
     rng = np.random.default_rng(0)
-    layers = [
-        (rng.normal(size=(i, o)), rng.normal(size=o))
-        for i, o in pairwise(SIZES)
-    ]
+    layers = [(rng.normal(size=(i, o)), rng.normal(size=o)) for i, o in pairwise(SIZES)]
     return layers, rng.normal(size=(8, SIZES[0])), rng.integers(0, 3, 8)
 
 

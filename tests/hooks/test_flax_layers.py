@@ -92,7 +92,7 @@ NNX = {
 
 def linen_parameters(name: str, side: int, **options) -> dict:
     build, inputs = LINEN[name]
-    return jax.jit(build(side, **options).init)(KEY, *inputs)["params"]
+    return build(side, **options).lazy_init(KEY, *jax.eval_shape(lambda: inputs))["params"]
 
 
 def nnx_parameters(name: str, side: int, **options) -> dict:
@@ -118,17 +118,13 @@ def leaves(tree) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("framework", "name"), LAYERS)
 def test_a_layer_gets_the_values_of_jax(framework, name):
-    """Bit for bit where JAX draws eagerly, as NNX does.
-
-    Within 1e-6 of the largest entry under jit, which moves JAX's last bit, and for QR.
-    """
+    """Bit for bit; in cells, whose recurrent kernels come from a QR, within 1e-6."""
     ours, theirs = (leaves(parameters(framework, name, side)) for side in (0, 1))
     assert ours.keys() == theirs.keys()
     for path, expected in theirs.items():
         assert (ours[path].shape, ours[path].dtype) == (expected.shape, expected.dtype)
-        if framework == "nnx" and "Cell" not in name:
-            assert ours[path].tobytes() == expected.tobytes()
-        np.testing.assert_allclose(ours[path], expected, rtol=3e-7, atol=1e-6 * abs(expected).max())
+        tolerance = 1e-6 if "Cell" in name else 0
+        np.testing.assert_allclose(ours[path], expected, rtol=0, atol=tolerance)
     assert any(abs(leaf).max() > 0 for leaf in ours.values())
 
 
@@ -139,11 +135,6 @@ def test_a_bfloat16_layer_gets_the_rounded_values(framework, name):
     low = leaves(parameters(framework, name, 0, param_dtype=jnp.bfloat16))
     for path, expected in full.items():
         assert low[path].tobytes() == expected.astype(jnp.bfloat16).tobytes(), path
-
-
-def test_jax_itself_cannot_make_a_bfloat16_cell():
-    with pytest.raises(NotImplementedError, match="bfloat16"):
-        linen_parameters("GRUCell", 1, param_dtype=jnp.bfloat16)
 
 
 def test_default_positions_are_those_flax_calls():

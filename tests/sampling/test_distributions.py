@@ -87,15 +87,15 @@ def test_unpartitionable_threefry_gets_the_values_of_jax(ours, reference):
 
 
 @pytest.mark.parametrize("dtype", LOW)
-@pytest.mark.parametrize("scale", [1.0, 1e-5])
 @pytest.mark.parametrize("draw", [uniform, normal], ids=["uniform", "normal"])
-def test_low_precision_is_the_rounded_float32(draw, scale, dtype):
+def test_low_precision_is_the_rounded_float32(draw, dtype):
     """Rounded by ml_dtypes; also where a later cast invites XLA to keep the float32 value."""
     key = jax.random.key(SEED)
-    full = np.asarray(draw(key, (4096,), np.float32, scale=scale))
-    low = draw(key, (4096,), dtype, scale=scale)
-    widened = jax.jit(lambda: draw(key, (4096,), dtype, scale=scale).astype(jnp.float32))()
-    assert equal_bits(low, full.astype(jnp.dtype(dtype)))
+    for scale in (1.0, 1e-5):  # 1e-5 reaches the subnormals of float16 and float8
+        full = np.asarray(draw(key, (4096,), np.float32, scale=scale))
+        low = draw(key, (4096,), dtype, scale=scale)
+        assert equal_bits(low, full.astype(jnp.dtype(dtype)))
+    widened = jax.jit(lambda: draw(key, (4096,), dtype, scale=1e-5).astype(jnp.float32))()
     assert equal_bits(widened, np.asarray(low).astype(np.float32))
 
 
@@ -110,18 +110,17 @@ def test_low_precision_of_the_others_is_the_rounded_float32():
             assert equal_bits(draw(dtype), full.astype(dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("draw", OURS)
-def test_eager_jit_and_vmap_agree(draw, dtype):
+def test_eager_jit_and_vmap_agree(draw):
     keys = jax.random.split(jax.random.key(SEED), 3)
-    shape = (33, 7)
+    shape, dtype = (33, 7), "float32"
     eager = np.stack([draw(key, shape, dtype) for key in keys])
     jitted = np.stack([jax.jit(lambda key: draw(key, shape, dtype))(key) for key in keys])
     assert equal_bits(jitted, eager)
-    for vmapped in (jax.vmap, lambda function: jax.jit(jax.vmap(function))):
-        assert equal_bits(vmapped(lambda key: draw(key, shape, dtype))(keys), eager)
-        legacy = jax.vmap(lambda key: draw(key, shape, dtype))(jax.random.key_data(keys))
-        assert equal_bits(legacy, eager)
+    lanes = jax.vmap(lambda key: draw(key, shape, dtype))
+    for vmapped in (lanes, jax.jit(lanes)):
+        assert equal_bits(vmapped(keys), eager)
+    assert equal_bits(lanes(jax.random.key_data(keys)), eager)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1 / 3, 1e-30, 7e20])

@@ -1,0 +1,72 @@
+"""A small classification task, small networks for it, and sweeps that take a second."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax import nnx
+
+import jinit
+
+FEATURES, CLASSES, WIDTH = 6, 3, 8
+
+
+def task(**options: Any) -> jinit.Task:
+    """Three noisy clusters in six dimensions: 90 examples to train on, 30 to validate on."""
+    rng = np.random.default_rng(5)
+    targets = rng.integers(0, CLASSES, 120)
+    inputs = rng.normal(size=(120, FEATURES)) + 1.5 * np.eye(FEATURES)[targets]
+    train, validation = ((inputs[part], targets[part]) for part in (slice(90), slice(90, None)))
+    return jinit.Task("clusters", train, validation, **{"batch_size": 16} | options)
+
+
+def pair(config: dict) -> Any:
+    """An MLP of depth 2 as a pair."""
+    return jinit.sweep.mlp(FEATURES, CLASSES, **{"depth": 2, "width": WIDTH} | config)
+
+
+def shallow(config: dict) -> Any:
+    """The smallest MLP, for what does not depend on the network: it compiles fastest."""
+    return jinit.sweep.mlp(FEATURES, CLASSES, **{"depth": 1, "width": 4} | config)
+
+
+class Linen(nn.Module):
+    """The same in Linen."""
+
+    start: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for _ in range(2):
+            x = nn.relu(nn.Dense(WIDTH, kernel_init=self.start)(x))
+        return nn.Dense(CLASSES, kernel_init=self.start)(x)
+
+
+class Nnx(nnx.Module):
+    """The same in NNX."""
+
+    def __init__(self, init: Any, rngs: nnx.Rngs) -> None:
+        self.a = nnx.Linear(FEATURES, WIDTH, kernel_init=init, rngs=rngs)
+        self.b = nnx.Linear(WIDTH, WIDTH, kernel_init=init, rngs=rngs)
+        self.c = nnx.Linear(WIDTH, CLASSES, kernel_init=init, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.c(nnx.relu(self.b(nnx.relu(self.a(x)))))
+
+
+def build_linen(config: dict) -> nn.Module:
+    """`build` for Linen."""
+    return Linen(config["init"])
+
+
+def build_nnx(config: dict, rngs: nnx.Rngs) -> nnx.Module:
+    """`build` for NNX."""
+    return Nnx(config["init"], rngs)
+
+
+def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) -> jinit.Sweep:
+    """A sweep of 20 steps; axes and options of Sweep are told apart by name."""
+    known = ("optimizer", "seeds", "steps", "record_every", "lanes")
+    own = {"seeds": 2, "steps": 20} | {name: options.pop(name) for name in known if name in options}
+    return jinit.Sweep(on or task(), build, jinit.grid(**options), **own)

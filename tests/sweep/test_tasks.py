@@ -1,0 +1,98 @@
+"""Tasks: the data that comes along, one's own arrays, and arrays that cannot be learned from."""
+
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn import datasets
+
+import jinit
+from jinit.sweep.tasks import cross_entropy, squared_error
+
+X, Y = np.ones((12, 4)), np.arange(12) % 3
+
+
+def make(**changes):
+    return jinit.Task(
+        **{"name": "mine", "train": (X, Y), "validation": (X, Y), "batch_size": 4} | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "loader"),
+    [
+        (jinit.tasks.digits(), datasets.load_digits),
+        (jinit.tasks.breast_cancer(), datasets.load_breast_cancer),
+    ],
+    ids=["digits", "breast_cancer"],
+)
+def test_the_tasks_that_come_along(task, loader):
+    inputs, targets = loader(return_X_y=True)
+    parts = [task.train, task.validation]
+    assert sum(len(part[0]) for part in parts) == len(inputs)
+    assert len(task.train[0]) == int(0.8 * len(inputs))
+    assert sorted(np.concatenate([part[1] for part in parts])) == sorted(targets)
+    assert task.classes == len(set(targets)) == task.outputs
+    assert task.train[0].dtype == np.float32
+    assert np.square(task.train[0]).mean() == pytest.approx(1, rel=1e-3)
+    np.testing.assert_allclose(task.train[0].mean(0), 0, atol=1e-5)
+
+
+def test_the_split_is_always_the_same():
+    one, other = jinit.tasks.digits(), jinit.tasks.digits(batch_size=7)
+    np.testing.assert_array_equal(one.train[0], other.train[0])
+    assert (one.batch_size, other.batch_size) == (64, 7)
+
+
+def test_pixels_that_never_light_up_stay_zero():
+    inputs, _ = datasets.load_digits(return_X_y=True)
+    dark = (inputs == 0).all(0)
+    assert dark.any()
+    assert (jinit.tasks.digits().train[0][:, dark] == 0).all()
+
+
+def test_integer_targets_are_classes_and_floating_targets_are_not():
+    assert (make().classes, make().outputs) == (3, 3)
+    regression = make(train=(X, X[:, :2]), validation=(X, X[:, :2]))
+    assert (regression.classes, regression.outputs) == (None, 2)
+    flat = make(train=(X, X[:, 0]), validation=(X, X[:, 0]))
+    assert (flat.classes, flat.outputs) == (None, 1)
+    late = make(validation=(X, np.full(12, 6)))
+    assert late.classes == 7
+
+
+def test_losses():
+    logits = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+    expected = np.log(np.exp(logits).sum(1)) - logits[[0, 1], [2, 0]]
+    found = cross_entropy(jnp.asarray(logits, jnp.float32), jnp.array([2, 0]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    outputs, targets = np.arange(12.0).reshape(2, 3, 2), np.ones((2, 3, 2))
+    expected = ((outputs - targets) ** 2).reshape(2, -1).mean(1)
+    np.testing.assert_allclose(squared_error(jnp.asarray(outputs), jnp.asarray(targets)), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"train": X}, r"task 'mine': train must be a pair \(inputs, targets\), got"),
+        ({"train": (X, Y[:5])}, "train has 12 inputs and 5 targets; expected the same number"),
+        ({"validation": (X[:0], Y[:0])}, "validation has 0 inputs and 0 targets; .* at least one"),
+        ({"train": (X * np.nan, Y)}, "train inputs hold NaN or infinity; clean them first"),
+        ({"validation": (X, X[:, 0] * np.inf)}, "validation targets hold NaN or infinity"),
+        ({"batch_size": 0}, "batch_size=0, expected an integer from 1 to 12, the number of tr"),
+        ({"batch_size": 13}, "batch_size=13, expected an integer from 1 to 12"),
+        ({"batch_size": "4"}, "batch_size='4', expected an integer from 1 to 12"),
+    ],
+)
+def test_what_cannot_be_learned_from(changes, text):
+    with pytest.raises(ValueError, match=text):
+        make(**changes)
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(
+        ImportError, match=r"'digits' reads its data from scikit-learn.*jinit\[data"
+    ):
+        jinit.tasks.digits()
