@@ -3,6 +3,7 @@
 import math
 import numbers
 import operator
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -52,7 +53,7 @@ class Initializer(ABC):
         out over a mesh; no device then holds more than its own part of an elementwise draw.
         """
         size = _checked_shape(shape)
-        resolved = jax.dtypes.canonicalize_dtype(dtype or self.dtype or float)
+        resolved = _available(dtype or self.dtype or float)
         if out_sharding is None:
             return self.draw(key, size, resolved)
         return _draw_sharded(self, key, size, resolved, out_sharding)
@@ -144,6 +145,18 @@ def _draw_sharded(
             "jax.sharding.NamedSharding, or call inside `with jax.set_mesh(mesh):`"
         )
     return jax.jit(draw, out_shardings=sharding)(key)
+
+
+def _available(dtype: jax.typing.DTypeLike) -> np.dtype:
+    """The dtype JAX can give: 64 bits only with x64, and a warning where they were asked for."""
+    resolved = jax.dtypes.canonicalize_dtype(dtype)
+    if dtype is not float and jnp.dtype(dtype) != resolved:
+        warnings.warn(
+            f"{jnp.dtype(dtype).name} was asked for and {resolved.name} is given, because JAX's "
+            "64-bit types are off; turn them on with jax.config.update('jax_enable_x64', True)",
+            stacklevel=3,
+        )
+    return resolved
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
@@ -140,3 +141,9 @@ def test_plain_data_is_read(spec, expected):
 def test_wrong_plain_data_is_named(spec, text):
     with pytest.raises(ValueError, match=text):
         from_spec(spec)
+
+
+def test_float64_without_x64_is_said():
+    with pytest.warns(UserWarning, match=r"float64 was asked for and float32 is given.*x64"):
+        drawn = initializers.he_normal()(jax.random.key(0), (2, 2), "float64")
+    assert drawn.dtype == "float32"

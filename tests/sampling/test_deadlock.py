@@ -16,7 +16,7 @@ keys = jax.random.split(jax.random.key(0), 4)
 weights = jax.block_until_ready(jax.jit(jax.vmap(network))(keys))
 print(len(weights), weights[0].shape)
 """
-PATIENCE_S = 300
+PATIENCE_S = 200
 # These settings widen XLA's thread pool and with it hide the deadlock.
 WIDENING = ("XLA_FLAGS", "PJRT_NPROC", "JAX_NUM_CPU_DEVICES")
 
