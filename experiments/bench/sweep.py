@@ -40,10 +40,11 @@ def run(quick: bool) -> dict:
         rivals = {name: stack.enter_context(Worker(file)) for name, file in FILES.items()}
         tables.progress("starting and compiling")
         started = {name: worker.ask("start") for name, worker in rivals.items()}
-        for worker in ours.values():
-            device = worker.ask("start")
+        for lanes, worker in ours.items():
+            started[f"jinit_{lanes}"] = worker.ask("start", trials=lanes, steps=STEPS)
         rounds = [_round(ours, rivals, number) for number in range(2 if quick else 7)]
-    return {**device, "steps": STEPS, "started": started, "rounds": rounds}
+    device = started[f"jinit_{LANES[0]}"]["device"]
+    return {"device": device, "steps": STEPS, "started": started, "rounds": rounds}
 
 
 def _round(ours: dict[int, Worker], rivals: dict[str, Worker], number: int) -> dict:
@@ -86,8 +87,19 @@ def show(results: dict, console: Console) -> None:
     )
     console.print(_rates(results))
     console.print(_ratios(results))
-    for name, chosen in results["started"].items():
-        console.print(f"{name} at its start: {chosen}", highlight=False)
+    threads = results["started"]["torch"]["seconds_by_threads"]
+    console.print(
+        "PyTorch, seconds of a short trial by number of threads: "
+        + ", ".join(f"{count}: {seconds:.2f}" for count, seconds in threads.items()),
+        highlight=False,
+    )
+    for lanes in LANES:
+        first = results["started"][f"jinit_{lanes}"]["first_run"]
+        console.print(
+            f"jinit, {lanes} lanes, first run of its process:"
+            f" {tables.duration(first['whole_seconds'])} in all",
+            highlight=False,
+        )
 
 
 def _rates(results: dict) -> Table:

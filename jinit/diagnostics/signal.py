@@ -115,9 +115,11 @@ def _statistics(
                 gradient.std(),
                 dead,
                 saturated,
-                _identical(before, layer),
+                _identical(before, seen[layer.position][1 - layer.signal], layer),
             )
         )
+    if not rows:
+        return Signal(*(jnp.zeros(0) for _ in Signal._fields))
     return Signal(*(jnp.stack(column) for column in zip(*rows, strict=True)))
 
 
@@ -135,8 +137,10 @@ def _saturated(taken: Array, ends: Array) -> Array:
     return jnp.mean(near & bounded & (span > 0), dtype=jnp.float32)
 
 
-def _identical(before: Array, layer: Contraction) -> Array:
+def _identical(before: Array, kernel: Array, layer: Contraction) -> Array:
+    """Whether the units agree on every example; where no signal arrives, whether weights do."""
     if layer.width < 2:
         return jnp.zeros((), bool)
     spread = before.max(layer.units) - before.min(layer.units)
-    return spread.max() <= 1e-6 * jnp.abs(before).max()
+    size = jnp.abs(before).max()
+    return jnp.where(size > 0, spread.max() <= 1e-6 * size, kernel.max() == kernel.min())

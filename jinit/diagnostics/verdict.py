@@ -10,6 +10,8 @@ from jinit.theory import finite_width
 
 # Standard deviations of the finite-width law that a healthy network may stray.
 _DEVIATIONS = 3.0
+# A healthy relu6 has half of its activations at its lower limit, as relu has its zeros.
+_SATURATED = 0.6
 
 
 def verdict(
@@ -24,8 +26,9 @@ def verdict(
     A signal (forward) or gradient (backward) explodes or vanishes when the logarithm of its mean
     square, last against first hidden layer, leaves the band of a healthy network: three standard
     deviations of the finite-width law of relu layers, and at least ln 4L, because at criticality
-    smooth activations decay like a power of the depth L. Saturated: half of the activations of
-    some layer are at their limits. Symmetric: some layer's units all compute the same.
+    smooth activations decay like a power of the depth L. Saturated: more than 0.6 of the
+    activations of some layer are at their limits. Symmetric: the units of some layer all compute
+    the same.
 
     Args:
       second_moment: mean square of the pre-activations by hidden layer.
@@ -40,7 +43,7 @@ def verdict(
     """
     if np.any(identical):
         return "symmetric"
-    if np.any(np.asarray(saturated) > 0.5):
+    if np.any(np.asarray(saturated) > _SATURATED):
         return "saturated"
     forward = _log_ratio(np.asarray(second_moment))
     backward = _log_ratio(np.square(np.asarray(gradient_std, np.float64))[::-1])

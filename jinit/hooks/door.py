@@ -29,7 +29,7 @@ def as_model(built: Any, *inputs: Any) -> Model:
     ('w',)
     """
     if isinstance(built, Model):
-        return built
+        return trace(built.apply, built.params, *inputs, init=built.init) if inputs else built
     if _is_instance(built, "flax.linen"):
         from jinit.hooks import linen
 

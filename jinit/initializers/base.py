@@ -150,7 +150,8 @@ def _draw_sharded(
 def _available(dtype: jax.typing.DTypeLike) -> np.dtype:
     """The dtype JAX can give: 64 bits only with x64, and a warning where they were asked for."""
     resolved = jax.dtypes.canonicalize_dtype(dtype)
-    if dtype is not float and jnp.dtype(dtype) != resolved:
+    by_width = dtype not in (float, int, complex)
+    if by_width and jnp.dtype(dtype) != resolved:
         warnings.warn(
             f"{jnp.dtype(dtype).name} was asked for and {resolved.name} is given, because JAX's "
             "64-bit types are off; turn them on with jax.config.update('jax_enable_x64', True)",

@@ -85,7 +85,7 @@ class Graph:
 
     @property
     def unread(self) -> int:
-        """Contractions inside loops and branches, which are not looked into."""
+        """Contractions inside loops, branches and custom derivatives, which are not looked into."""
         bodies = (body for operation in self.operations for body in _bodies(operation.params))
         return sum(_count_contractions(body) for body in bodies)
 
@@ -174,11 +174,8 @@ class _Flattening:
 
 def _inlined_body(equation: Any) -> jex.ClosedJaxpr | None:
     """The body of a call that can be replaced by its operations without changing gradients."""
-    name = equation.primitive.name
-    if name in _INLINED or name in _CUSTOM:
-        body = next(_bodies(equation.params), None)
-        if body is not None and (name in _INLINED or _count_contractions(body)):
-            return body
+    if equation.primitive.name in _INLINED:
+        return next(_bodies(equation.params), None)
     return None
 
 

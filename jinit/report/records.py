@@ -47,8 +47,8 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
                 blocks.append(opened.read())
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(
-                f"{file} cannot be read as Parquet ({error}); delete that one file and run the "
-                "sweep again with the same output directory"
+                f"{file} cannot be read as Parquet ({error}); move that one file away to read "
+                "the others, and run the sweep again into an empty directory for its lanes"
             ) from error
     table = pyarrow.concat_tables(blocks, promote_options="permissive")
     return table.take(_sorted_indices(table, outline, directory))

@@ -1,5 +1,6 @@
 """Findings as plain sentences for somebody who trains a first network."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -155,7 +156,8 @@ def _tie(finding: Finding) -> str:
 def _largest(finding: Finding) -> float | None:
     """The largest difference that the intervals leave open; None where one is unknown."""
     known = [each.high for _, each in finding.tied if each is not None]
-    return max(known) if known and len(known) == len(finding.tied) else None
+    largest = max(known) if known and len(known) == len(finding.tied) else math.inf
+    return largest if math.isfinite(largest) else None
 
 
 def _at_most(finding: Finding) -> str:

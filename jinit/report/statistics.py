@@ -8,6 +8,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
+# Fewer equal differences than this decide nothing.
+_FEWEST_EQUAL = 3
 # Recorded metrics are computed in float32: a smaller difference of two of them is rounding.
 _RESOLUTION = float(np.finfo(np.float32).eps)
 
@@ -75,8 +77,13 @@ def paired_interval(
         theirs: value by seed of the other candidate.
         confidence: as in `mean_interval`.
 
-    >>> paired_interval({0: 0.75, 1: 1.25}, {0: 0.5, 1: 1.0, 2: 9.0})
-    Interval(mean=0.25, low=0.25, high=0.25, count=2)
+    Accuracies are counts, so that a few differences are easily equal by chance: fewer than three
+    equal ones that are not zero leave the interval open.
+
+    >>> paired_interval({0: 0.75, 1: 1.5}, {0: 0.5, 1: 0.75, 2: 9.0}).mean
+    0.5
+    >>> paired_interval({0: 0.75, 1: 1.25}, {0: 0.5, 1: 1.0}).half
+    inf
     >>> paired_interval({0: 0.75}, {0: 0.5}) is None
     True
     """
@@ -87,4 +94,7 @@ def paired_interval(
     right = np.array([theirs[seed] for seed in seeds], float)
     difference = left - right
     difference[np.abs(difference) <= _RESOLUTION * np.maximum(np.abs(left), np.abs(right))] = 0.0
-    return mean_interval(difference, confidence)
+    found = mean_interval(difference, confidence)
+    if found.half == 0 and found.mean != 0 and len(seeds) < _FEWEST_EQUAL:
+        return Interval(found.mean, -math.inf, math.inf, found.count)
+    return found

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -133,36 +134,38 @@ class Sweep:
         Raises:
           ValueError: `directory` cannot be written or holds a sweep, or `build` is at fault.
         """
-        return _Run(self, Store(directory), progress or (lambda _: None)).run()
+        return _Run(self, progress or (lambda _: None)).run(directory)
 
 
 class _Run:
     """One run of a sweep."""
 
-    def __init__(self, sweep: Sweep, store: Store, progress: Callable[[Progress], None]) -> None:
-        self.sweep, self.store, self.progress = sweep, store, progress
+    def __init__(self, sweep: Sweep, progress: Callable[[Progress], None]) -> None:
+        self.sweep, self.progress = sweep, progress
         self.began = time.perf_counter()
         self.training_seconds = 0.0
         self.done = self.diverged = 0
         self.total = sweep.total_lanes * sweep.steps
 
-    def run(self) -> Results:
+    def run(self, directory: str | os.PathLike[str]) -> Results:
         sweep = self.sweep
         self._report("tracing")
         groups = plan(sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced)
+        store = Store(directory)
         origin = provenance()
         mesh = local_mesh()
         order = Order(np.array(sweep.seeds), len(sweep.task.train[0]), sweep.task.batch_size)
-        self.store.write_manifest(self._manifest(groups) | origin)
+        store.write_manifest(self._manifest(groups) | origin)
         for number, group in enumerate(groups):
             width = self._width(group, mesh.size)
             self._report(f"compiling {number + 1} of {len(groups)}")
             run = GroupRun(group, sweep.task, mesh, order, width, self._chunks())
             for block in self._blocks(group, width):
-                self._train(run, block, {"group": number, "lane_width": width, **origin})
-        return Results(self.store.directory)
+                columns = {"group": number, "lane_width": width, **origin}
+                store.write_block([row | columns for row in self._train(run, block)])
+        return Results(store.directory)
 
-    def _train(self, run: GroupRun, block: Block, columns: dict[str, Any]) -> None:
+    def _train(self, run: GroupRun, block: Block) -> list[dict[str, Any]]:
         began, before = time.perf_counter(), self.diverged
         trained = self.training_seconds
         for steps, diverged in run.train(block):
@@ -170,12 +173,11 @@ class _Run:
             self.diverged = before + diverged
             self.training_seconds = trained + time.perf_counter() - began
             self._report("training")
-        rows = run.rows(block)
         seconds = {
             "compile_seconds": run.compile_seconds,
             "run_seconds": self.training_seconds - trained,
         }
-        self.store.write_block([row | columns | seconds for row in rows])
+        return [row | seconds for row in run.rows(block)]
 
     def _blocks(self, group: Group, width: int) -> Iterator[Block]:
         rows = range(len(self.sweep.seeds))
@@ -208,6 +210,9 @@ class _Run:
             ],
             "seeds": list(sweep.seeds),
             "steps": sweep.steps,
+            "record_every": sweep.record_every,
+            "optimizer": _describe(sweep.optimizer),
+            "build": _describe(sweep.build),
             "batch_size": sweep.task.batch_size,
             "lanes": sweep.total_lanes,
             "training_programs": len(groups),
@@ -225,6 +230,15 @@ class _Run:
                 self.diverged,
             )
         )
+
+
+def _describe(function: Any) -> str:
+    """A function by its name and, if it is partial, the options it was given."""
+    if isinstance(function, partial):
+        options = ", ".join(f"{name}={value!r}" for name, value in function.keywords.items())
+        return f"{_describe(function.func)}({options})"
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{getattr(function, '__module__', '?')}:{name}"
 
 
 def _lanes_per_device(group: Group) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jinit.initializers import Initializer, from_spec
+from jinit.initializers import from_spec
 
 Phi = Callable[[jax.Array], jax.Array]
 Pair = tuple[Callable[[jax.Array], Any], Callable[[Any, jax.Array], jax.Array]]
@@ -20,7 +20,7 @@ def mlp(
     depth: int = 8,
     width: int = 64,
     activation: str | Phi = "relu",
-    init: Initializer | str = "he_normal",
+    init: Callable[..., jax.Array] | str = "he_normal",
 ) -> Pair:
     """A multilayer perceptron as a pair `(init, apply)`: `depth` hidden layers of `width` units.
 
@@ -43,7 +43,7 @@ def mlp(
     for name, value in (("depth", depth), ("width", width)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"mlp: {name} must be an integer of at least 1, got {value!r}")
-    phi, start = activation_function(activation), from_spec(init)
+    phi, start = activation_function(activation), init if callable(init) else from_spec(init)
     sizes = [features, *[width] * depth, outputs]
 
     def draw(key: jax.Array) -> Any:

@@ -14,7 +14,7 @@ import optax
 from jinit.hooks import as_model
 from jinit.model import Graph, Model
 from jinit.sweep.space import Config, label
-from jinit.sweep.tasks import Task
+from jinit.sweep.tasks import Task, squared_error
 from jinit.sweep.trial import Hyper, Trial
 
 # Traced by the training program itself; the optimizer's own options come on top.
@@ -102,6 +102,7 @@ def plan(
         if identity not in built:
             model = as_model(_built(build, static), example)
             _check_outputs(model, task, example, targets[:probe])
+            _check_kernels(model, traced)
             init = _drawer(model)
             draw = Graph.of(init, jax.random.key(0)).pruned().fingerprint
             built[identity] = model, init, draw
@@ -126,15 +127,20 @@ def plan(
 
 
 def _built(build: Callable[..., Any], config: Config) -> Any:
+    given = _Given(config)
     if "rngs" in inspect.signature(build).parameters:
-        return lambda rngs: build(config, rngs=rngs)
-    try:
-        return build(config)
-    except KeyError as error:
+        return lambda rngs: build(given, rngs=rngs)
+    return build(given)
+
+
+class _Given(dict[str, Any]):
+    """The config handed to build; says what it holds when it is asked for something else."""
+
+    def __missing__(self, name: str) -> Any:
         raise ValueError(
-            f"build asked its config for {error}, which has {', '.join(map(repr, config))}; axes "
+            f"build asked its config for {name!r}, which has {', '.join(map(repr, self))}; axes "
             "that are traced numbers (lr, gain, l1, l2, optimizer options) are not handed to build"
-        ) from error
+        )
 
 
 def _drawer(model: Model) -> Callable[[jax.Array], Any]:
@@ -170,17 +176,34 @@ def _number(name: str, value: Any) -> float:
 def _check_outputs(model: Model, task: Task, example: Any, targets: np.ndarray) -> None:
     outputs = jax.eval_shape(model.apply, model.params, example)
     expected = (example.shape[0], task.outputs)
-    if task.classes and getattr(outputs, "shape", None) != expected:
+    shape = getattr(outputs, "shape", None)
+    if task.classes and shape != expected:
         raise ValueError(
             f"task {task.name!r} has {task.classes} classes, so the network must map inputs of "
             f"shape {example.shape} to logits of shape {expected}; it returns "
             f"{jax.tree.map(lambda leaf: leaf.shape, outputs)}"
+        )
+    if task.objective is squared_error and (shape is None or math.prod(shape) != targets.size):
+        raise ValueError(
+            f"task {task.name!r} has targets of shape {targets.shape}, so the network must return "
+            f"as many numbers; it returns {jax.tree.map(lambda leaf: leaf.shape, outputs)}"
         )
     loss = jax.eval_shape(task.objective, outputs, targets)
     if loss.shape != example.shape[:1]:
         raise ValueError(
             f"task {task.name!r}: the loss must return one number per example, shape "
             f"{example.shape[:1]}, got shape {loss.shape}"
+        )
+
+
+def _check_kernels(model: Model, traced: tuple[str, ...]) -> None:
+    """gain, l1 and l2 act on the kernels found in the graph, so these must be all there are."""
+    axes = [name for name in _PENALTIES if name in traced]
+    if axes and (model.graph.unread or not model.contractions):
+        raise ValueError(
+            f"axis {axes[0]!r} acts on the kernels of the network, but some of them are used "
+            "inside a loop (such as nn.scan) or a custom derivative, where they cannot be told; "
+            "leave the axis out, or write the layers one after the other"
         )
 
 

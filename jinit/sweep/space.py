@@ -39,8 +39,9 @@ def grid(**axes: Iterable[Any]) -> Space:
     become lanes of one program; other axes are handed to `build` and may change the program.
 
     Raises:
-      ValueError: no axis, an axis without values or with the same value twice, or an axis `seed`
-        (seeds are replicates, never searched over: they belong in `Sweep(seeds=...)`).
+      ValueError: no axis, an axis without values, with the same value twice, or with numbers and
+        words (a column of the records holds one kind), or an axis `seed` (seeds are
+        replicates, never searched over: they belong in `Sweep(seeds=...)`).
 
     >>> space = grid(init=["he_normal", "zeros"], lr=[1e-3, 1e-2])
     >>> len(space.configs()), space.configs()[0]
@@ -73,8 +74,22 @@ def _values(name: str, values: Any) -> tuple[Any, ...]:
         raise ValueError(f"grid: axis {name!r} is empty; give it at least one value")
     labels = [label(value) for value in found]
     if repeated := sorted({str(one) for one in labels if labels.count(one) > 1}):
-        raise ValueError(f"grid: axis {name!r} has the same value twice: {', '.join(repeated)}")
+        raise ValueError(
+            f"grid: axis {name!r} has the same value twice: {', '.join(repeated)}; in the records "
+            "values are told apart by what they are called, so functions need names of their own"
+        )
+    if len(kinds := sorted({_kind(one) for one in labels})) > 1:
+        raise ValueError(
+            f"grid: axis {name!r} mixes {' and '.join(kinds)}, and a column of the records holds "
+            f"one kind: {labels}; write them all as words, and let build turn them into values"
+        )
     return found
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "truth values"
+    return "numbers" if isinstance(value, int | float) else "words"
 
 
 def _start(value: Any) -> Callable[..., Any]:

@@ -50,7 +50,7 @@ class Store:
                 f"cannot write results to {self.directory}: {error.strerror}; choose an output "
                 "directory that you may write to"
             ) from error
-        if (self.directory / "sweep.json").exists():
+        if any((self.directory / "records").glob("*.parquet")):
             raise ValueError(
                 f"{self.directory} already holds a sweep, which would be overwritten: choose "
                 "another output directory, or move this one away"
@@ -98,7 +98,7 @@ def _git_revision() -> str | None:
     try:
         revision = _git("rev-parse", "HEAD")
         return revision + ("+" if _git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return None
 
 

@@ -73,6 +73,20 @@ class Task:
                 f"task {self.name!r}: batch_size={self.batch_size!r}, expected an integer from "
                 f"1 to {examples}, the number of training examples"
             )
+        if self.loss is None:
+            self._check_classes()
+
+    def _check_classes(self) -> None:
+        """Integer targets are classes: one number per example, counted from 0."""
+        for part in ("train", "validation"):
+            targets = getattr(self, part)[1]
+            if targets.dtype.kind in "iu" and (targets.ndim != 1 or targets.min() < 0):
+                raise ValueError(
+                    f"task {self.name!r}: integer targets are classes, one per example and counted "
+                    f"from 0, but {part} has shape {targets.shape} and minimum {targets.min()}: "
+                    "use .ravel() for a column, .argmax(-1) for one-hot rows, np.unique(..., "
+                    "return_inverse=True) for other labels, .astype('float32') for a regression"
+                )
 
     @property
     def objective(self) -> Loss:
@@ -98,8 +112,8 @@ class Task:
         targets = self.validation[1]
         if self.classes:
             return float(np.bincount(targets.astype(int)).max() / len(targets))
-        if self.loss is squared_error:
-            return float(np.mean((targets - self.train[1].mean(0)) ** 2))
+        if self.objective is squared_error:
+            return float(np.mean((targets - self.train[1].mean(0, keepdims=True)) ** 2))
         return None
 
 
@@ -163,6 +177,8 @@ def _checked(name: str, part: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     for kind, array in (("inputs", inputs), ("targets", targets)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"task {name!r}: {part} {kind} hold NaN or infinity; clean them first")
+    if targets.dtype.kind == "b":
+        targets = targets.astype(np.int32)
     return _narrow(inputs), _narrow(targets)
 
 

@@ -271,3 +271,24 @@ def test_convolutions_and_attention_are_measured():
     assert (found.activation_std > 0).all()
     # The mean of the outputs does not depend on queries and keys only by accident: all receive.
     assert (found.gradient_std > 0).sum() >= 4
+
+
+def test_a_signal_that_underflows_is_not_called_symmetric():
+    x = jnp.ones((4, 8)) * jnp.arange(1.0, 5.0)[:, None]
+    weights = 1e-30 * jax.random.normal(jax.random.key(0), (3, 8, 8))
+    model = trace(lambda w, x: x @ w[0] @ w[1] @ w[2], weights, x)
+    _, found = signal(model, weights, [x], lambda outputs: outputs.sum())
+    assert float(found.activation_second_moment[-1]) == 0
+    assert not found.identical.any()
+
+
+def test_a_network_inside_a_loop_is_measured_nowhere():
+    def apply(w, x):
+        return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, w)[0]
+
+    weights, x = jnp.ones((3, 8, 8)), jnp.ones((4, 8))
+    model = trace(apply, weights, x)
+    loss, found = signal(model, weights, [x], lambda outputs: outputs.sum())
+    assert model.graph.unread == 1
+    assert found.identical.shape == (0,)
+    assert jnp.isfinite(loss)

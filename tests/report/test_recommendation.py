@@ -183,7 +183,7 @@ def test_facets_and_learning_rates(tmp_path):
         lane(config, seed, 0.95 if best.get((act, depth)) == (init, lr) else 0.5 + 0.1 * lr)
         for init in "ab" for act in ("relu", "tanh") for depth in (2, 4) for lr in (0.1, 1.0)
         for config in [{"init": init, "activation": act, "depth": depth, "lr": lr}]
-        for seed in range(2)
+        for seed in range(3)
     ]  # fmt: skip
     found = Results(write_sweep(tmp_path, axes, rows)).best()
     assert [each.facet for each in found] == [

@@ -94,7 +94,9 @@ def test_no_finished_block(tmp_path):
 def test_a_broken_record(tmp_path):
     directory = write_accuracies(tmp_path, {"a": [0.9, 0.8]})
     (directory / "records" / "00001.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(ValueError, match=r"00001\.parquet cannot be read as Parquet .* delete"):
+    with pytest.raises(
+        ValueError, match=r"00001\.parquet cannot be read as Parquet .* move that one file away"
+    ):
         Results(directory).frame()
 
 

@@ -1,5 +1,6 @@
 """Spaces: every combination, once, and errors that name the remedy."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -41,6 +42,12 @@ def test_starts_are_names_specs_or_functions():
         ({"lr": [0.1, 0.2, 0.1]}, "grid: axis 'lr' has the same value twice: 0.1"),
         ({"init": ["zeros", jinit.zeros]}, "grid: axis 'init' has the same value twice: zeros"),
         ({"depth": [2, 2.0]}, "grid: axis 'depth' has the same value twice: 2"),
+        (
+            {"init": [jax.nn.initializers.he_normal(), jax.nn.initializers.normal()]},
+            "axis 'init' has the same value twice: init; .* functions need names of their own",
+        ),
+        ({"width": [8, "auto"]}, r"axis 'width' mixes numbers and words, .*: \[8, 'auto'\]; write"),
+        ({"bias": [True, 3]}, "axis 'bias' mixes numbers and truth values"),
         ({"seed": [0, 1]}, r"grid: seeds are replicates .* give Sweep\(\.\.\., seeds=8\) instead"),
         ({"seeds": [8]}, "grid: seeds are replicates of every configuration, not an axis"),
         ({"init": ["he_norml"]}, "he_norml.*he_normal"),

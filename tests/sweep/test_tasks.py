@@ -96,3 +96,21 @@ def test_a_missing_library_is_named(monkeypatch):
         ImportError, match=r"'digits' reads its data from scikit-learn.*jinit\[data"
     ):
         jinit.tasks.digits()
+
+
+def test_a_regression_knows_what_a_constant_guess_scores():
+    x = np.ones((8, 3), np.float32)
+    y = np.arange(8, dtype=np.float32)
+    assert jinit.Task("r", (x, y), (x, y), 4).chance == pytest.approx(np.var(y))
+
+
+@pytest.mark.parametrize("targets", [np.arange(8)[:, None] % 2, np.arange(8) % 2 * 2 - 1])
+def test_integer_targets_that_are_not_classes_are_refused(targets):
+    x = np.ones((8, 3), np.float32)
+    with pytest.raises(ValueError, match="integer targets are classes"):
+        jinit.Task("r", (x, targets), (x, targets), 4)
+
+
+def test_yes_and_no_are_two_classes():
+    x, y = np.ones((8, 3), np.float32), np.arange(8) > 3
+    assert jinit.Task("r", (x, y), (x, y), 4).classes == 2
