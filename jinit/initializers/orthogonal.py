@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jinit import sampling
 from jinit.initializers.base import Initializer, dtype_name, finite
+from jinit.sampling import orthonormal
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +113,7 @@ def _flattened(
     key: Array, scale: ArrayLike, shape: tuple[int, ...], axis: int, dtype: np.dtype
 ) -> Array:
     columns, rest = shape[axis], shape[:axis] + shape[axis + 1 :]
-    frame = sampling.orthonormal(key, math.prod(rest), columns, dtype, scale=scale)
+    frame = orthonormal(key, math.prod(rest), columns, dtype, scale=scale)
     return jnp.moveaxis(frame.reshape(*rest, columns), -1, axis)
 
 

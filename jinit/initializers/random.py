@@ -6,8 +6,10 @@ import jax
 import numpy as np
 from jax import Array
 
-from jinit import sampling
 from jinit.initializers.base import Initializer, dtype_name, finite, non_negative
+from jinit.sampling import normal as draw_normal
+from jinit.sampling import truncated_normal as draw_truncated_normal
+from jinit.sampling import uniform as draw_uniform
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,7 +22,7 @@ class Uniform(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`scale · u`, u uniform on `[0, 1)`."""
-        return sampling.uniform(key, shape, dtype, scale=self.scale)
+        return draw_uniform(key, shape, dtype, scale=self.scale)
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +35,7 @@ class Normal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`stddev · z`, z standard normal."""
-        return sampling.normal(key, shape, dtype, scale=self.stddev)
+        return draw_normal(key, shape, dtype, scale=self.stddev)
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,9 +50,7 @@ class TruncatedNormal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`stddev · z`, z standard normal inside the bounds."""
-        return sampling.truncated_normal(
-            key, self.lower, self.upper, shape, dtype, scale=self.stddev
-        )
+        return draw_truncated_normal(key, self.lower, self.upper, shape, dtype, scale=self.stddev)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,7 +64,7 @@ class RandomNormal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`mean + stddev · z`, z standard normal."""
-        return sampling.normal(key, shape, dtype, mean=self.mean, scale=self.stddev)
+        return draw_normal(key, shape, dtype, mean=self.mean, scale=self.stddev)
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,7 +78,7 @@ class RandomUniform(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""
-        return sampling.uniform(key, shape, dtype, self.minval, self.maxval)
+        return draw_uniform(key, shape, dtype, self.minval, self.maxval)
 
 
 def uniform(scale: float = 1e-2, dtype: jax.typing.DTypeLike | None = None) -> Uniform:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jax import Array
 
-from jinit import sampling
 from jinit.initializers.base import Initializer, dtype_name, non_negative
 from jinit.initializers.choice import one_of
 from jinit.initializers.fans import Axes, Fans, as_axes, fans
+from jinit.sampling import complex_disk, complex_truncated_normal, normal, truncated_normal, uniform
 
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Distribution = Literal["truncated_normal", "normal", "uniform"]
@@ -66,22 +66,22 @@ class VarianceScaling(Initializer):
         if dtype.kind == "c":
             return self._draw_complex(key, shape, dtype, variance)
         if self.distribution == "uniform":
-            return sampling.uniform(key, shape, dtype, -1, 1, scale=np.sqrt(3 * variance))
+            return uniform(key, shape, dtype, -1, 1, scale=np.sqrt(3 * variance))
         if self.distribution == "normal":
-            return sampling.normal(key, shape, dtype, scale=np.sqrt(variance))
+            return normal(key, shape, dtype, scale=np.sqrt(variance))
         scale = np.sqrt(variance) / np.asarray(_TRUNCATED_STD, variance.dtype)
-        return sampling.truncated_normal(key, -2, 2, shape, dtype, scale=scale)
+        return truncated_normal(key, -2, 2, shape, dtype, scale=scale)
 
     def _draw_complex(
         self, key: Array, shape: tuple[int, ...], dtype: np.dtype, variance: np.ndarray
     ) -> Array:
         std = np.sqrt(variance)
         if self.distribution == "uniform":
-            return sampling.complex_disk(key, shape, dtype, scale=std)
+            return complex_disk(key, shape, dtype, scale=std)
         if self.distribution == "normal":
-            return sampling.normal(key, shape, dtype, scale=std)
+            return normal(key, shape, dtype, scale=std)
         scale = std / np.asarray(_TRUNCATED_STD_COMPLEX, variance.dtype)
-        return sampling.complex_truncated_normal(key, 2.0, shape, dtype, scale=scale)
+        return complex_truncated_normal(key, 2.0, shape, dtype, scale=scale)
 
     def to_spec(self) -> dict[str, Any]:
         """Plain data, under the published name of the member where it has one."""
