@@ -8,26 +8,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 import optax
 
 from jinit.diagnostics import Signal
 from jinit.report import Results
-from jinit.sweep.group import Block, GroupRun
+from jinit.sweep.block import Block, Flight
+from jinit.sweep.draws import Draws
+from jinit.sweep.group import GroupRun
 from jinit.sweep.lanes import local_mesh
+from jinit.sweep.layout import layout
 from jinit.sweep.order import Order
-from jinit.sweep.plan import Group, Optimizer, plan, traced_axes
+from jinit.sweep.plan import Group, Member, Optimizer, plan, traced_axes
 from jinit.sweep.space import Space, label
 from jinit.sweep.store import PACKAGES, Store, provenance
 from jinit.sweep.tasks import Task
 
-# Lanes per device. On CPU the weights, gradients, moments and activations of a block should stay in
-# a core's second-level cache: measured on two cores, four lanes of a 64-wide MLP train a fifth
-# faster than sixteen; smaller networks need more lanes to outweigh the cost of each operation. An
-# accelerator needs many to fill its units.
-_CPU_LANES, _CPU_BLOCK_BYTES = (4, 32), 2**18
-_ACCELERATOR_LANES = 256
 _RECORDS = 10
 _RESERVED = (
     *("seed", "verdict", "diverged_at", "train_loss", "validation_loss", "validation_accuracy"),
@@ -153,45 +149,38 @@ class _Run:
         groups = plan(sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced)
         store = Store(directory)
         origin = provenance()
-        mesh = local_mesh()
-        order = Order(np.array(sweep.seeds), len(sweep.task.train[0]), sweep.task.batch_size)
+        mesh, seeds = local_mesh(), np.array(sweep.seeds)
+        draws = Draws(seeds)
+        order = Order(seeds, len(sweep.task.train[0]), sweep.task.batch_size)
         store.write_manifest(self._manifest(groups) | origin)
         for number, group in enumerate(groups):
-            width = self._width(group, mesh.size)
+            lanes = list(itertools.product(group.members, range(len(seeds))))
+            form = layout(group, len(lanes), mesh.size, sweep.lanes)
             self._report(f"compiling {number + 1} of {len(groups)}")
-            run = GroupRun(group, sweep.task, mesh, order, width, self._chunks())
-            for block in self._blocks(group, width):
-                columns = {"group": number, "lane_width": width, **origin}
-                store.write_block([row | columns for row in self._train(run, block)])
+            run = GroupRun(group, sweep.task, mesh, order, draws, form, self._chunks())
+            columns = {
+                "group": number,
+                "lane_width": form.tile,
+                "compile_seconds": run.compile_seconds,
+                **origin,
+            }
+            for flight, seconds in self._train(run, _blocks(lanes, form.width)):
+                rows = flight.records(group, seeds)
+                store.write_block([row | columns | {"run_seconds": seconds} for row in rows])
         return Results(store.directory)
 
-    def _train(self, run: GroupRun, block: Block) -> list[dict[str, Any]]:
-        began, before = time.perf_counter(), self.diverged
-        trained = self.training_seconds
-        for steps, diverged in run.train(block):
-            self.done += steps * len(block.lanes)
-            self.diverged = before + diverged
-            self.training_seconds = trained + time.perf_counter() - began
+    def _train(self, run: GroupRun, blocks: Iterable[Block]) -> Iterator[tuple[Flight, float]]:
+        """Blocks as they finish, and the seconds since the one before did."""
+        before, trained = self.diverged, self.training_seconds
+        began = time.perf_counter() - trained
+        for flight, steps in run.train(blocks):
+            self.done += steps * len(flight.block.lanes)
+            self.diverged = before + flight.diverged
+            self.training_seconds = time.perf_counter() - began
             self._report("training")
-        seconds = {
-            "compile_seconds": run.compile_seconds,
-            "run_seconds": self.training_seconds - trained,
-        }
-        return [row | seconds for row in run.rows(block)]
-
-    def _blocks(self, group: Group, width: int) -> Iterator[Block]:
-        rows = range(len(self.sweep.seeds))
-        lanes = list(itertools.product(group.members, rows))
-        for number, start in enumerate(range(0, len(lanes), width)):
-            yield Block(number, tuple(lanes[start : start + width]), np.array(self.sweep.seeds))
-
-    def _width(self, group: Group, devices: int) -> int:
-        """Lanes per block: the one asked for, or the default, never more than there are."""
-        lanes = min(
-            self.sweep.lanes or devices * _lanes_per_device(group),
-            len(group.members) * len(self.sweep.seeds),
-        )
-        return -(-lanes // devices) * devices
+            if flight.finished:
+                yield flight, self.training_seconds - trained
+                before, trained = self.diverged, self.training_seconds
 
     def _chunks(self) -> tuple[int, ...]:
         whole, rest = divmod(self.sweep.steps, self.sweep.record_every)
@@ -232,6 +221,11 @@ class _Run:
         )
 
 
+def _blocks(lanes: Sequence[tuple[Member, int]], width: int) -> Iterator[Block]:
+    for number, start in enumerate(range(0, len(lanes), width)):
+        yield Block(number, tuple(lanes[start : start + width]))
+
+
 def _describe(function: Any) -> str:
     """A function by its name and, if it is partial, the options it was given."""
     if isinstance(function, partial):
@@ -239,15 +233,6 @@ def _describe(function: Any) -> str:
         return f"{_describe(function.func)}({options})"
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', '?')}:{name}"
-
-
-def _lanes_per_device(group: Group) -> int:
-    if jax.default_backend() != "cpu":
-        return _ACCELERATOR_LANES
-    leaves = jax.tree.leaves(group.trial.model.params)
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    fewest, most = _CPU_LANES
-    return min(max(_CPU_BLOCK_BYTES // max(size, 1), fewest), most)
 
 
 def _instance(name: str, value: Any, kind: type, example: str) -> Any:

@@ -1,33 +1,29 @@
-"""One architecture on the device: its compiled programs, and a block of lanes run through them."""
+"""One architecture on the device: its compiled programs, and blocks of lanes run through them."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jinit.diagnostics import verdict
+from jinit.sweep.block import Block, Flight
+from jinit.sweep.draws import Draws
 from jinit.sweep.lanes import by_lane, over_lanes, pad, replicated
+from jinit.sweep.layout import Layout
 from jinit.sweep.order import Order
-from jinit.sweep.plan import Group, Member
-from jinit.sweep.space import label
+from jinit.sweep.plan import Group
 from jinit.sweep.tasks import Task
-from jinit.sweep.trial import Data, Scores
+from jinit.sweep.trial import Data
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Lanes that run together: pairs of a configuration and the row of its seed."""
+class Start(NamedTuple):
+    """What the lanes of a block start from."""
 
-    number: int
-    lanes: tuple[tuple[Member, int], ...]
-    seeds: np.ndarray
-    """All seeds of the sweep; a lane's row points into them."""
+    params: Any
+    hyper: dict[str, jax.Array]
 
 
 class GroupRun:
@@ -39,36 +35,51 @@ class GroupRun:
         task: Task,
         mesh: Mesh,
         order: Order,
-        width: int,
+        draws: Draws,
+        layout: Layout,
         chunks: tuple[int, ...],
     ) -> None:
-        self.group, self.mesh, self.order, self.width = group, mesh, order, width
-        self.chunks = chunks
-        self.history: list[Scores] = []
+        self.group, self.mesh, self.order, self.draws = group, mesh, order, draws
+        self.layout, self.chunks = layout, chunks
         self.data = jax.device_put(Data(*task.train, *task.validation), replicated(mesh))
-        self.layers = group.trial.model.contractions
         began = time.perf_counter()
         self._compile(task.batch_size)
         self.compile_seconds = time.perf_counter() - began
 
-    def train(self, block: Block) -> Iterator[tuple[int, int]]:
-        """Train a block; yields (steps just done, lanes diverged so far)."""
-        params, hyper = self._start(block)
-        rows = pad(np.array([row for _, row in block.lanes]), self.width)
-        state, scores, found = self._begin(params, hyper, self.data)
-        self.signal, self.history = jax.device_get(found), [jax.device_get(scores)]
-        done, unread = 0, 0
-        for steps in self.chunks:
-            batches = self._put(self.order.batches(rows, done, steps))
-            state, following = self._advance[steps](state, hyper, batches, self.data)
-            if unread:  # read the last scores while the device trains on
-                yield self._collect(block, scores, unread)
-            done, unread, scores = done + steps, steps, following
-        yield self._collect(block, scores, unread)
+    def train(self, blocks: Iterable[Block]) -> Iterator[tuple[Flight, int]]:
+        """Train one block after the other; yields a block and the steps it was seen to finish.
 
-    def rows(self, block: Block) -> list[dict[str, Any]]:
-        """One record per lane of the block that has just been trained."""
-        return [self._row(block, lane) for lane in range(len(block.lanes))]
+        While the device trains, Python prepares what comes next, also from block to block, and
+        reads what came before. Nothing is queued behind a running program, though: XLA on CPU
+        then trains a tenth slower, and starting a program takes a fiftieth of its time.
+        """
+        behind: Flight | None = None
+        for block in blocks:
+            start, done = self._start(block), 0
+            flight: Flight | None = None
+            for steps in self.chunks:
+                batches = self._put(self.order.batches(block.rows, done, steps))
+                if behind:
+                    jax.block_until_ready(behind.state)
+                if not flight:
+                    flight = Flight(block, *jax.block_until_ready(self._begin(*start, self.data)))
+                advance = self._advance[steps]
+                flight.queue(steps, *advance(flight.state, start.hyper, batches, self.data))
+                if behind:
+                    yield behind, behind.read()
+                behind, done = flight, done + steps
+        if behind:
+            yield behind, behind.read()
+
+    def _start(self, block: Block) -> Start:
+        """Initial parameters and traced numbers of every lane."""
+        drawn = [self.draws.of(member, rows) for member, rows in block.runs]
+        params = jax.tree.map(lambda *parts: self._put(np.concatenate(parts)), *drawn)
+        hyper = {
+            name: self._put(np.array([member.hyper[name] for member, _ in block.lanes], np.float32))
+            for name in block.lanes[0][0].hyper
+        }
+        return Start(params, hyper)
 
     def _compile(self, batch_size: int) -> None:
         trial = self.group.trial
@@ -77,9 +88,12 @@ class GroupRun:
         params = jax.tree.map(
             lambda leaf: self._lane_shape(leaf.shape, leaf.dtype), trial.model.params
         )
-        begin = jax.jit(over_lanes(trial.begin, self.mesh, shared=1), out_shardings=lanes)
+        part = self.layout.tiles * self.layout.tile  # one measurement, not worth a loop to compile
+        begin = jax.jit(over_lanes(trial.begin, self.mesh, part, shared=1), out_shardings=lanes)
         advance = jax.jit(
-            over_lanes(trial.advance, self.mesh, shared=1), donate_argnums=0, out_shardings=lanes
+            over_lanes(trial.advance, self.mesh, self.layout.tile, shared=1),
+            donate_argnums=0,
+            out_shardings=lanes,
         )
         state = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lanes),
@@ -95,86 +109,8 @@ class GroupRun:
         self._advance = dict(zip(lengths, compiled, strict=True))
 
     def _lane_shape(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((self.width, *shape), dtype, sharding=by_lane(self.mesh))
+        return jax.ShapeDtypeStruct((self.layout.width, *shape), dtype, sharding=by_lane(self.mesh))
 
     def _put(self, array: np.ndarray) -> jax.Array:
-        return jax.device_put(array, by_lane(self.mesh))
-
-    def _start(self, block: Block) -> tuple[Any, dict[str, jax.Array]]:
-        """Initial parameters and traced numbers of every lane, padded to the width."""
-        drawn = [self._draw(member, rows, block.seeds) for member, rows in _runs(block.lanes)]
-        params = jax.tree.map(
-            lambda *parts: self._put(pad(np.concatenate(parts), self.width)), *drawn
-        )
-        hyper = {
-            name: self._put(
-                pad(
-                    np.array([member.hyper[name] for member, _ in block.lanes], np.float32),
-                    self.width,
-                )
-            )
-            for name in block.lanes[0][0].hyper
-        }
-        return params, hyper
-
-    def _draw(self, member: Member, rows: Sequence[int], seeds: np.ndarray) -> Any:
-        """Initial parameters of one configuration for several seeds.
-
-        Not one compiled program for the whole network but one small one per distribution and
-        shape, which all initializers and all layers share.
-        """
-        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds[list(rows)], jnp.uint32))
-        return jax.tree.map(np.asarray, jax.vmap(member.init)(keys))
-
-    def _collect(self, block: Block, scores: Scores, steps: int) -> tuple[int, int]:
-        self.history.append(jax.device_get(scores))
-        diverged = self.history[-1].diverged_at[: len(block.lanes)] >= 0
-        return steps, int(diverged.sum())
-
-    def _row(self, block: Block, lane: int) -> dict[str, Any]:
-        member, row = block.lanes[lane]
-        curves = {
-            name: [float(getattr(scores, name)[lane]) for scores in self.history]
-            for name in ("train_loss", "validation_loss", "validation_accuracy")
-        }
-        diverged_at = int(self.history[-1].diverged_at[lane])
-        layers = {
-            name: values[lane].tolist()
-            for name, values in self.signal._asdict().items()
-            if name != "identical"
-        }
-        return {
-            **{name: label(value) for name, value in member.config.items()},
-            "seed": int(block.seeds[row]),
-            "block": block.number,
-            "verdict": "diverged" if diverged_at >= 0 else self._verdict(lane),
-            "diverged_at": diverged_at if diverged_at >= 0 else None,
-            **{name: curve[-1] for name, curve in curves.items()},
-            "step": [0, *np.cumsum(self.chunks).tolist()],
-            **{f"{name}_curve": curve for name, curve in curves.items()},
-            "layers": list(self.group.trial.model.layer_names),
-            **layers,
-        }
-
-    def _verdict(self, lane: int) -> str:
-        hidden = [index for index, layer in enumerate(self.layers) if layer.follower is not None]
-        found = jax.tree.map(lambda values: values[lane, hidden], self.signal)
-        word = verdict(
-            found.activation_second_moment,
-            found.gradient_std,
-            found.saturated_fraction,
-            found.identical,
-            [self.layers[index].width for index in hidden],
-        )
-        # Layers inside loops are not measured: without them nothing can be called stable.
-        return "unread" if word == "stable" and self.group.trial.model.graph.unread else word
-
-
-def _runs(lanes: Sequence[tuple[Member, int]]) -> list[tuple[Member, list[int]]]:
-    """Consecutive lanes of one configuration, as (configuration, seed rows)."""
-    runs: list[tuple[Member, list[int]]] = []
-    for member, row in lanes:
-        if not runs or runs[-1][0] is not member:
-            runs.append((member, []))
-        runs[-1][1].append(row)
-    return runs
+        """The array on the devices, padded to the width of a block."""
+        return jax.device_put(pad(array, self.layout.width), by_lane(self.mesh))

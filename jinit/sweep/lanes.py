@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -33,19 +34,18 @@ def local_mesh() -> Mesh:
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
-def over_lanes(lane: Callable[..., Any], mesh: Mesh, shared: int) -> Callable[..., Any]:
-    """`lane` over blocks: vmapped, and split over the mesh without any communication.
+def over_lanes(lane: Callable[..., Any], mesh: Mesh, tile: int, shared: int) -> Callable[..., Any]:
+    """`lane` over blocks: split over the mesh without any communication, vmapped tile by tile.
 
     The last `shared` arguments are the same for every lane; the others, and the results, have a
-    leading axis of lanes.
+    leading axis of lanes, of which every device's part is a multiple of `tile`.
     """
 
     def block(*arguments: Any) -> Any:
         own = len(arguments) - shared
-        axes = (0,) * own + (None,) * shared
-        specs = tuple(PartitionSpec(AXIS) if axis == 0 else PartitionSpec() for axis in axes)
+        specs = (PartitionSpec(AXIS),) * own + (PartitionSpec(),) * shared
         return jax.shard_map(
-            jax.vmap(lane, in_axes=axes),
+            partial(_in_tiles, lane, tile, own),
             mesh=mesh,
             in_specs=specs,
             out_specs=PartitionSpec(AXIS),
@@ -53,6 +53,19 @@ def over_lanes(lane: Callable[..., Any], mesh: Mesh, shared: int) -> Callable[..
         )(*arguments)
 
     return block
+
+
+def _in_tiles(lane: Callable[..., Any], tile: int, own: int, *arguments: Any) -> Any:
+    """A device's part: the first `own` arguments by lane, the others shared."""
+    axes = (0,) * own + (None,) * (len(arguments) - own)
+    together = jax.vmap(lane, in_axes=axes)
+    by_lane, shared = arguments[:own], arguments[own:]
+    lanes = jax.tree.leaves(by_lane)[0].shape[0]
+    if lanes == tile:
+        return together(*arguments)
+    tiled = jax.tree.map(lambda leaf: leaf.reshape(-1, tile, *leaf.shape[1:]), by_lane)
+    results = jax.lax.map(lambda part: together(*part, *shared), tiled)
+    return jax.tree.map(lambda leaf: leaf.reshape(lanes, *leaf.shape[2:]), results)
 
 
 def by_lane(mesh: Mesh) -> NamedSharding:

@@ -17,14 +17,16 @@ class Order:
 
     def batches(self, rows: np.ndarray, start: int, steps: int) -> np.ndarray:
         """Indices `[len(rows), steps, batch]` for the seeds at `rows`, from step `start` on."""
-        wanted = np.arange(start, start + steps)
-        return np.stack([self._of_seed(int(row), wanted) for row in rows])
-
-    def _of_seed(self, row: int, wanted: np.ndarray) -> np.ndarray:
-        epochs, positions = np.divmod(wanted, self._per_epoch)
-        first = epochs[0]
-        tables = np.stack([self._epoch(row, epoch) for epoch in range(first, epochs[-1] + 1)])
-        return tables[epochs - first, positions]
+        found = np.empty((len(rows), steps, self._batch), np.int32)
+        step = start
+        while step < start + steps:
+            epoch, first = divmod(step, self._per_epoch)
+            last = min(self._per_epoch, first + start + steps - step)
+            part = slice(step - start, step - start + last - first)
+            for lane, row in enumerate(rows):
+                found[lane, part] = self._epoch(int(row), epoch)[first:last]
+            step += last - first
+        return found
 
     def _epoch(self, row: int, epoch: int) -> np.ndarray:
         if (row, epoch) not in self._epochs:

@@ -13,6 +13,7 @@ from sweep.small import CLASSES, FEATURES, pair, shallow, sweep, task
 
 import jinit
 from jinit.sweep import engine
+from jinit.sweep.layout import Layout
 from jinit.sweep.order import Order
 
 INITS = ["zeros", "he_normal", "xavier_uniform"]
@@ -135,7 +136,7 @@ def test_provenance(main):
     assert row["jax_version"] == jax.__version__
     assert row["devices"] == jax.local_device_count()
     assert row["device"].startswith("cpu")
-    assert row["lane_width"] == 8
+    assert row["lane_width"] == 1  # on each of eight devices
     assert frame["compile_seconds"].gt(0).all()
     assert frame["run_seconds"].gt(0).all()
     manifest = json.loads((directory / "sweep.json").read_text())
@@ -215,13 +216,18 @@ def five_lanes(directory, **options):
 
 
 def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_path, monkeypatch):
-    """Five lanes: eight wide on eight devices, three of them padding; then in twos on one."""
+    """Five lanes: on eight devices, three of them idle; in twos on one; and in turn on one."""
     wide = five_lanes(tmp_path / "eight devices")
-    assert set(wide["lane_width"]) == {8}
+    assert set(wide["lane_width"]) == {1}
     monkeypatch.setattr(engine, "local_mesh", lambda: Mesh(np.array(jax.devices()[:1]), ("lane",)))
     frame = five_lanes(tmp_path / "in twos", lanes=2)
     assert frame["block"].nunique() == 3
     assert set(frame["lane_width"]) == {2}
+    assert_equal_lanes(frame, wide, rtol=1e-5)
+    in_turn = Layout(devices=1, tiles=3, tile=2)
+    monkeypatch.setattr(engine, "layout", lambda *_: in_turn)
+    frame = five_lanes(tmp_path / "in turn")
+    assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)
 
 
