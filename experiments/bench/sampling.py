@@ -44,9 +44,9 @@ def _case(together: Worker, shape: tuple[int, ...], dtype: str, distribution: st
     libraries = list(draws.FILES)
     return {
         **which,
-        "first_call": _first_calls(libraries, which, rounds=1 if quick else 3),
+        "first_call": _first_calls(libraries, which, rounds=1 if quick else 2),
         "memory": _memory(libraries, which),
-        "steady": together.ask("rounds", libraries=libraries, rounds=3 if quick else 15, **which),
+        "steady": together.ask("rounds", libraries=libraries, rounds=5 if quick else 9, **which),
     }
 
 

@@ -27,7 +27,8 @@ class Loop:
 
 
 LOOPS = {
-    "jax": Loop("jitted Python loop (JAX)", "jax", 16),
+    "jax": Loop("jitted Python loop (JAX)", "jax", 8),
+    "jax_tuned": Loop("the same, tuned", "jax", 16, {"tuned": True}),
     "torch": Loop("PyTorch loop", "torch", 4),
     "torch_fused": Loop("PyTorch loop, fused Adam", "torch", 4, {"fused": True}),
 }
