@@ -124,6 +124,30 @@ def non_negative(name: str, value: object) -> float:
     return number
 
 
+def positive(name: str, value: object) -> float:
+    """`value` as a float above zero."""
+    if (number := finite(name, value)) <= 0:
+        raise ValueError(f"{name}: expected a number > 0, got {value!r}")
+    return number
+
+
+def ordered(low_name: str, low: object, high_name: str, high: object) -> tuple[float, float]:
+    """Two finite numbers, the first below the second."""
+    lower, upper = finite(low_name, low), finite(high_name, high)
+    if lower >= upper:
+        raise ValueError(f"expected {low_name} < {high_name}, got {lower!r} >= {upper!r}")
+    return lower, upper
+
+
+def positive_integer(name: str, value: object) -> int:
+    """`value` as an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: expected an integer, got {value!r} ({type(value).__name__})")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value!r}")
+    return int(value)
+
+
 @partial(jax.jit, static_argnums=(0, 2, 3, 4))
 def _draw_sharded(
     initializer: Initializer,
@@ -175,4 +199,8 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Initializer):
+        return value.to_spec()
+    if callable(value):
+        raise TypeError(f"{value!r} is not one of jinit's initializers: it has no plain data")
     return str(value) if isinstance(value, complex) else value

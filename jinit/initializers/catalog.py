@@ -5,11 +5,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinit.initializers import random, scaled, variance
+from jinit.initializers import (
+    combinators,
+    parts,
+    periodic,
+    published,
+    random,
+    recurrent,
+    structured,
+    variance,
+)
 from jinit.initializers.base import Initializer
 from jinit.initializers.choice import one_of
 from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
 from jinit.initializers.orthogonal import delta_orthogonal, orthogonal
+from jinit.initializers.sparse import sparse
 
 
 @dataclass(frozen=True)
@@ -49,18 +59,37 @@ CATALOG: tuple[Entry, ...] = (
     _entry("random", random.random_normal, 0.5, 0.05),
     _entry("random", random.random_uniform, -0.1, 0.2),
     _entry("variance", variance.variance_scaling, 1.5, "fan_geo_avg", "normal"),
-    _entry("variance", scaled.he_normal),
-    _entry("variance", scaled.he_uniform),
-    _entry("variance", scaled.xavier_normal),
-    _entry("variance", scaled.xavier_uniform),
-    _entry("variance", scaled.xavier_fan_in_normal),
-    _entry("variance", scaled.xavier_fan_in_uniform),
-    _entry("variance", scaled.lecun_normal),
-    _entry("variance", scaled.lecun_uniform),
-    _entry("variance", scaled.sigmoid_normal),
-    _entry("variance", scaled.sigmoid_uniform),
+    _entry("variance", published.he_normal),
+    _entry("variance", published.he_uniform),
+    _entry("variance", published.xavier_normal),
+    _entry("variance", published.xavier_uniform),
+    _entry("variance", published.xavier_fan_in_normal),
+    _entry("variance", published.xavier_fan_in_uniform),
+    _entry("variance", published.lecun_normal),
+    _entry("variance", published.lecun_uniform),
+    _entry("variance", published.sigmoid_normal),
+    _entry("variance", published.sigmoid_uniform),
     _entry("orthogonal", orthogonal),
     _entry("orthogonal", delta_orthogonal),
+    _entry("structured", structured.identity, 0.5),
+    _entry("structured", structured.idinit),
+    _entry("structured", structured.dirac),
+    _entry("structured", structured.zero_hadamard),
+    _entry("sparse", sparse, 0.8),
+    _entry("periodic", periodic.siren_first),
+    _entry("periodic", periodic.siren),
+    _entry("periodic", periodic.fourier_features, 2.0),
+    _entry("periodic", periodic.fourier_phases),
+    _entry("recurrent", recurrent.forget_gate_bias),
+    _entry("recurrent", recurrent.chrono, 100),
+    _entry("recurrent", recurrent.uniform_gate_bias),
+    _entry("combinator", combinators.scaled, published.he_normal(), 0.5),
+    _entry("combinator", combinators.cast, random.normal(0.05)),
+    _entry("combinator", combinators.truncated, random.normal(1.0), -1, 1),
+    _entry("combinator", combinators.masked, published.he_normal(), [1, 0] * 16),
+    _entry("combinator", parts.blockwise, orthogonal(), 4),
+    _entry("combinator", parts.stacked, published.he_normal()),
+    _entry("combinator", parts.icnr, published.he_normal(), 2),
 )
 """Every initializer of jinit; other spellings (`glorot_*`, `kaiming_*`) are in ALIASES."""
 
@@ -92,8 +121,13 @@ def from_spec(spec: str | Mapping[str, Any] | Initializer) -> Initializer:
         spec = {"name": spec}
     if not isinstance(spec, Mapping) or "name" not in spec:
         raise ValueError(f'initializer: expected a name or {{"name": ..., options}}, got {spec!r}')
-    options = {str(option): value for option, value in spec.items() if option != "name"}
+    options = {str(option): _nested(value) for option, value in spec.items() if option != "name"}
     return _build(str(spec["name"]), options)
+
+
+def _nested(value: Any) -> Any:
+    """An option that is itself an initializer, as plain data."""
+    return from_spec(value) if isinstance(value, Mapping) and "name" in value else value
 
 
 def _build(name: str, options: dict[str, Any]) -> Initializer:

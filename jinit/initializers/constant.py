@@ -63,7 +63,7 @@ def constant(value: ArrayLike, dtype: jax.typing.DTypeLike | None = None) -> Con
     Array([[-7., -7.],
            [-7., -7.]], dtype=float32)
     """
-    return Constant(_frozen(value), dtype=dtype_name(dtype))
+    return Constant(frozen("constant", value), dtype=dtype_name(dtype))
 
 
 zeros = Constant(0.0)
@@ -91,19 +91,20 @@ def ones_init() -> Constant:
     return ones
 
 
-def _frozen(value: ArrayLike | Sequence) -> Nested:
+def frozen(name: str, value: ArrayLike | Sequence) -> Nested:
+    """A number or an array as nested tuples: hashable, comparable, and plain data."""
     if isinstance(value, Tracer):
         raise TypeError(
-            "constant: got a traced value, but an initializer is a plain value: "
+            f"{name}: got a traced value, but an initializer is a plain value: "
             "give it a number or a concrete array"
         )
     array = np.asarray(value)
     if array.dtype.kind not in "biufcU" and not jnp.issubdtype(array.dtype, jnp.inexact):
-        raise TypeError(f"constant: expected a number or a numeric array, got {value!r}")
+        raise TypeError(f"{name}: expected a number or a numeric array, got {value!r}")
     try:  # a complex number is written to plain data as text
         wide = array.astype(np.complex128 if array.dtype.kind in "cU" else np.float64)
     except ValueError:
-        raise TypeError(f"constant: expected a number, got {value!r}") from None
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
     return _nested(wide.tolist())
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from jinit.initializers.base import Initializer, dtype_name, finite, non_negative
+from jinit.initializers.base import Initializer, dtype_name, finite, non_negative, ordered
 from jinit.sampling import normal as draw_normal
 from jinit.sampling import truncated_normal as draw_truncated_normal
 from jinit.sampling import uniform as draw_uniform
@@ -140,7 +140,7 @@ def truncated_normal(
     >>> bool((abs(w) < 0.2).all())
     True
     """
-    low, high = _ordered("lower", lower, "upper", upper)
+    low, high = ordered("lower", lower, "upper", upper)
     return TruncatedNormal(non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
 
 
@@ -180,12 +180,5 @@ def random_uniform(
     >>> bool((abs(w) <= 1).all())
     True
     """
-    low, high = _ordered("minval", minval, "maxval", maxval)
+    low, high = ordered("minval", minval, "maxval", maxval)
     return RandomUniform(low, high, dtype=dtype_name(dtype))
-
-
-def _ordered(low_name: str, low: object, high_name: str, high: object) -> tuple[float, float]:
-    lower, upper = finite(low_name, low), finite(high_name, high)
-    if lower >= upper:
-        raise ValueError(f"expected {low_name} < {high_name}, got {lower!r} >= {upper!r}")
-    return lower, upper

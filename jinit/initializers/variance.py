@@ -29,7 +29,7 @@ _TRUNCATED_STD = 0.87962566103423978
 # The same for the standard complex normal with modulus below 2: sqrt(1 - 4/(e⁴ - 1)).
 _TRUNCATED_STD_COMPLEX = 0.95311164380491208
 
-# Published members of the family, which print under their own names (jinit.initializers.scaled).
+# Published members of the family, which print under their own names (jinit.initializers.published).
 _NAMES = {
     (2.0, "fan_in", "truncated_normal"): "he_normal",
     (2.0, "fan_in", "uniform"): "he_uniform",

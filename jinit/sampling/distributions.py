@@ -48,7 +48,7 @@ def uniform(
     >>> bool((uniform(key, (3, 4)) == jax.random.uniform(key, (3, 4))).all())
     True
     """
-    stream, dtype = _dtypes(dtype, "uniform")
+    stream, dtype = float_stream(dtype, "uniform")
     bounds = (_scalar(minval, stream), _scalar(maxval, stream), _scalar(scale, stream))
     return _uniform(key, *bounds, tuple(shape), dtype)
 
@@ -86,7 +86,7 @@ def normal(
     if jnp.issubdtype(dtype, jnp.complexfloating):
         draw = _complex_normal(key, scale, shape, jax.dtypes.canonicalize_dtype(dtype))
         return draw if mean is None else draw + mean
-    stream, dtype = _dtypes(dtype, "normal")
+    stream, dtype = float_stream(dtype, "normal")
     if mean is not None:
         return _shifted_normal(key, _scalar(scale, stream), _scalar(mean, stream), shape, dtype)
     return _normal(key, _scalar(scale, stream), shape, dtype)
@@ -120,7 +120,7 @@ def truncated_normal(
     >>> bool((jnp.abs(z) < 2).all())
     True
     """
-    stream, dtype = _dtypes(dtype, "truncated_normal")
+    stream, dtype = float_stream(dtype, "truncated_normal")
     options = (_scalar(lower, stream), _scalar(upper, stream), _scalar(scale, stream))
     return _truncated_normal(key, *options, tuple(shape), dtype)
 
@@ -212,8 +212,8 @@ def fence(draw: Array) -> Array:
     return lax.reduce_precision(draw, exponent_bits=info.nexp, mantissa_bits=info.nmant)
 
 
-def _dtypes(dtype: DTypeLike, name: str) -> tuple[np.dtype, np.dtype]:
-    """The dtype drawn in and the dtype returned."""
+def float_stream(dtype: DTypeLike, name: str) -> tuple[np.dtype, np.dtype]:
+    """The dtype drawn in and the dtype returned; TypeError unless it is real and floating."""
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(
             f"{name} draws real floating-point values, got dtype {jnp.dtype(dtype).name}: "

@@ -45,7 +45,7 @@ def attempt(draw: Callable[[], jax.Array]) -> tuple[jax.Array | None, str]:
 
 def ignores_its_key(initializer: Initializer) -> bool:
     """Read off the traced computation: no equation depends on the key."""
-    closed = jax.make_jaxpr(lambda key: initializer(key, (3, 4, 4)))(KEY)
+    closed = jax.make_jaxpr(lambda key: initializer(key, SHAPE))(KEY)
     (key,) = closed.jaxpr.invars
     return all(key is not used for equation in closed.jaxpr.eqns for used in equation.invars)
 
@@ -116,11 +116,12 @@ def test_it_is_deterministic_and_uses_its_key(entry):
     assert bool(jnp.isfinite(draw(KEY, SHAPE)).all())
 
 
-def test_exactly_the_constants_ignore_their_key():
-    deaf = {entry.family for entry in CATALOG if ignores_its_key(entry.example)}
-    hearing = {entry.family for entry in CATALOG if not ignores_its_key(entry.example)}
-    assert deaf == {"constant"}
-    assert "constant" not in hearing
+def test_who_ignores_the_key():
+    deaf = {entry.name for entry in CATALOG if ignores_its_key(entry.example)}
+    assert deaf == {
+        *("zeros", "ones", "zeros_init", "ones_init", "constant"),
+        *("identity", "idinit", "dirac", "zero_hadamard", "forget_gate_bias"),
+    }
 
 
 @for_every_entry
@@ -160,24 +161,26 @@ def test_complex_values_are_drawn_or_refused_by_name(entry):
 
 @for_every_entry
 def test_any_shape_is_drawn_or_refused_by_name(entry):
-    drawn = []
+    drawn, divides = [], False
     for shape in ODD_SHAPES:
         draw = partial(entry.example, shape=shape)
         array, refusal = attempt(partial(draw, KEY))
         assert attempt(partial(jax.eval_shape, draw, KEY))[1] == refusal
         if array is None:
             assert str(shape) in refusal
-            assert "axes" in refusal or "in <= out" in refusal
+            parted = "divide" in refusal or "broadcast" in refusal
+            assert parted or "axes" in refusal or "in <= out" in refusal
+            divides = divides or parted
             continue
         assert (array.shape, array.dtype) == (shape, np.float32)
         assert bool(jnp.isfinite(array).all())
         drawn.append(shape)
-    assert {(3, 5, 7), (3, 0, 4), (2, 1, 3, 1, 5)} <= set(drawn)
+    assert divides or {(3, 5, 7), (3, 0, 4), (2, 1, 3, 1, 5)} <= set(drawn)
 
 
 @for_every_entry
 def test_it_is_abstractly_evaluable(entry):
-    huge = (2, 3, 2**18, 2**20)
+    huge = (2**13, 2**13, 16, 32)
     for dtype, expected in ((None, "float32"), ("bfloat16", "bfloat16")):
         drawn = jax.eval_shape(lambda key, dtype=dtype: entry.example(key, huge, dtype), KEY)
         assert (drawn.shape, drawn.dtype) == (huge, expected)
