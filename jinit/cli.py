@@ -1,12 +1,16 @@
-"""The command line: `jinit sweep` runs the main job; the only place that prints."""
+"""The command line: `jinit sweep`, `jinit list`, `jinit show`; the only place that prints."""
 
 import argparse
+import contextlib
 import io
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
@@ -65,7 +69,121 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--steps", type=int, help="optimizer steps (default: 300)")
     sweep.add_argument("--lr", type=float, help="learning rate (default: 0.001)")
     sweep.add_argument("--out", type=Path, metavar="DIR", help="directory to write results to")
+    listing = commands.add_parser(
+        "list", help="print the catalogue of initializers by family, with variance and paper"
+    )
+    listing.set_defaults(run=_list)
+    show = commands.add_parser(
+        "show",
+        help="describe one initializer, and draw it beside its exact density",
+        description="Describe one initializer: its formula, the fans of a shape, its standard "
+        "deviation there, and a histogram of one draw beside the exact density.",
+    )
+    show.set_defaults(run=_show_initializer)
+    show.add_argument("name", help="a name of the catalogue, such as he_normal")
+    show.add_argument(
+        "--shape", type=int, nargs="+", default=[256, 256], metavar="N", help="default: 256 256"
+    )
+    show.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="such as stddev=0.02"
+    )
+    show.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
     return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    del options
+    from rich.console import Console
+
+    from jinit.initializers import CATALOG
+    from jinit.report.catalogue import catalogue_table
+
+    entries = [_described(entry, entry.example, _rule(entry)) for entry in CATALOG]
+    Console().print(catalogue_table(entries))
+    return DONE
+
+
+def _rule(entry: Any) -> str:
+    """The variance of an entry, in its options' names where these have to be given."""
+    import inspect
+
+    parameters = inspect.signature(entry.build).parameters.values()
+    needs_options = any(parameter.default is parameter.empty for parameter in parameters)
+    return entry.example.spread if needs_options else entry.example.variance_rule()
+
+
+def _show_initializer(options: argparse.Namespace) -> int:
+    import jax
+    import numpy as np
+    from rich.console import Console
+
+    from jinit.report.catalogue import entry_page
+
+    entry, initializer = _chosen(options.name, options.set)
+    shape = tuple(options.shape)
+    values = np.ravel(np.asarray(initializer(jax.random.key(options.seed), shape), np.float64))
+    if not values.size:
+        raise ValueError(f"shape: {shape} holds no values to show")
+    law = initializer.marginal(shape)
+    page = entry_page(
+        _described(entry, initializer, initializer.variance_rule()),
+        [f"{initializer!r}, {_size(initializer, shape)}", *_facts(initializer, values, law)],
+        values,
+        law.density if law else None,
+    )
+    Console().print(page, highlight=False)
+    return DONE
+
+
+def _chosen(name: str, settings: Sequence[str]) -> tuple[Any, Any]:
+    """The entry of the catalogue, and the member of it that the settings describe."""
+    from jinit.initializers import from_spec
+    from jinit.initializers.catalog import entry_of
+
+    entry = entry_of(name)
+    if not settings:
+        return entry, entry.example
+    return entry, from_spec({"name": name} | dict(map(_setting, settings)))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    import json
+
+    option, _, value = text.partition("=")
+    if not value:
+        raise ValueError(f"--set: expected OPTION=VALUE, got {text!r}")
+    try:
+        return option, json.loads(value)
+    except json.JSONDecodeError:
+        return option, value
+
+
+def _size(initializer: Any, shape: tuple[int, ...]) -> str:
+    from jinit.initializers.fans import fans
+
+    if len(shape) < 2:
+        return f"shape {shape}"
+    found = fans(shape, *(getattr(initializer, name, default) for name, default in _FAN_AXES))
+    return f"shape {shape}, fan_in {found.fan_in}, fan_out {found.fan_out}"
+
+
+def _facts(initializer: Any, values: Any, law: Any) -> list[str]:
+    rule = initializer.variance_rule()
+    return [
+        *([f"variance {rule}"] if rule else []),
+        *([f"exact: mean {law.mean:.4g}, std {law.std:.4g}"] if law else []),
+        f"drawn: mean {values.mean():.4g}, std {values.std():.4g} ({values.size} values)",
+    ]
+
+
+_FAN_AXES = (("in_axis", -2), ("out_axis", -1), ("batch_axis", ()))
+
+
+def _described(entry: Any, initializer: Any, variance: str) -> Any:
+    from jinit.report.catalogue import described
+
+    documented = entry.build.__doc__ or type(initializer).__doc__ or ""
+    return described(entry.name, entry.family, variance, documented)
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -87,8 +205,14 @@ def _sweep(options: argparse.Namespace) -> int:
     )
     code = DONE
     try:
-        with _Display() as display:
-            sweep.run(directory, display)
+        with _interrupts() as interrupted, _Display() as display:
+
+            def progress(now: Any) -> None:
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                display(now)
+
+            sweep.run(directory, progress)
     except KeyboardInterrupt:
         code = INTERRUPTED
     return _show(directory, code)
@@ -127,6 +251,25 @@ def _fresh_directory(name: str) -> Path:
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Remembers Ctrl-C: a KeyboardInterrupt that rises inside a library's callback can get lost."""
+    seen = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.set()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Display:

@@ -30,6 +30,10 @@ lr = [1e-2]
 )
 OWN = BUILTIN.replace("width = 4\n", "model = '{model}'\n").replace("depth = [1]\n", "")
 MODELS = """
+import os
+import signal
+import time
+
 from flax import linen as nn
 from flax import nnx
 
@@ -45,6 +49,14 @@ def in_nnx(config, rngs):
 
 def in_linen(config):
     return nn.Sequential([nn.Dense(3, kernel_init=config["init"]), nn.relu, nn.Dense(2)])
+
+def swallowing(config):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    except KeyboardInterrupt:
+        pass
+    return nn.Dense(2, kernel_init=config["init"])
 
 def faulty(config):
     return nn.Dense(2)(config["init"] + 1)
@@ -183,9 +195,9 @@ def test_arguments_that_cannot_be_read(capsys, arguments, said):
 
 LONG = """
 task = "breast_cancer"
-seeds = 300
-steps = 2000
-record_every = 100
+seeds = 2000
+steps = 200
+record_every = 20
 width = 4
 
 [space]
@@ -193,6 +205,14 @@ init = ["he_normal", "zeros"]
 depth = [1]
 lr = [1e-2]
 """
+
+
+def test_an_interrupt_that_was_lost_still_counts(folder, capsys):
+    file = write(folder, OWN.format(model="own_models:swallowing"))
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["sweep", str(file), "--out", "out"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interrupt_saves_what_was_finished(tmp_path):
@@ -208,9 +228,53 @@ def test_an_interrupt_saves_what_was_finished(tmp_path):
     out, error = process.communicate()
     assert process.returncode == 130, error
     finished = len(jinit.Results(tmp_path / "out").frame())
-    assert 0 < finished < 600
+    assert 0 < finished < 4000
     assert (
-        f"jinit: interrupted; {finished} of 600 lanes were finished and are saved in out" in error
+        f"jinit: interrupted; {finished} of 4000 lanes were finished and are saved in out" in error
     )
     assert "Records: out" in out
     assert (tmp_path / "out" / "sweep.png").exists()
+
+
+def test_list_names_every_initializer(folder, capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for entry in jinit.CATALOG:
+        assert f" {entry.name} " in printed
+    for piece in ("2 / fan_in", "scale / n", "He et al. 2015", "combinator"):
+        assert piece in printed
+
+
+def test_show_describes_and_draws(folder, capsys):
+    assert main(["show", "kaiming_normal", "--shape", "3", "3", "64", "128"]) == 0
+    printed = capsys.readouterr().out
+    for piece in (
+        "he_normal(), shape (3, 3, 64, 128), fan_in 576, fan_out 1152",
+        "variance 2 / fan_in",
+        "exact: mean 0, std 0.05893",
+        "Delving deep into rectifiers",
+        "█┃",
+    ):
+        assert piece in printed
+
+
+def test_show_takes_options(folder, capsys):
+    options = ["--set", "stddev=2", "--set", "dtype=bfloat16", "--shape", "9"]
+    assert main(["show", "normal", *options]) == 0
+    assert "normal(2, dtype='bfloat16'), shape (9,)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["he_norml"], "unknown initializer 'he_norml'; did you mean 'he_normal'"),
+        (["normal", "--set", "stdev=1"], "unknown option of normal 'stdev'; did you mean 'stddev'"),
+        (["normal", "--set", "stddev"], "expected OPTION=VALUE, got 'stddev'"),
+        (["he_normal", "--shape", "7"], "cannot compute the fans of shape (7,)"),
+        (["he_normal", "--shape", "0", "4"], "holds no values to show"),
+        (["he_normal", "--shape", "-1", "4"], "expected sizes >= 0"),
+    ],
+)
+def test_show_refuses(folder, capsys, arguments, text):
+    assert main(["show", *arguments]) == 2
+    assert text in capsys.readouterr().err

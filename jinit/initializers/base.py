@@ -17,6 +17,8 @@ from jax import Array
 from jax.core import Tracer
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jinit.theory import Marginal
+
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Initializer(ABC):
@@ -40,6 +42,9 @@ class Initializer(ABC):
     leading: ClassVar[tuple[str, ...]] = ()
     """Fields that are always printed, first and without their name."""
 
+    spread: ClassVar[str] = ""
+    """The variance rule, where it reads the same for all members of the class."""
+
     def __call__(
         self,
         key: Array,
@@ -57,6 +62,24 @@ class Initializer(ABC):
         if out_sharding is None:
             return self.draw(key, size, resolved)
         return _draw_sharded(self, key, size, resolved, out_sharding)
+
+    def variance_rule(self) -> str:
+        """Variance of an entry as a formula of the options and the fans; empty if it has none."""
+        return self.spread
+
+    def marginal(self, shape: Sequence[int]) -> Marginal | None:
+        """Law of a single entry of a real array of `shape`; None where it is not one known law.
+
+        >>> import jinit
+        >>> jinit.he_uniform().marginal((150, 64)).high
+        0.2
+        """
+        return self.law(_checked_shape(shape))
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """The marginal; the shape is already checked."""
+        del shape
+        return None
 
     @abstractmethod
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:

@@ -130,10 +130,15 @@ def _nested(value: Any) -> Any:
     return from_spec(value) if isinstance(value, Mapping) and "name" in value else value
 
 
+def entry_of(name: str) -> Entry:
+    """The entry of that name or alias; a ValueError that names near misses otherwise."""
+    entries = {entry.name: entry for entry in CATALOG}
+    entries |= {alias: entries[target] for alias, target in ALIASES.items()}
+    return entries[one_of("initializer", name, entries)]
+
+
 def _build(name: str, options: dict[str, Any]) -> Initializer:
-    builders = {entry.name: entry.build for entry in CATALOG}
-    builders |= {alias: builders[target] for alias, target in ALIASES.items()}
-    build = builders[one_of("initializer", name, builders)]
+    build = entry_of(name).build
     parameters = inspect.signature(build).parameters
     for option in options:
         one_of(f"option of {name}", option, parameters)

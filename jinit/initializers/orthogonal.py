@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jinit.initializers.base import Initializer, dtype_name, finite
 from jinit.sampling import orthonormal
+from jinit.theory import Marginal, frame_law
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,8 +20,17 @@ class Orthogonal(Initializer):
     """Haar-distributed orthonormal frame, flattened to one matrix around `column_axis`."""
 
     name = "orthogonal"
+    spread = "scale² / max(rows, columns)"
     scale: float = 1.0
     column_axis: int = -1
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """A coordinate of a random direction in as many dimensions as the longer side has."""
+        columns = shape[self._column(shape)]
+        rows = math.prod(shape) // max(columns, 1)
+        if max(rows, columns) < 2 or not self.scale:
+            return None
+        return frame_law(max(rows, columns), abs(self.scale))
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`scale` times a Haar frame, in the layout of the kernel."""

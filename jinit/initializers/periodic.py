@@ -11,6 +11,7 @@ from jax import Array
 from jinit.initializers.base import Initializer, dtype_name, positive
 from jinit.initializers.fans import Axes, as_axes, fans
 from jinit.sampling import normal, uniform
+from jinit.theory import Marginal, normal_law, uniform_law
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,14 +19,23 @@ class Siren(Initializer):
     """Hidden layer of a sinusoidal network: uniform on `±√(6 / n_in) / omega`."""
 
     name = "siren"
+    spread = "2 / (omega² fan_in)"
     omega: float = 30.0
     in_axis: Axes = -2
     out_axis: Axes = -1
 
+    def bound(self, shape: tuple[int, ...]) -> float:
+        """Largest absolute value of an entry."""
+        fan_in = fans(shape, self.in_axis, self.out_axis).fan_in
+        return math.sqrt(6 / max(fan_in, 1)) / self.omega
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Uniform."""
+        return uniform_law(-self.bound(shape), self.bound(shape))
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Uniform entries with the bound of this shape."""
-        fan_in = fans(shape, self.in_axis, self.out_axis).fan_in
-        return _symmetric(key, math.sqrt(6 / max(fan_in, 1)) / self.omega, shape, dtype)
+        return uniform(key, shape, dtype, -1, 1, scale=self.bound(shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,13 +43,21 @@ class SirenFirst(Initializer):
     """First layer of a sinusoidal network: uniform on `±1 / n_in`."""
 
     name = "siren_first"
+    spread = "1 / (3 fan_in²)"
     in_axis: Axes = -2
     out_axis: Axes = -1
 
+    def bound(self, shape: tuple[int, ...]) -> float:
+        """Largest absolute value of an entry."""
+        return 1 / max(fans(shape, self.in_axis, self.out_axis).fan_in, 1)
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Uniform."""
+        return uniform_law(-self.bound(shape), self.bound(shape))
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Uniform entries with the bound of this shape."""
-        fan_in = fans(shape, self.in_axis, self.out_axis).fan_in
-        return _symmetric(key, 1 / max(fan_in, 1), shape, dtype)
+        return uniform(key, shape, dtype, -1, 1, scale=self.bound(shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +65,13 @@ class FourierFeatures(Initializer):
     """Frequencies of random Fourier features: normal with standard deviation `1 / bandwidth`."""
 
     name = "fourier_features"
+    spread = "1 / bandwidth²"
     bandwidth: float = 1.0
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Normal."""
+        del shape
+        return normal_law(0.0, 1 / self.bandwidth)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Normal entries."""
@@ -59,6 +83,12 @@ class FourierPhases(Initializer):
     """Phases of random Fourier features: uniform on `[0, 2π)`."""
 
     name = "fourier_phases"
+    spread = "π² / 3"
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Uniform."""
+        del shape
+        return uniform_law(0.0, 2 * math.pi)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Uniform entries."""
@@ -158,7 +188,3 @@ def fourier_phases(dtype: jax.typing.DTypeLike | None = None) -> FourierPhases:
     True
     """
     return FourierPhases(dtype=dtype_name(dtype))
-
-
-def _symmetric(key: Array, bound: float, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    return uniform(key, shape, dtype, -1, 1, scale=bound)

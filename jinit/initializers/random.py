@@ -10,6 +10,7 @@ from jinit.initializers.base import Initializer, dtype_name, finite, non_negativ
 from jinit.sampling import normal as draw_normal
 from jinit.sampling import truncated_normal as draw_truncated_normal
 from jinit.sampling import uniform as draw_uniform
+from jinit.theory import Marginal, normal_law, truncated_normal_law, uniform_law
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,8 +18,14 @@ class Uniform(Initializer):
     """Uniform on `[0, scale)`."""
 
     name = "uniform"
+    spread = "scale² / 12"
     leading = ("scale",)
     scale: float = 1e-2
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Uniform."""
+        del shape
+        return uniform_law(0.0, self.scale) if self.scale else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`scale · u`, u uniform on `[0, 1)`."""
@@ -30,8 +37,14 @@ class Normal(Initializer):
     """Normal with mean 0."""
 
     name = "normal"
+    spread = "stddev²"
     leading = ("stddev",)
     stddev: float = 1e-2
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Normal."""
+        del shape
+        return normal_law(0.0, self.stddev) if self.stddev else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`stddev · z`, z standard normal."""
@@ -43,10 +56,18 @@ class TruncatedNormal(Initializer):
     """Normal conditioned on `lower < z < upper`, times `stddev`."""
 
     name = "truncated_normal"
+    spread = "less than stddev²"
     leading = ("stddev",)
     stddev: float = 1e-2
     lower: float = -2.0
     upper: float = 2.0
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Truncated normal."""
+        del shape
+        if not self.stddev:
+            return None
+        return truncated_normal_law(self.stddev, self.lower, self.upper)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`stddev · z`, z standard normal inside the bounds."""
@@ -58,9 +79,15 @@ class RandomNormal(Initializer):
     """Normal with any mean."""
 
     name = "random_normal"
+    spread = "stddev²"
     leading = ("mean", "stddev")
     mean: float = 0.0
     stddev: float = 1e-2
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Normal."""
+        del shape
+        return normal_law(self.mean, self.stddev) if self.stddev else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`mean + stddev · z`, z standard normal."""
@@ -72,9 +99,15 @@ class RandomUniform(Initializer):
     """Uniform on `[minval, maxval)`."""
 
     name = "random_uniform"
+    spread = "(maxval - minval)² / 12"
     leading = ("minval", "maxval")
     minval: float = -0.05
     maxval: float = 0.05
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Uniform."""
+        del shape
+        return uniform_law(self.minval, self.maxval)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""

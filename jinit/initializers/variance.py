@@ -13,6 +13,7 @@ from jinit.initializers.base import Initializer, dtype_name, non_negative
 from jinit.initializers.choice import one_of
 from jinit.initializers.fans import Axes, Fans, as_axes, fans
 from jinit.sampling import complex_disk, complex_truncated_normal, normal, truncated_normal, uniform
+from jinit.theory import Marginal, normal_law, truncated_normal_law, uniform_law
 
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Distribution = Literal["truncated_normal", "normal", "uniform"]
@@ -47,6 +48,7 @@ class VarianceScaling(Initializer):
     """Mean 0, variance `scale / n`, n chosen by `mode` from the fans."""
 
     name = "variance_scaling"
+    spread = "scale / n"
     scale: float
     mode: Mode
     distribution: Distribution
@@ -59,6 +61,21 @@ class VarianceScaling(Initializer):
         kernel_fans = fans(shape, self.in_axis, self.out_axis, self.batch_axis)
         denominator = _DENOMINATORS[self.mode](kernel_fans)
         return self.scale / denominator if denominator else 0.0
+
+    def variance_rule(self) -> str:
+        """The scale over the fan of the mode."""
+        return f"{self.scale:g} / {self.mode}"
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """The chosen distribution with the variance of this shape."""
+        std = math.sqrt(self.variance(shape))
+        if not std:
+            return None
+        if self.distribution == "uniform":
+            return uniform_law(-math.sqrt(3) * std, math.sqrt(3) * std)
+        if self.distribution == "normal":
+            return normal_law(0.0, std)
+        return truncated_normal_law(std / _TRUNCATED_STD, -2.0, 2.0)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Entries of the chosen distribution with the variance of this shape."""
