@@ -3,7 +3,6 @@
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
-from jinit import initializers, report, sampling, sweep, theory
 from jinit.initializers import (
     CATALOG,
     Initializer,
@@ -58,6 +57,8 @@ from jinit.initializers import (
 from jinit.model import Model, trace
 from jinit.report import Results
 from jinit.sweep import Space, Sweep, Task, grid, tasks
+
+from . import initializers, report, sampling, sweep, theory
 
 if TYPE_CHECKING:
     from jinit.hooks import linen, nnx

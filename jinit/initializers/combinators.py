@@ -15,8 +15,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike, DTypeLike
 
 from jinit.initializers.base import Initializer, dtype_name, finite, ordered
-from jinit.initializers.bases import Base, callable_base, on_value, unboxed
 from jinit.initializers.constant import Nested, frozen
+from jinit.initializers.wrapped import Base, callable_base, on_value, unboxed
 from jinit.sampling import float_stream, rounded
 
 # A draw that lands outside its bounds half of the time is inside after so many rounds, but for one
@@ -138,8 +138,11 @@ def truncated(
 ) -> Truncated:
     """What `initializer` draws, drawn again where it is not strictly between the bounds.
 
+    A value that is inside stays what `initializer` draws from the same key.
+
     The bounds are values, not multiples of a standard deviation, and the variance shrinks with
-    them. If nothing inside them is found in 64 rounds, the value is clipped.
+    them. If nothing inside them is found in 64 rounds, the value is clipped; one rounded to a low
+    precision can equal a bound.
 
     Args:
       initializer: any `(key, shape, dtype) -> Array` of real values.

@@ -10,8 +10,8 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from jinit.initializers.base import Initializer, dtype_name, positive_integer
-from jinit.initializers.bases import Base, callable_base, on_value
 from jinit.initializers.choice import one_of
+from jinit.initializers.wrapped import Base, callable_base, on_value
 from jinit.sampling import is_fused
 
 

@@ -56,8 +56,8 @@ def test_a_dirac_convolution_hands_its_input_on(taps, inputs, outputs, groups):
         np.testing.assert_array_equal(y[..., group * each_out :][..., each_in:each_out], 0)
 
 
-def test_dirac_is_torch_dirac():
-    """torch.nn.init.dirac_ of (out, in / groups, *taps), written out from its documentation."""
+def test_dirac_places_its_ones_where_pytorch_documents_them():
+    """The loop of torch.nn.init.dirac_, even kernels included, in the layout of Flax."""
     taps, inputs, outputs, groups = (4, 3), 2, 6, 2
     expected = np.zeros((*taps, inputs, outputs), np.float32)
     for group in range(groups):

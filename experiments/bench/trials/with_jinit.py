@@ -3,16 +3,15 @@
 import tempfile
 import time
 
+import flax.linen as nn
+import jax
+import measure
+import optax
+
 import jinit
+from trials import LEARNING_RATES, WIDTHS
 
-jinit.sweep.use_all_cores()  # before JAX starts: one CPU device per core
-
-import flax.linen as nn  # noqa: E402
-import jax  # noqa: E402
-import measure  # noqa: E402
-import optax  # noqa: E402
-
-from trials import LEARNING_RATES, WIDTHS  # noqa: E402
+jinit.sweep.use_all_cores()  # before JAX first computes: one CPU device per core
 
 MATMUL_SIZE = 2048
 
