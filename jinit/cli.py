@@ -96,10 +96,12 @@ def _list(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from jinit.initializers import CATALOG
-    from jinit.report.catalogue import catalogue_table
+    from jinit.initializers.catalog import ADAPTERS
+    from jinit.report.catalogue import catalogue_table, described
 
     entries = [_described(entry, entry.example, _rule(entry)) for entry in CATALOG]
-    Console().print(catalogue_table(entries))
+    adapters = [described(each.__name__, "adapter", "", each.__doc__ or "") for each in ADAPTERS]
+    Console().print(catalogue_table(entries + adapters))
     return DONE
 
 

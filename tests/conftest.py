@@ -1,16 +1,34 @@
 """Eight CPU devices and strict settings, in place before any test module imports JAX."""
 
 import os
+import shutil
+import tempfile
+
+import pytest
 
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 
 
-def pytest_configure() -> None:
+# Where the processes of one test run find what another of them has compiled.
+CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("MPLBACKEND", "Agg")
     flags = os.environ.get("XLA_FLAGS", "").split()
     os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*flags, EIGHT_DEVICES]))
+    if not hasattr(config, "workerinput"):  # workers and subprocesses inherit the variables
+        config.stash[CACHE] = tempfile.mkdtemp(prefix="jinit-tests-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[CACHE]
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     import jax
 
     # jax_numpy_dtype_promotion="strict" is left out: optax.adam raises a float to an int32 count.
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if CACHE in config.stash:
+        shutil.rmtree(config.stash[CACHE], ignore_errors=True)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import machine
 import measure
+import orthogonal
 import sampling
 import sweep
 import tables
 
-BENCHES = {"sampling": sampling, "sweep": sweep}
+BENCHES = {"sampling": sampling, "orthogonal": orthogonal, "sweep": sweep}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

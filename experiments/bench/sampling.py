@@ -15,6 +15,9 @@ SHAPES = ((4096, 4096), (1024, 4, 4))
 DTYPES = ("float32", "bfloat16")
 BYTES = {"float32": 4, "bfloat16": 2}
 
+# Seeds of a sweep draw by vmap.
+KEYS = {"distribution": "normal", "number": 64, "shape": (512, 512)}
+
 # Only these compile, and only their first calls vary enough to need several processes each.
 COMPILED = ("jinit", "jax", "jax_jit")
 
@@ -27,7 +30,10 @@ def run(quick: bool) -> dict:
     with Worker("draws.together") as together:
         device = together.ask("device")
         cases = [_case(together, *which, quick) for which in _cases(quick)]
-    return {"device": device, "cases": cases}
+        tables.progress("normal, 64 keys")
+        libraries, rounds = ["jinit", "jax"], 5 if quick else 9
+        keys = together.ask("rounds_of_keys", libraries=libraries, rounds=rounds, **KEYS)
+    return {"device": device, "cases": cases, "keys": keys}
 
 
 def _cases(quick: bool):
@@ -92,6 +98,22 @@ def show(results: dict, console: Console) -> None:
         results["cases"], key=lambda case: (tuple(case["shape"]), case["dtype"])
     ):
         console.print(_table(f"{' × '.join(map(str, shape))} {dtype}", list(cases)))
+
+    console.print(_table_of_keys(results["keys"]))
+
+
+def _table_of_keys(keys: dict[str, dict]) -> Table:
+    """Many keys at once."""
+    shape = " × ".join(map(str, KEYS["shape"]))
+    table = Table(title=f"{KEYS['number']} keys, {KEYS['distribution']} {shape} float32 each")
+    table.add_column("library")
+    for column in ("steady", "÷ jinit"):
+        table.add_column(column, justify="right")
+    for samples in keys.values():
+        seconds = samples["seconds"]
+        cells = tables.duration(measure.median(seconds)), _ratio(seconds, keys["jinit"]["seconds"])
+        table.add_row(samples["label"], *cells)
+    return table
 
 
 def _table(title: str, cases: list[dict]) -> Table:

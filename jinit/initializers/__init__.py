@@ -3,11 +3,59 @@
 A drop-in for `jax.nn.initializers` and Flax's: same names, same parameters, same values.
 """
 
+from jinit.initializers.activation import activation_scaled
+from jinit.initializers.adapters import (
+    Adapter,
+    LowRank,
+    corda,
+    eva,
+    lora,
+    lora_embedding,
+    lora_ga,
+    lora_gaussian,
+    lora_orthogonal,
+    mica,
+    olora,
+    pissa,
+    pissa_randomized,
+)
+from jinit.initializers.attention import (
+    headwise_orthogonal,
+    mimetic_query_key,
+    mimetic_value_output,
+)
 from jinit.initializers.base import Initializer
 from jinit.initializers.catalog import CATALOG, Entry, from_spec
 from jinit.initializers.combinators import cast, masked, scaled, truncated
 from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
-from jinit.initializers.orthogonal import delta_orthogonal, orthogonal
+from jinit.initializers.convolutional import convolution_aware, convolutional_orthogonal
+from jinit.initializers.diagonal_state_space import (
+    HippoDiagonal,
+    hippo_diagonal,
+    s4d_frequency,
+    s4d_log_decay,
+)
+from jinit.initializers.embedding import sinusoidal, small_init, unit_rows
+from jinit.initializers.framework import (
+    haiku_default,
+    keras_default,
+    torch_default,
+    torch_default_bias,
+)
+from jinit.initializers.gated_linear import (
+    log_step,
+    mamba2_log_decay,
+    mamba_log_decay,
+    mamba_step_kernel,
+    step_bias,
+)
+from jinit.initializers.linear_recurrence import (
+    lru_log_decay,
+    lru_log_gain,
+    lru_log_phase,
+    rg_lru_decay,
+)
+from jinit.initializers.orthogonal import delta_orthogonal, orthogonal, scaled_uniform_orthogonal
 from jinit.initializers.parts import blockwise, icnr, stacked
 from jinit.initializers.periodic import (
     fourier_features,
@@ -35,6 +83,7 @@ from jinit.initializers.random import (
     normal,
     random_normal,
     random_uniform,
+    timm_trunc_normal,
     truncated_normal,
     uniform,
 )
@@ -46,6 +95,8 @@ from jinit.initializers.recurrent import (
 from jinit.initializers.sparse import (
     sparse,
 )
+from jinit.initializers.spectral import fourier, stft
+from jinit.initializers.state_space import hippo, hippo_input
 from jinit.initializers.structured import (
     dirac,
     identity,
@@ -56,47 +107,92 @@ from jinit.initializers.variance import variance_scaling
 
 __all__ = [
     "CATALOG",
+    "Adapter",
     "Entry",
+    "HippoDiagonal",
     "Initializer",
+    "LowRank",
+    "activation_scaled",
     "blockwise",
     "cast",
     "chrono",
     "constant",
+    "convolution_aware",
+    "convolutional_orthogonal",
+    "corda",
     "delta_orthogonal",
     "dirac",
+    "eva",
     "forget_gate_bias",
+    "fourier",
     "fourier_features",
     "fourier_phases",
     "from_spec",
     "glorot_normal",
     "glorot_uniform",
+    "haiku_default",
     "he_normal",
     "he_uniform",
+    "headwise_orthogonal",
+    "hippo",
+    "hippo_diagonal",
+    "hippo_input",
     "icnr",
     "identity",
     "idinit",
     "kaiming_normal",
     "kaiming_uniform",
+    "keras_default",
     "lecun_normal",
     "lecun_uniform",
+    "log_step",
+    "lora",
+    "lora_embedding",
+    "lora_ga",
+    "lora_gaussian",
+    "lora_orthogonal",
+    "lru_log_decay",
+    "lru_log_gain",
+    "lru_log_phase",
+    "mamba2_log_decay",
+    "mamba_log_decay",
+    "mamba_step_kernel",
     "masked",
+    "mica",
+    "mimetic_query_key",
+    "mimetic_value_output",
     "normal",
+    "olora",
     "ones",
     "ones_init",
     "orthogonal",
+    "pissa",
+    "pissa_randomized",
     "random_normal",
     "random_uniform",
+    "rg_lru_decay",
+    "s4d_frequency",
+    "s4d_log_decay",
     "scaled",
+    "scaled_uniform_orthogonal",
     "sigmoid_normal",
     "sigmoid_uniform",
+    "sinusoidal",
     "siren",
     "siren_first",
+    "small_init",
     "sparse",
     "stacked",
+    "step_bias",
+    "stft",
+    "timm_trunc_normal",
+    "torch_default",
+    "torch_default_bias",
     "truncated",
     "truncated_normal",
     "uniform",
     "uniform_gate_bias",
+    "unit_rows",
     "variance_scaling",
     "xavier_fan_in_normal",
     "xavier_fan_in_uniform",

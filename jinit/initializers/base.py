@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jinit.theory import Marginal
 
@@ -85,6 +85,13 @@ class Initializer(ABC):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """The array itself; shape and dtype are already checked."""
 
+    def draw_over(
+        self, mesh: Mesh | AbstractMesh, key: Array, shape: tuple[int, ...], dtype: np.dtype
+    ) -> Array:
+        """The array, inside a program over all devices of a mesh; by default like any other."""
+        del mesh
+        return self.draw(key, shape, dtype)
+
     def to_spec(self) -> dict[str, Any]:
         """Plain data that `jinit.initializers.from_spec` turns back into an equal initializer.
 
@@ -92,18 +99,24 @@ class Initializer(ABC):
         >>> jinit.normal(0.02).to_spec()
         {'name': 'normal', 'stddev': 0.02}
         """
-        return {"name": self.name} | {
-            field.name: _plain(getattr(self, field.name))
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
+        name, options = self.published()
+        return {"name": name} | {option: _plain(value) for option, value in options.items()}
+
+    def published(self) -> tuple[str, dict[str, Any]]:
+        """The public name that builds this initializer, and the options that are not default."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return self.name, {
+            option: value for option, (value, usual) in values.items() if value != usual
         }
 
     def __repr__(self) -> str:
-        spec = self.to_spec()
-        name = spec.pop("name")
+        name, options = self.published()
         shown = [_short(getattr(self, option)) for option in self.leading]
-        rest = (option for option in spec if option not in self.leading)
-        named = [f"{option}={_short(spec[option])}" for option in rest]
+        named = [
+            f"{option}={_short(value)}"
+            for option, value in options.items()
+            if option not in self.leading
+        ]
         return f"{name}({', '.join(shown + named)})"
 
 
@@ -180,7 +193,7 @@ def _draw_sharded(
     sharding: NamedSharding | PartitionSpec,
 ) -> Array:
     def draw(key: Array) -> Array:
-        return initializer.draw(key, shape, dtype)
+        return initializer.draw_over(_automatic_mesh(sharding), key, shape, dtype)
 
     mesh = jax.sharding.get_abstract_mesh()
     if AxisType.Explicit in mesh.axis_types:
@@ -192,6 +205,16 @@ def _draw_sharded(
             "jax.sharding.NamedSharding, or call inside `with jax.set_mesh(mesh):`"
         )
     return jax.jit(draw, out_shardings=sharding)(key)
+
+
+def _automatic_mesh(sharding: NamedSharding | PartitionSpec) -> Mesh | AbstractMesh:
+    """The mesh of a draw, over which the compiler lays out whatever is not said."""
+    around = jax.sharding.get_abstract_mesh()
+    if isinstance(sharding, PartitionSpec) or not around.empty:
+        return around
+    mesh = sharding.mesh
+    types = (AxisType.Auto,) * len(mesh.axis_names)
+    return Mesh(np.asarray(mesh.devices), mesh.axis_names, axis_types=types)
 
 
 def _available(dtype: jax.typing.DTypeLike) -> np.dtype:
@@ -225,5 +248,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Initializer):
         return value.to_spec()
     if callable(value):
-        raise TypeError(f"{value!r} is not one of jinit's initializers: it has no plain data")
+        raise TypeError(
+            f"{value!r} is a function, not one of jinit's values: it cannot be written as data"
+        )
     return str(value) if isinstance(value, complex) else value

@@ -6,19 +6,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinit.initializers import (
+    activation,
+    attention,
     combinators,
+    convolutional,
+    diagonal_state_space,
+    embedding,
+    framework,
+    gated_linear,
+    linear_recurrence,
     parts,
     periodic,
     published,
     random,
     recurrent,
+    spectral,
+    state_space,
     structured,
     variance,
+)
+from jinit.initializers.adapters import (
+    Adapter,
+    corda,
+    eva,
+    lora,
+    lora_embedding,
+    lora_ga,
+    lora_gaussian,
+    lora_orthogonal,
+    mica,
+    olora,
+    pissa,
+    pissa_randomized,
 )
 from jinit.initializers.base import Initializer
 from jinit.initializers.choice import one_of
 from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
-from jinit.initializers.orthogonal import delta_orthogonal, orthogonal
+from jinit.initializers.orthogonal import (
+    delta_orthogonal,
+    orthogonal,
+    scaled_uniform_orthogonal,
+)
 from jinit.initializers.sparse import sparse
 
 
@@ -69,12 +97,23 @@ CATALOG: tuple[Entry, ...] = (
     _entry("variance", published.lecun_uniform),
     _entry("variance", published.sigmoid_normal),
     _entry("variance", published.sigmoid_uniform),
+    _entry("variance", activation.activation_scaled, "gelu", "average"),
+    _entry("framework", framework.torch_default),
+    _entry("framework", framework.torch_default_bias, 64),
+    _entry("framework", framework.keras_default),
+    _entry("framework", framework.haiku_default),
+    _entry("framework", random.timm_trunc_normal, 0.0, 0.5, -0.7, 1.0),
     _entry("orthogonal", orthogonal),
     _entry("orthogonal", delta_orthogonal),
+    _entry("orthogonal", scaled_uniform_orthogonal),
+    _entry("orthogonal", convolutional.convolutional_orthogonal),
     _entry("structured", structured.identity, 0.5),
     _entry("structured", structured.idinit),
     _entry("structured", structured.dirac),
     _entry("structured", structured.zero_hadamard),
+    _entry("structured", spectral.fourier),
+    _entry("structured", spectral.stft, "imag"),
+    _entry("structured", convolutional.convolution_aware),
     _entry("sparse", sparse, 0.8),
     _entry("periodic", periodic.siren_first),
     _entry("periodic", periodic.siren),
@@ -83,6 +122,22 @@ CATALOG: tuple[Entry, ...] = (
     _entry("recurrent", recurrent.forget_gate_bias),
     _entry("recurrent", recurrent.chrono, 100),
     _entry("recurrent", recurrent.uniform_gate_bias),
+    _entry("state space", state_space.hippo),
+    _entry("state space", state_space.hippo_input, "legt"),
+    _entry("state space", diagonal_state_space.s4d_log_decay, "real"),
+    _entry("state space", diagonal_state_space.s4d_frequency, "legs"),
+    _entry("state space", gated_linear.log_step),
+    _entry("state space", gated_linear.step_bias),
+    _entry("state space", gated_linear.mamba_log_decay),
+    _entry("state space", gated_linear.mamba_step_kernel),
+    _entry("state space", gated_linear.mamba2_log_decay),
+    _entry("state space", linear_recurrence.lru_log_decay),
+    _entry("state space", linear_recurrence.lru_log_phase),
+    _entry("state space", linear_recurrence.rg_lru_decay),
+    _entry("attention", attention.headwise_orthogonal, 4),
+    _entry("embedding", embedding.small_init),
+    _entry("embedding", embedding.unit_rows, 2.0),
+    _entry("embedding", embedding.sinusoidal),
     _entry("combinator", combinators.scaled, published.he_normal(), 0.5),
     _entry("combinator", combinators.cast, random.normal(0.05)),
     _entry("combinator", combinators.truncated, random.normal(1.0), -1, 1),
@@ -92,6 +147,13 @@ CATALOG: tuple[Entry, ...] = (
     _entry("combinator", parts.icnr, published.he_normal(), 2),
 )
 """Every initializer of jinit; other spellings (`glorot_*`, `kaiming_*`) are in ALIASES."""
+
+ADAPTERS: tuple[Callable[..., Adapter], ...] = (
+    *(lora, lora_gaussian, lora_embedding, lora_orthogonal),
+    *(pissa, pissa_randomized, olora, mica),
+    *(lora_ga, eva, corda),
+)
+"""Starts of low-rank adapters, which need the kernel beside which the adapter stands."""
 
 ALIASES = {
     "glorot_normal": "xavier_normal",

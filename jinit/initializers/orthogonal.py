@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import AbstractMesh, Mesh
 from jax.typing import ArrayLike
 
-from jinit.initializers.base import Initializer, dtype_name, finite
-from jinit.sampling import orthonormal
+from jinit.initializers.base import Initializer, dtype_name, finite, positive_integer
+from jinit.initializers.parts import blockwise
+from jinit.sampling import orthonormal, orthonormal_over
 from jinit.theory import Marginal, frame_law
 
 
@@ -34,10 +36,13 @@ class Orthogonal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """`scale` times a Haar frame, in the layout of the kernel."""
-        axis = self._column(shape)
-        if 0 in shape:
-            return jnp.zeros(shape, dtype)
-        return _flattened(key, self.scale, shape, axis, dtype)
+        return _flattened(key, self.scale, shape, self._column(shape), dtype, None)
+
+    def draw_over(
+        self, mesh: Mesh | AbstractMesh, key: Array, shape: tuple[int, ...], dtype: np.dtype
+    ) -> Array:
+        """The same frame, computed by all devices together where it is large."""
+        return _flattened(key, self.scale, shape, self._column(shape), dtype, mesh)
 
     def _column(self, shape: tuple[int, ...]) -> int:
         if len(shape) < 2:
@@ -59,12 +64,48 @@ class DeltaOrthogonal(Initializer):
     name = "delta_orthogonal"
     scale: float = 1.0
     column_axis: int = -1
+    groups: int = 1
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """An orthogonal matrix at the centre of the spatial axes."""
-        _check_delta(shape)
-        matrix = Orthogonal(self.scale, self.column_axis).draw(key, shape[-2:], dtype)
-        return _on_centre_tap(matrix, shape)
+        """An orthogonal matrix per group at the centre of the spatial axes."""
+        _check_delta(shape, self.groups)
+        matrix = Orthogonal(self.scale, self.column_axis)
+        each = matrix if self.groups == 1 else blockwise(matrix, self.groups)
+        return _on_centre_tap(each.draw(key, shape[-2:], dtype), shape)
+
+
+@dataclass(frozen=True, repr=False)
+class ScaledUniformOrthogonal(Initializer):
+    """Haar frame that keeps the second moment of a signal also where a layer widens."""
+
+    name = "scaled_uniform_orthogonal"
+    spread = "scale² / in"
+    scale: float = 1.0
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """A coordinate of a random direction, for a dense kernel."""
+        return self._frame(shape).law(shape) if len(shape) == 2 and 0 not in shape else None
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """The frame, on the centre tap of a convolution."""
+        matrix = self._frame(shape).draw(key, shape[-2:], dtype)
+        return matrix if len(shape) == 2 else _on_centre_tap(matrix, shape)
+
+    def draw_over(
+        self, mesh: Mesh | AbstractMesh, key: Array, shape: tuple[int, ...], dtype: np.dtype
+    ) -> Array:
+        """The same, computed by all devices together where it is large."""
+        matrix = self._frame(shape).draw_over(mesh, key, shape[-2:], dtype)
+        return matrix if len(shape) == 2 else _on_centre_tap(matrix, shape)
+
+    def _frame(self, shape: tuple[int, ...]) -> Orthogonal:
+        if not 2 <= len(shape) <= 5:
+            raise ValueError(
+                "scaled_uniform_orthogonal: expected a kernel (in, out) or (*spatial, in, out) of "
+                f"2 to 5 axes, got shape {shape}"
+            )
+        widening = shape[-1] / max(shape[-2], 1)
+        return Orthogonal(self.scale * math.sqrt(max(widening, 1.0)))
 
 
 def orthogonal(
@@ -73,7 +114,15 @@ def orthogonal(
     """Uniformly (Haar) distributed orthonormal rows or columns, times `scale`.
 
     The kernel is flattened to a matrix whose columns run along `column_axis`; the shorter side is
-    orthonormal. Float32 values are JAX's; bfloat16 and float16 are the float32 ones, rounded.
+    orthonormal. For blocks that are orthogonal each, such as the gates of a fused LSTM kernel or
+    the heads of a projection, see `blockwise`.
+
+    On CPU the frame is the QR decomposition of a normal matrix, and float32 values are JAX's: the
+    same bits while the shorter side is below 256, within 1e-6 above. On GPU and TPU it is a
+    product of drawn reflections, matrix products mostly: the same law, other values. Over a mesh
+    (`out_sharding`) values stay what they are without one, within rounding where the kernel has
+    more than 2¹⁸ entries; its devices then share the work and none holds the whole. bfloat16 and
+    float16 are the float32 values, rounded.
 
     Args:
       scale: factor on every entry, finite.
@@ -94,19 +143,26 @@ def orthogonal(
 
 
 def delta_orthogonal(
-    scale: float = 1.0, column_axis: int = -1, dtype: jax.typing.DTypeLike | None = None
+    scale: float = 1.0,
+    column_axis: int = -1,
+    dtype: jax.typing.DTypeLike | None = None,
+    *,
+    groups: int = 1,
 ) -> DeltaOrthogonal:
     """Convolution kernel whose centre tap is orthogonal and whose other taps are zero.
 
     Preserves the norm of every input exactly (circular padding), for 1-, 2- and 3-D kernels of
-    shape `(*spatial, in, out)` with `in <= out`.
+    shape `(*spatial, in / groups, out)` with `in <= out`. The centre tap is `(size - 1) // 2`: for
+    an even size the left one of the two in the middle, as in JAX.
 
     Args:
       scale: factor on every entry, finite.
       column_axis: column axis of the matrix. dtype: default dtype of the result.
+      groups: the convolution's `feature_group_count`; every group has a matrix of its own.
 
     Raises:
-      ValueError: `scale` is not finite; when called, a shape that is not 3- to 5-D, or in > out.
+      ValueError: `scale` is not finite; when called, a shape that is not 3- to 5-D, in > out, or
+        outputs that do not divide into the groups.
 
     Reference: Xiao et al., "Dynamical isometry and a mean field theory of CNNs", 2018, section 3.
 
@@ -115,16 +171,55 @@ def delta_orthogonal(
     >>> bool(abs((w**2).sum() - 4) < 1e-5)
     True
     """
-    return DeltaOrthogonal(finite("scale", scale), _axis(column_axis), dtype=dtype_name(dtype))
+    return DeltaOrthogonal(
+        finite("scale", scale),
+        _axis(column_axis),
+        positive_integer("groups", groups),
+        dtype=dtype_name(dtype),
+    )
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
+def scaled_uniform_orthogonal(
+    scale: float = 1.0, dtype: jax.typing.DTypeLike | None = None
+) -> ScaledUniformOrthogonal:
+    """Haar-distributed frame times `max(√(out / in), 1)`, on the centre tap of a convolution.
+
+    An orthonormal frame that widens a layer spreads the same energy over more units; the factor
+    keeps the second moment per unit instead, which is what deep kernel shaping asks for. A layer
+    that narrows projects, and keeps the second moment as well.
+
+    Args:
+      scale: further factor on every entry, finite. dtype: default dtype of the result.
+
+    Raises:
+      ValueError: `scale` is not finite; when called, a shape that has not 2 to 5 axes.
+
+    Reference: Martens et al., "Rapid training of deep neural networks without skip connections or
+    normalization layers using deep kernel shaping", 2021, section 8.1.
+
+    >>> import jax
+    >>> w = scaled_uniform_orthogonal()(jax.random.key(0), (4, 16))
+    >>> bool(abs((w**2).sum(0).mean() - 1) < 1e-5)
+    True
+    """
+    return ScaledUniformOrthogonal(finite("scale", scale), dtype=dtype_name(dtype))
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
 def _flattened(
-    key: Array, scale: ArrayLike, shape: tuple[int, ...], axis: int, dtype: np.dtype
+    key: Array,
+    scale: ArrayLike,
+    shape: tuple[int, ...],
+    axis: int,
+    dtype: np.dtype,
+    mesh: Mesh | AbstractMesh | None,
 ) -> Array:
+    if 0 in shape:
+        return jnp.zeros(shape, dtype)
     columns, rest = shape[axis], shape[:axis] + shape[axis + 1 :]
-    frame = orthonormal(key, math.prod(rest), columns, dtype, scale=scale)
-    return jnp.moveaxis(frame.reshape(*rest, columns), -1, axis)
+    frame = orthonormal if mesh is None else partial(orthonormal_over, mesh)
+    flat = frame(key, math.prod(rest), columns, dtype, scale=scale)
+    return jnp.moveaxis(flat.reshape(*rest, columns), -1, axis)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -140,14 +235,21 @@ def _axis(column_axis: object) -> int:
     raise TypeError(f"column_axis: expected an integer, got {column_axis!r}")
 
 
-def _check_delta(shape: tuple[int, ...]) -> None:
+def _check_delta(shape: tuple[int, ...], groups: int) -> None:
     if len(shape) not in (3, 4, 5):
         raise ValueError(
             f"delta_orthogonal: expected a convolution kernel (*spatial, in, out) of 3 to 5 axes, "
             f"got shape {shape}; for a dense kernel use orthogonal()"
         )
-    if shape[-1] < shape[-2]:
+    if shape[-1] % groups:
         raise ValueError(
-            f"delta_orthogonal: {shape[-2]} inputs cannot map isometrically into {shape[-1]} "
-            f"outputs (shape {shape}): it needs in <= out; use orthogonal() here"
+            f"delta_orthogonal: {shape[-1]} outputs (shape {shape}) do not divide into {groups} "
+            "groups: groups must be the convolution's feature_group_count"
+        )
+    inputs, outputs = shape[-2], shape[-1] // groups
+    if outputs < inputs:
+        raise ValueError(
+            f"delta_orthogonal: {inputs} inputs cannot map isometrically into {outputs} "
+            f"outputs (shape {shape}{f' in {groups} groups' if groups > 1 else ''}): it needs "
+            "in <= out; use orthogonal() or scaled_uniform_orthogonal() here"
         )

@@ -55,7 +55,7 @@ def catalogue_table(entries: Iterable[Description]) -> Table:
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("family", "initializer", "variance", "what it is", "paper"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "initializer")
     for family, members in groupby(entries, key=lambda entry: entry.family):
         for position, entry in enumerate(members):
             table.add_row(

@@ -8,13 +8,20 @@ from jinit.theory.marginals import (
     truncated_normal_law,
     uniform_law,
 )
+from jinit.theory.moments import Activation, Moments, gain, moments
+from jinit.theory.quadrature import normal_mean
 
 __all__ = [
+    "Activation",
     "FiniteWidth",
     "Marginal",
+    "Moments",
     "finite_width",
     "frame_law",
+    "gain",
+    "moments",
     "normal_law",
+    "normal_mean",
     "truncated_normal_law",
     "uniform_law",
 ]

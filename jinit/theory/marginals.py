@@ -61,12 +61,12 @@ def normal_law(mean: float, std: float) -> Marginal:
     )
 
 
-def truncated_normal_law(std: float, lower: float, upper: float) -> Marginal:
-    r"""`std · z`, z standard normal conditioned on `lower < z < upper`.
+def truncated_normal_law(std: float, lower: float, upper: float, shift: float = 0.0) -> Marginal:
+    r"""`shift + std · z`, z standard normal conditioned on `lower < z < upper`.
 
-    With φ, Φ the standard density and distribution and `Z = Φ(upper) - Φ(lower)`: mean
-    `std (φ(lower) - φ(upper)) / Z`, variance
-    `std² (1 + (lower φ(lower) - upper φ(upper)) / Z - mean² / std²)`.
+    With φ, Φ the standard density and distribution and `Z = Φ(upper) - Φ(lower)`, z has the mean
+    `m = (φ(lower) - φ(upper)) / Z` and the variance
+    `1 + (lower φ(lower) - upper φ(upper)) / Z - m²`.
 
     Reference: Johnson, Kotz, Balakrishnan, "Continuous univariate distributions", volume 1, 1994,
     section 13.10.1.
@@ -79,11 +79,11 @@ def truncated_normal_law(std: float, lower: float, upper: float) -> Marginal:
     mean = float(_phi(a) - _phi(b)) / mass
     variance = 1 + float(a * _phi(a) - b * _phi(b)) / mass - mean**2
     return Marginal(
-        std * mean,
+        shift + std * mean,
         std * math.sqrt(variance),
-        std * lower,
-        std * upper,
-        lambda values: _phi(values / std) / (std * mass),
+        shift + std * lower,
+        shift + std * upper,
+        lambda values: _phi((values - shift) / std) / (std * mass),
     )
 
 

@@ -4,10 +4,12 @@ import itertools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from jinit.initializers import variance_scaling
+from jinit.initializers import from_spec, variance_scaling
 from jinit.initializers.fans import Fans, fans
 
 
@@ -71,6 +73,71 @@ def test_the_scale_is_that_of_jax(mode, axes):
     np.testing.assert_array_equal(ours(key, shape), theirs(key, shape))
     bound = float(abs(ours(key, shape)).max())
     assert 0.95 < bound / math.sqrt(3 * ours.variance(shape)) <= 1
+
+
+def products(layer, inputs: int, outputs: int, size: int) -> Fans:
+    """Fans by counting what a convolution with a kernel of ones adds up, far from the borders."""
+    x = jnp.ones((1, size, size, inputs))
+    params = jax.tree.map(jnp.ones_like, layer.init(jax.random.key(0), x))
+    sums = layer.apply(params, x)
+    feeds = jax.grad(lambda x: layer.apply(params, x).sum())(x)
+    inner = slice(size // 4, -(size // 4))
+    # A whole number of periods in both directions, so that the mean is that of all positions.
+    return Fans(float(sums[:, 6:18, 6:18].mean()), float(feeds[:, inner, inner].mean()))
+
+
+@pytest.mark.parametrize(("taps", "groups", "stride"), [(3, 1, 1), (3, 4, 1), (4, 1, 2), (3, 2, 3)])
+def test_groups_and_strides_are_what_a_convolution_counts(taps, groups, stride):
+    layer = nn.Conv(16, (taps, taps), stride, feature_group_count=groups, use_bias=False)
+    expected = products(layer, 8, 16, 24 * stride)
+    found = fans((taps, taps, 8 // groups, 16), groups=groups, strides=stride)
+    assert (found.fan_in, found.fan_out) == pytest.approx((expected.fan_in, expected.fan_out))
+
+
+@pytest.mark.parametrize(("taps", "stride"), [(4, 2), (3, 2), (2, 3), (5, 1)])
+def test_a_transposed_convolution_sums_fewer_inputs(taps, stride):
+    layer = nn.ConvTranspose(6, (taps, taps), (stride, stride), use_bias=False)
+    expected = products(layer, 8, 6, 24)
+    found = fans((taps, taps, 8, 6), input_dilation=(stride, stride))
+    assert (found.fan_in, found.fan_out) == pytest.approx((expected.fan_in, expected.fan_out))
+    init = variance_scaling(2.0, "fan_in", "normal", input_dilation=stride)
+    assert init.variance((taps, taps, 8, 6)) == pytest.approx(2 / expected.fan_in)
+
+
+def test_a_strided_member_prints_what_builds_it():
+    init = variance_scaling(2.0, "fan_out", "normal", groups=4, strides=[2, 1])
+    text = (
+        "variance_scaling(scale=2, mode='fan_out', distribution='normal', groups=4, strides=(2, 1))"
+    )
+    assert repr(init) == text
+    he = variance_scaling(2.0, "fan_in", "truncated_normal", input_dilation=2)
+    assert from_spec(he.to_spec()) == he != variance_scaling(2.0, "fan_in", "truncated_normal")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"groups": 3}, "8 outputs do not divide into 3 groups; groups must be the convolution's"),
+        ({"strides": (2, 2, 2)}, r"strides=\(2, 2, 2\), but 2 of its axes are receptive"),
+        ({"input_dilation": (2,)}, r"give one step for each of them, or a single one for all"),
+    ],
+)
+def test_steps_that_do_not_fit_the_shape(options, text):
+    with pytest.raises(ValueError, match=text):
+        variance_scaling(1.0, "fan_in", "normal", **options)(jax.random.key(0), (3, 3, 4, 8))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"groups": 0}, ValueError, "groups: expected at least 1, got 0"),
+        ({"strides": 0}, ValueError, "strides: expected steps of at least 1, got 0"),
+        ({"strides": 1.5}, TypeError, "strides: expected an integer or a sequence of integers"),
+    ],
+)
+def test_wrong_steps_are_refused_when_it_is_built(options, error, text):
+    with pytest.raises(error, match=text):
+        variance_scaling(1.0, "fan_in", "normal", **options)
 
 
 @pytest.mark.parametrize(

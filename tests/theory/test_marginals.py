@@ -12,6 +12,7 @@ CASES = [
     (normal_law(0.3, 1.7), scipy.stats.norm(0.3, 1.7)),
     (truncated_normal_law(0.4, -2, 2), scipy.stats.truncnorm(-2, 2, scale=0.4)),
     (truncated_normal_law(3.0, -0.5, 4), scipy.stats.truncnorm(-0.5, 4, scale=3.0)),
+    (truncated_normal_law(0.5, -1, 3, shift=0.2), scipy.stats.truncnorm(-1, 3, 0.2, 0.5)),
     *[(frame_law(n, 1.0), scipy.stats.beta((n - 1) / 2, (n - 1) / 2, -1, 2)) for n in (2, 3, 64)],
     (frame_law(10, 2.5), scipy.stats.beta(4.5, 4.5, -2.5, 5)),
 ]

@@ -20,6 +20,19 @@ def rounds(libraries: list[str], distribution: str, shape: list[int], dtype: str
     return answers
 
 
+def rounds_of_keys(
+    libraries: list[str], distribution: str, number: int, shape: list[int], rounds: int
+):
+    """Seconds per draw for many keys at once, round by round."""
+    rivals = {name: draws.library(name) for name in libraries}
+    calls = {name: rival.many(distribution, number, tuple(shape)) for name, rival in rivals.items()}
+    samples = measure.interleaved(calls, rounds)
+    return {
+        name: {"label": f"{rivals[name].LABEL}, vmapped in jit", "seconds": seconds}
+        for name, seconds in samples.items()
+    }
+
+
 def device() -> str:
     """The device JAX draws on."""
     import jax

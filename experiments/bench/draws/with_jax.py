@@ -13,6 +13,11 @@ def sampler(distribution: str, shape: tuple[int, ...], dtype: str):
     return xla.sampler(xla.initializer(initializers, distribution), shape, dtype)
 
 
+def many(distribution: str, number: int, shape: tuple[int, ...]):
+    """`jax.vmap(jax.nn.initializers.normal(0.05))(keys)`, compiled."""
+    return xla.many(xla.initializer(initializers, distribution), number, shape)
+
+
 def scratch_bytes(distribution: str, shape: tuple[int, ...], dtype: str) -> int | None:
     """Bytes of temporary buffers in JAX's program."""
     return xla.scratch_bytes(xla.initializer(initializers, distribution), shape, dtype)

@@ -15,7 +15,7 @@ def start() -> None:
 
 
 def sampler(distribution: str, shape: tuple[int, ...], dtype: str):
-    """`tensor.normal_`, `torch.nn.init.trunc_normal_` or `tensor.uniform_` over and over."""
+    """`tensor.normal_`, `torch.nn.init.trunc_normal_` and their siblings, over and over."""
     tensor = torch.empty(shape, dtype=getattr(torch, dtype))
     fills = {
         "normal": lambda: tensor.normal_(0.0, SCALE),
@@ -23,5 +23,6 @@ def sampler(distribution: str, shape: tuple[int, ...], dtype: str):
             tensor, std=SCALE, a=-2 * SCALE, b=2 * SCALE
         ),
         "uniform": lambda: tensor.uniform_(0.0, SCALE),
+        "orthogonal": lambda: torch.nn.init.orthogonal_(tensor, gain=SCALE),
     }
     return fills[distribution]

@@ -32,6 +32,13 @@ def sampler(init: Callable, shape: tuple[int, ...], dtype: str) -> Callable[[], 
     return lambda: init(key(), shape, kind).block_until_ready()
 
 
+def many(init: Callable, number: int, shape: tuple[int, ...]) -> Callable[[], jax.Array]:
+    """One compiled program that draws float32 for many keys by `vmap`, and waits for the values."""
+    keys = jax.random.split(key(), number)
+    program = jax.jit(jax.vmap(lambda key: init(key, shape)))
+    return lambda: program(keys).block_until_ready()
+
+
 def scratch_bytes(init: Callable, shape: tuple[int, ...], dtype: str) -> int | None:
     """Bytes of XLA's own temporary buffers when the whole draw is one program."""
     program = jax.jit(lambda key: init(key, shape, jnp.dtype(dtype)))

@@ -1,0 +1,129 @@
+"""Moments of activations: published figures, closed forms, split quadrature, Monte Carlo."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jinit.theory import gain, moments, normal_mean
+
+# Adaptive quadrature in float64, split at the kinks: E[φ], E[φ²], gain, E[φ'²], χ₁ at q = 1.
+KNOWN = {
+    "relu": (jax.nn.relu, 0.3989422804, 0.5, 1.4142135624, 0.5, 1),
+    "leaky_relu": (jax.nn.leaky_relu, 0.3949528576, 0.50005, 1.4141428570, 0.50005, 1),
+    "tanh": (jnp.tanh, 0, 0.3942944904, 1.5925374197, 0.4644029024, 1.1778072323),
+    "erf": (jax.scipy.special.erf, 0, 0.4645590544, 1.4671669505, 0.5694100347, 1.2257000038),
+    "sigmoid": (jax.nn.sigmoid, 0.5, 0.2933790359, 1.8462285453, 0.0448362414, 0.1528270117),
+    "softplus": (
+        *(jax.nn.softplus, 0.8060591833, 0.9212459089, 1.0418668355),
+        *(0.2933790359, 0.3184589837),
+    ),
+    "elu": (jax.nn.elu, 0.1605205723, 0.6449454175, 1.2451983007, 0.6681020012, 1.0359047186),
+    "gelu": (
+        *(lambda x: jax.nn.gelu(x, approximate=False), 0.2820947918, 0.4252214826, 1.5335304412),
+        *(0.4558508656, 1.0720315984),
+    ),
+    "gelu_tanh": (
+        jax.nn.gelu,
+        0.2820385881,
+        0.4251937110,
+        1.5335805217,
+        0.4558178460,
+        1.0720239602,
+    ),
+    "silu": (jax.nn.silu, 0.2066209641, 0.3557755198, 1.6765324703, 0.3794823516, 1.0666342412),
+    "selu": (jax.nn.selu, 0, 1, 1, 1.0715749925, 1.0715749925),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_published_figures(name):
+    phi, *expected = KNOWN[name]
+    found = moments(phi)
+    seen = (found.mean, found.second, found.gain, found.slope2, found.chi)
+    np.testing.assert_allclose(seen, expected, atol=6e-11)
+    assert gain(phi) == found.gain
+    assert found.gamma == pytest.approx(1 / math.sqrt(found.second - found.mean**2), rel=1e-9)
+
+
+@pytest.mark.parametrize("q", [0.01, 0.7, 9.0])
+def test_other_variances_against_closed_forms(q):
+    """relu is homogeneous; E[sin²] = (1 - exp(-2q))/2; E[erf²] = (2/π) asin(2q/(1 + 2q))."""
+    relu, sin, erf = (moments(phi, q) for phi in (jax.nn.relu, jnp.sin, jax.scipy.special.erf))
+    assert relu.second == pytest.approx(q / 2, rel=1e-10)
+    assert relu.gain == pytest.approx(math.sqrt(2), rel=1e-10)
+    assert sin.second == pytest.approx((1 - math.exp(-2 * q)) / 2, rel=1e-10)
+    assert sin.slope2 == pytest.approx((1 + math.exp(-2 * q)) / 2, rel=1e-10)
+    assert erf.second == pytest.approx(2 / math.pi * math.asin(2 * q / (1 + 2 * q)), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("phi", "kinks"),
+    [(jax.nn.relu6, (0, 6)), (jax.nn.hard_tanh, (-1, 1)), (jax.nn.hard_silu, (-3, 3)),
+     (jnp.sign, (0,)), (lambda x: jnp.floor(3 * x), tuple(np.arange(-36, 37) / 3))],
+)  # fmt: skip
+def test_kinks_and_jumps_wherever_they_are(phi, kinks):
+    """The oracle is told where to split; jinit has to find out."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    total = np.zeros(2)
+    for low, high in itertools.pairwise((-12, *kinks, 12)):
+        z = (high + low) / 2 + (high - low) / 2 * nodes
+        with jax.enable_x64(True):
+            value = np.asarray(phi(jnp.asarray(z)))
+        measure = weights * (high - low) / 2 * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        total += [(value * measure).sum(), (value**2 * measure).sum()]
+    found = moments(phi)
+    np.testing.assert_allclose((found.mean, found.second), total, atol=1e-8)
+
+
+def test_gated_units():
+    """Of independent factors the second moments multiply; of a maximum all three are known."""
+    silu, swiglu = moments(jax.nn.silu), moments(lambda a, b: a * jax.nn.silu(b))
+    assert swiglu.mean == pytest.approx(0, abs=1e-11)
+    assert swiglu.second == pytest.approx(silu.second, rel=1e-10)
+    assert swiglu.slope2 == pytest.approx((silu.second + silu.slope2) / 2, rel=1e-10)
+    glu, sigmoid = moments(jax.nn.glu), moments(jax.nn.sigmoid)
+    assert glu.second == pytest.approx(sigmoid.second, rel=1e-10)
+    largest = moments(jnp.maximum)
+    seen = (largest.mean, largest.second, largest.slope2)
+    np.testing.assert_allclose(seen, (1 / math.sqrt(math.pi), 1, 0.5), atol=1e-5)
+
+
+def test_against_monte_carlo():
+    """False alarm once in 10⁸."""
+    z = np.random.default_rng(5).normal(size=400_000) * 1.5
+    samples = np.asarray(jax.nn.mish(jnp.asarray(z)), np.float64)
+    found = moments(jax.nn.mish, 2.25)
+    for expected, drawn in ((found.mean, samples), (found.second, samples**2)):
+        assert abs(drawn.mean() - expected) < 5.8 * drawn.std() / math.sqrt(len(z))
+
+
+def test_even_moments_of_the_normal():
+    powers = normal_mean(lambda z: jnp.stack([z ** (2 * k) for k in range(6)]))
+    np.testing.assert_allclose(powers, [1, 1, 3, 15, 105, 945], rtol=1e-10)
+
+
+def test_it_works_while_a_program_is_traced():
+    traced = jax.jit(lambda x: x * moments(jnp.cos).second)(1.0)
+    assert traced == pytest.approx((1 + math.exp(-2)) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("phi", "q", "error", "text"),
+    [
+        (jax.nn.softmax, 1.0, TypeError, "softmax must take one number .* map of a whole layer"),
+        (jnp.log, 1.0, ValueError, "activation log with q=1: .* not finite at"),
+        (lambda x: jnp.exp(x**2), 1.0, ValueError, "grows too fast|not finite"),
+        (lambda x: 0 * x, 1.0, ValueError, "zero everywhere: no gain undoes that"),
+        (lambda x: x + 0j, 1.0, TypeError, "to one real number"),
+        ("relu", 1.0, TypeError, "expected an activation such as jax.nn.gelu, got 'relu'"),
+        (jax.nn.relu, 0.0, ValueError, "q: expected a finite variance above 0, got 0.0"),
+        (jax.nn.relu, math.inf, ValueError, "q: expected a finite variance"),
+    ],
+)
+def test_what_has_no_moments_says_why(phi, q, error, text):
+    with pytest.raises(error, match=text):
+        moments(phi, q)
