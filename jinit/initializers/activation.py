@@ -59,6 +59,7 @@ class ActivationScaled(Initializer):
     """Mean 0, and the variance that undoes what the activation before the kernel does."""
 
     name = "activation_scaled"
+    spread = "1 / (E[φ²] fan_in)"
     leading = ("phi", "mode", "distribution")
     phi: str | Activation
     mode: Direction = "forward"

@@ -120,9 +120,10 @@ def orthogonal(
     On CPU the frame is the QR decomposition of a normal matrix, and float32 values are JAX's: the
     same bits while the shorter side is below 256, within 1e-6 above. On GPU and TPU it is a
     product of drawn reflections, matrix products mostly: the same law, other values. Over a mesh
-    (`out_sharding`) values stay what they are without one, within rounding where the kernel has
-    more than 2¹⁸ entries; its devices then share the work and none holds the whole. bfloat16 and
-    float16 are the float32 values, rounded.
+    (`out_sharding`) values stay what they are without one: the same bits for small kernels, within
+    rounding where the shorter side has 256 or the kernel more than 2¹⁸ entries. Of the latter no
+    device holds the whole, and all share the work. bfloat16 and float16 are the float32 values,
+    rounded.
 
     Args:
       scale: factor on every entry, finite.

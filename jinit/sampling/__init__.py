@@ -9,6 +9,7 @@ from jinit.sampling.distributions import (
     truncated_normal,
     uniform,
 )
+from jinit.sampling.exact import exact_product
 from jinit.sampling.orthonormal import orthonormal
 from jinit.sampling.planar import complex_disk, complex_truncated_normal
 from jinit.sampling.reflectors import product
@@ -18,6 +19,7 @@ __all__ = [
     "bits",
     "complex_disk",
     "complex_truncated_normal",
+    "exact_product",
     "fence",
     "float_stream",
     "is_fused",
