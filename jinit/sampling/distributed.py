@@ -1,6 +1,5 @@
 """Orthonormal frames over a mesh: no device holds a whole one, and values do not depend on it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -91,20 +90,15 @@ class _Columns:
         """Of this device's columns, within the whole frame."""
         return lax.axis_index(self.axes) * self.local + jnp.arange(self.local)
 
-    def shared(self, matrix: Array, start: int) -> Array:
+    def shared(self, matrix: Array, start: Array) -> Array:
         """The panel that begins in this column, from the device that has it to all."""
-        owner, offset = divmod(start, self.local)
-        panel = matrix[start:, offset : offset + self.width]
-        mine = lax.axis_index(self.axes) == owner
+        panel = lax.dynamic_slice_in_dim(matrix, start % self.local, self.width, axis=1)
+        mine = lax.axis_index(self.axes) == start // self.local
         return lax.psum(jnp.where(mine, panel, 0), self.axes)
 
-    def applied(self, panels: Iterable[tuple[int, Panel]], rows: int, signs: Array) -> Array:
-        """This device's columns of the product of the panels, given from the last to the first."""
-        mine = self.indices()
-        frame = (jnp.arange(rows)[:, None] == mine[None, :]).astype(signs.dtype)
-        for start, panel in panels:
-            frame = frame.at[start:].set(panel @ frame[start:])
-        return frame * signs[mine][None, :]
+    def identity(self, rows: int, dtype: np.dtype) -> Array:
+        """This device's unit vectors."""
+        return (jnp.arange(rows)[:, None] == self.indices()[None, :]).astype(dtype)
 
 
 def _factored(
@@ -134,25 +128,45 @@ def _by_cholesky(matrix: Array, axes: tuple[str, ...]) -> Array:
 
 
 def _by_reflections(matrix: Array, runs: _Columns) -> Array:
-    """This device's columns of Q: panel after panel is decomposed by all and applied to its own."""
-    triangles, signs = {}, []
-    for start in range(0, runs.total, runs.width):
-        packed, factors = jnp.linalg.qr(runs.shared(matrix, start), mode="raw")
-        panel = Panel.packed(packed.T, factors)
-        rest = matrix[start:]
-        column = runs.indices() - start
-        later = jnp.where((column >= runs.width)[None, :], panel.undo(rest), rest)
+    """This device's columns of Q: panel after panel is decomposed by all and applied to its own.
+
+    Loops, and not one step per panel written out, so that the steps share their memory.
+    """
+    rows, panels = matrix.shape[0], runs.total // runs.width
+    triangles = jnp.zeros((panels, runs.width, runs.width), matrix.dtype)
+
+    def decompose(number: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        matrix, triangles, signs = state
+        start = number * runs.width
+        packed, factors = _below(runs.shared(matrix, start), start)
+        panel = Panel.of(jnp.roll(unit_lower(packed), start, axis=0), factors)
+        column = runs.indices()[None, :] - start
+        later = jnp.where(column >= runs.width, panel.undo(matrix), matrix)
         # The panel's own columns keep its vectors, from which they are shared again below.
-        done = (column >= 0) & (column < runs.width)
-        vectors = packed.T[:, jnp.clip(column, 0, runs.width - 1)]
-        matrix = matrix.at[start:].set(jnp.where(done[None, :], vectors, later))
-        triangles[start] = panel.triangle
-        signs.append(jnp.sign(jnp.diagonal(packed)))
-    panels = (
-        (start, Panel(unit_lower(runs.shared(matrix, start)), triangles[start]))
-        for start in reversed(triangles)
+        vectors = panel.vectors[:, jnp.clip(column[0], 0, runs.width - 1)]
+        return (
+            jnp.where((column >= 0) & (column < runs.width), vectors, later),
+            triangles.at[number].set(panel.triangle),
+            lax.dynamic_update_slice(signs, jnp.sign(jnp.diagonal(packed)), (start,)),
+        )
+
+    def apply(step: Array, frame: Array) -> Array:
+        number = panels - 1 - step
+        return Panel(runs.shared(matrix, number * runs.width), triangles[number]) @ frame
+
+    state = matrix, triangles, jnp.zeros(runs.total, matrix.dtype)
+    matrix, triangles, signs = lax.fori_loop(0, panels, decompose, state)
+    frame = lax.fori_loop(0, panels, apply, runs.identity(rows, matrix.dtype))
+    return frame * signs[runs.indices()][None, :]
+
+
+def _below(panel: Array, start: Array) -> tuple[Array, Array]:
+    """The decomposition of the rows from `start` on, as LAPACK packs it; zeros follow them."""
+    below = jnp.arange(len(panel))[:, None] >= start
+    packed, factors = jnp.linalg.qr(
+        jnp.roll(jnp.where(below, panel, 0), -start, axis=0), mode="raw"
     )
-    return runs.applied(panels, matrix.shape[0], jnp.concatenate(signs))
+    return packed.T, factors
 
 
 def _reflected(
@@ -164,11 +178,11 @@ def _reflected(
 
     def local(key: Array) -> Array:
         panels, signs = drawn_reflections(key, shape, dtype)
-        starts = range(0, columns, WIDTH)
+        frame = runs.identity(rows, dtype)
+        for start, panel in reversed(list(zip(range(0, columns, WIDTH), panels, strict=True))):
+            frame = frame.at[start:].set(panel @ frame[start:])
         beyond = jnp.ones(runs.total - columns, dtype)
-        return runs.applied(
-            reversed(list(zip(starts, panels, strict=True))), rows, jnp.append(signs, beyond)
-        )
+        return frame * jnp.append(signs, beyond)[runs.indices()][None, :]
 
     spread = jax.shard_map(local, mesh=mesh, in_specs=PartitionSpec(), out_specs=runs.spec)
     return spread(key)[:, :columns]

@@ -49,7 +49,7 @@ PRINTED = {
         1.5, "fan_out", "normal"
     ),
     "he_normal()": variance_scaling(2.0, "fan_in", "truncated_normal"),
-    "he_uniform(in_axis=[0, 1])": kaiming_uniform(in_axis=(0, 1)),
+    "he_uniform(in_axis=(0, 1))": kaiming_uniform(in_axis=(0, 1)),
     "xavier_uniform(batch_axis=0)": glorot_uniform(batch_axis=0),
     "orthogonal(scale=2)": orthogonal(2),
     "delta_orthogonal(column_axis=0)": delta_orthogonal(column_axis=0),
