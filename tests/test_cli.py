@@ -268,6 +268,7 @@ def test_show_takes_options(folder, capsys):
     ("arguments", "text"),
     [
         (["he_norml"], "unknown initializer 'he_norml'; did you mean 'he_normal'"),
+        (["pissa"], "pissa starts a low-rank adapter from the kernel beside which it stands"),
         (["normal", "--set", "stdev=1"], "unknown option of normal 'stdev'; did you mean 'stddev'"),
         (["normal", "--set", "stddev"], "expected OPTION=VALUE, got 'stddev'"),
         (["he_normal", "--shape", "7"], "cannot compute the fans of shape (7,)"),

@@ -194,6 +194,11 @@ def _nested(value: Any) -> Any:
 
 def entry_of(name: str) -> Entry:
     """The entry of that name or alias; a ValueError that names near misses otherwise."""
+    if name in {adapter.__name__ for adapter in ADAPTERS}:
+        raise ValueError(
+            f"{name} starts a low-rank adapter from the kernel beside which it stands, so it has "
+            f"no shape to be drawn in: call jinit.initializers.{name}(rank)(key, kernel)"
+        )
     entries = {entry.name: entry for entry in CATALOG}
     entries |= {alias: entries[target] for alias, target in ALIASES.items()}
     return entries[one_of("initializer", name, entries)]
