@@ -1,5 +1,6 @@
 """Eight CPU devices and strict settings, in place before any test module imports JAX."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -27,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # jax_numpy_dtype_promotion="strict" is left out: optax.adam raises a float to an int32 count.
     jax.config.update("jax_numpy_rank_promotion", "raise")
+    # Traces make many short-lived objects and next to no cycles: fewer collections, a tenth less time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -106,8 +106,11 @@ def train(init, cross_entropy, step, validate, row):
 
 @pytest.mark.parametrize(
     ("build", "start"),
-    [(pair, start_pair), (build_linen, start_linen), (build_nnx, start_nnx)],
-    ids=["pair", "linen", "nnx"],
+    [
+        pytest.param(pair, start_pair, id="pair", marks=pytest.mark.slow),
+        pytest.param(build_linen, start_linen, id="linen"),
+        pytest.param(build_nnx, start_nnx, id="nnx", marks=pytest.mark.slow),
+    ],
 )
 def test_lanes_are_plain_training_loops(tmp_path, build, start):
     options = {"optimizer": optax.adamw, "seeds": SEEDS, "steps": STEPS, "record_every": 12}
