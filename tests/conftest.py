@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # jax_numpy_dtype_promotion="strict" is left out: optax.adam raises a float to an int32 count.
     jax.config.update("jax_numpy_rank_promotion", "raise")
-    # Traces make many short-lived objects and next to no cycles: fewer collections, a tenth less time.
+    # Traces make many short-lived objects and next to no cycles: rarer collections save a tenth.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
