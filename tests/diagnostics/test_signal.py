@@ -234,7 +234,9 @@ def test_low_precision_is_measured_in_float32():
 
 
 @pytest.mark.parametrize(("init", "factor"), [
-    ("he_normal", 1.0), ("he_uniform", 1.0), ("xavier_normal", 0.5), ("lecun_normal", 0.5),
+    ("he_normal", 1.0), ("xavier_normal", 0.5),
+    pytest.param("he_uniform", 1.0, marks=pytest.mark.slow),
+    pytest.param("lecun_normal", 0.5, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_the_second_moment_of_relu_layers_over_depth(init, factor):
     """KNOWN_ANSWERS §7: He keeps it, Xavier and LeCun halve it in every layer (square layers)."""

@@ -78,9 +78,14 @@ def test_the_scale_is_that_of_jax(mode, axes):
 def products(layer, inputs: int, outputs: int, size: int) -> Fans:
     """Fans by counting what a convolution with a kernel of ones adds up, far from the borders."""
     x = jnp.ones((1, size, size, inputs))
-    params = jax.tree.map(jnp.ones_like, layer.init(jax.random.key(0), x))
-    sums = layer.apply(params, x)
-    feeds = jax.grad(lambda x: layer.apply(params, x).sum())(x)
+    abstract = jax.eval_shape(layer.init, jax.random.key(0), x)
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), abstract)
+
+    def added(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        sums = layer.apply(params, x)
+        return sums.sum(), sums
+
+    feeds, sums = jax.jit(jax.grad(added, has_aux=True))(x)
     inner = slice(size // 4, -(size // 4))
     # A whole number of periods in both directions, so that the mean is that of all positions.
     return Fans(float(sums[:, 6:18, 6:18].mean()), float(feeds[:, inner, inner].mean()))

@@ -22,7 +22,7 @@ def test_a_delta_kernel_keeps_the_norm_of_every_input(taps, groups):
         kernel_init=init,
     )  # fmt: skip
     x = jax.random.normal(KEY, (2, *[5] * len(taps), 8))
-    y = layer.apply(layer.init(KEY, x), x)
+    y, _ = jax.jit(layer.init_with_output)(KEY, x)
     axes = tuple(range(1, x.ndim - 1))
 
     def norms(signal: jax.Array) -> jax.Array:
