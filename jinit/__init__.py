@@ -101,9 +101,10 @@ from jinit.initializers import (
 )
 from jinit.model import Model, trace
 from jinit.report import Results
+from jinit.rules import Plan, Rule, RuleError, fast_init, init, plan
 from jinit.sweep import Space, Sweep, Task, grid, tasks
 
-from . import initializers, report, sampling, sweep, theory
+from . import initializers, report, rules, sampling, sweep, theory
 
 if TYPE_CHECKING:
     from jinit.hooks import linen, nnx
@@ -117,7 +118,10 @@ __all__ = [
     "Initializer",
     "LowRank",
     "Model",
+    "Plan",
     "Results",
+    "Rule",
+    "RuleError",
     "Space",
     "Sweep",
     "Task",
@@ -132,6 +136,7 @@ __all__ = [
     "delta_orthogonal",
     "dirac",
     "eva",
+    "fast_init",
     "forget_gate_bias",
     "fourier",
     "fourier_features",
@@ -150,6 +155,7 @@ __all__ = [
     "icnr",
     "identity",
     "idinit",
+    "init",
     "initializers",
     "kaiming_normal",
     "kaiming_uniform",
@@ -181,10 +187,12 @@ __all__ = [
     "orthogonal",
     "pissa",
     "pissa_randomized",
+    "plan",
     "random_normal",
     "random_uniform",
     "report",
     "rg_lru_decay",
+    "rules",
     "s4d_frequency",
     "s4d_log_decay",
     "sampling",

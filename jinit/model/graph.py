@@ -15,7 +15,9 @@ import jax.extend.core as jex
 import numpy as np
 
 _INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"})
+"""Calls that can be replaced by their operations without changing gradients."""
 _CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+_ENTERED = _INLINED | _CUSTOM | {"custom_vmap_call"}
 CONTRACTING = frozenset({"dot_general", "conv_general_dilated"})
 
 
@@ -33,6 +35,12 @@ class Operation:
     """Dtypes of the results."""
     operand_shapes: tuple[tuple[int, ...], ...]
 
+    def bind(self, operands: Sequence[Any]) -> list[Any]:
+        """The results, for the values of the operands."""
+        params = self.primitive.get_bind_params(self.params)
+        results = self.primitive.bind(*operands, **params)
+        return list(results) if self.primitive.multiple_results else [results]
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -43,19 +51,35 @@ class Graph:
     constants: dict[int, Any]
     operations: tuple[Operation, ...]
     outputs: tuple[Any, ...]
+    stored: frozenset[int] = frozenset()
+    """Results of the function's own calls, which are stored when it runs without jit."""
 
     @classmethod
     def of(cls, function: Callable, *arguments: Any) -> "Graph":
         """Trace a function of pytrees (or shapes); inputs and outputs are its flat leaves."""
-        closed = jax.make_jaxpr(function)(*arguments)
-        return _Flattening().flatten(closed)
+        return _Flattening(_INLINED).flatten(jax.make_jaxpr(function)(*arguments))
+
+    @classmethod
+    def eager(cls, function: Callable, *arguments: Any) -> "Graph":
+        """As it runs without jit: each call for itself, given its numbers as values.
+
+        The results of the function's own calls are noted as `stored`, and the literals that it
+        hands to them are constants, which a compiler must not see to round as these calls do.
+        """
+        flattening = _Flattening(_INLINED, apart=True)
+        return flattening.flatten(jax.make_jaxpr(function)(*arguments))
+
+    @classmethod
+    def within(cls, closed: jex.ClosedJaxpr) -> "Graph":
+        """The graph of a traced computation; of custom derivatives only the function is kept."""
+        return _Flattening(_ENTERED).flatten(closed)
 
     def pruned(self) -> "Graph":
         """Without the operations that no output needs."""
         needed = {output for output in self.outputs if isinstance(output, int)}
-        kept = []
+        kept, given = [], set(self.inputs)
         for operation in reversed(self.operations):
-            if needed.intersection(operation.results):
+            if needed.intersection(operation.results) - given:
                 kept.append(operation)
                 needed.update(o for o in operation.operands if isinstance(o, int))
         constants = {name: value for name, value in self.constants.items() if name in needed}
@@ -76,7 +100,7 @@ class Graph:
 
         for position, operation in enumerate(self.operations):
             operands = [read(operand) for operand in operation.operands]
-            results = _bind(operation, operands)
+            results = operation.bind(operands)
             if operation.primitive.name in CONTRACTING:
                 results = [edit(position, results[0]) if edit else results[0]]
                 seen[position] = (*operands, results[0])
@@ -86,8 +110,8 @@ class Graph:
     @property
     def unread(self) -> int:
         """Contractions inside loops, branches and custom derivatives, which are not looked into."""
-        bodies = (body for operation in self.operations for body in _bodies(operation.params))
-        return sum(_count_contractions(body) for body in bodies)
+        inside = (body for operation in self.operations for body in bodies(operation.params))
+        return sum(map(_count_contractions, inside))
 
     @property
     def fingerprint(self) -> str:
@@ -122,22 +146,28 @@ class Graph:
 class _Flattening:
     """Numbers the values of a jaxpr while its calls are inlined."""
 
-    def __init__(self) -> None:
+    def __init__(self, inlined: frozenset[str], apart: bool = False) -> None:
+        self.inlined = inlined
+        self.apart = apart
         self.constants: dict[int, Any] = {}
         self.operations: list[Operation] = []
+        self.stored: set[int] = set()
         self.count = 0
 
     def flatten(self, closed: jex.ClosedJaxpr) -> Graph:
         inputs = tuple(self._new() for _ in closed.jaxpr.invars)
         outputs = self._inline(closed, inputs)
         avals = tuple(var.aval for var in closed.jaxpr.invars)
-        return Graph(inputs, avals, self.constants, tuple(self.operations), tuple(outputs))
+        operations, stored = tuple(self.operations), frozenset(self.stored)
+        return Graph(inputs, avals, self.constants, operations, tuple(outputs), stored)
 
     def _new(self) -> int:
         self.count += 1
         return self.count
 
-    def _inline(self, closed: jex.ClosedJaxpr, operands: Sequence[Any]) -> list[Any]:
+    def _inline(
+        self, closed: jex.ClosedJaxpr, operands: Sequence[Any], inside: bool = False
+    ) -> list[Any]:
         names: dict[Any, Any] = dict(zip(closed.jaxpr.invars, operands, strict=True))
         for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
             names[var] = self._new()
@@ -148,13 +178,24 @@ class _Flattening:
 
         for equation in closed.jaxpr.eqns:
             arguments = [read(atom) for atom in equation.invars]
-            body = _inlined_body(equation)
-            if body is not None:
-                results = self._inline(body, arguments)
+            if self.apart and not inside and equation.primitive.name != "broadcast_in_dim":
+                arguments = list(map(self._kept, arguments))
+            if equation.primitive.name in self.inlined:
+                results = self._inline(next(bodies(equation.params)), arguments, inside=True)
             else:
                 results = self._append(equation, arguments)
+            if self.apart and not inside:
+                self.stored.update(result for result in results if isinstance(result, int))
             names.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in closed.jaxpr.outvars]
+
+    def _kept(self, argument: Any) -> int:
+        """A literal as a constant."""
+        if isinstance(argument, int):
+            return argument
+        name = self._new()
+        self.constants[name] = np.asarray(argument.val, argument.aval.dtype)
+        return name
 
     def _append(self, equation: Any, arguments: list[Any]) -> list[int]:
         results = [self._new() for _ in equation.outvars]
@@ -172,14 +213,8 @@ class _Flattening:
         return results
 
 
-def _inlined_body(equation: Any) -> jex.ClosedJaxpr | None:
-    """The body of a call that can be replaced by its operations without changing gradients."""
-    if equation.primitive.name in _INLINED:
-        return next(_bodies(equation.params), None)
-    return None
-
-
-def _bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
+def bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
+    """The computations inside an operation."""
     for value in params.values():
         for item in value if isinstance(value, list | tuple) else (value,):
             if isinstance(item, jex.ClosedJaxpr):
@@ -191,7 +226,7 @@ def _bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
 def _count_contractions(closed: jex.ClosedJaxpr) -> int:
     return sum(
         (equation.primitive.name in CONTRACTING)
-        + sum(_count_contractions(body) for body in _bodies(equation.params))
+        + sum(_count_contractions(body) for body in bodies(equation.params))
         for equation in closed.jaxpr.eqns
     )
 
@@ -200,20 +235,14 @@ def _shapes(atoms: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
     return tuple(getattr(atom.aval, "shape", ()) for atom in atoms)
 
 
-def _bind(operation: Operation, operands: list[Any]) -> list[Any]:
-    params = operation.primitive.get_bind_params(operation.params)
-    results = operation.primitive.bind(*operands, **params)
-    return list(results) if operation.primitive.multiple_results else [results]
-
-
 def _pullback(operation: Operation) -> Graph:
     """The computation of the gradient, which a custom rule may make differ from its function's."""
 
     def pullback(*operands: Any) -> Any:
-        results, pull = jax.vjp(lambda *values: _bind(operation, list(values)), *operands)
+        results, pull = jax.vjp(lambda *values: operation.bind(values), *operands)
         return pull([_cotangent(result) for result in results])
 
-    return Graph.of(pullback, *next(_bodies(operation.params)).in_avals)
+    return Graph.of(pullback, *next(bodies(operation.params)).in_avals)
 
 
 def _cotangent(result: jax.Array) -> Any:
@@ -229,7 +258,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return f"[{','.join(map(_plain, value))}]"
     if isinstance(value, jex.ClosedJaxpr):
-        return _Flattening().flatten(value).fingerprint
+        return _Flattening(_INLINED).flatten(value).fingerprint
     if isinstance(value, jex.Jaxpr):
         return _plain(jex.ClosedJaxpr(value, ()))
     if isinstance(value, np.ndarray | np.generic | jax.Array):

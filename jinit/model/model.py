@@ -9,15 +9,8 @@ import jax
 
 from jinit.model.dependence import Contraction, contractions
 from jinit.model.graph import Graph
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One parameter array: where it lives and what it looks like."""
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: Any
+from jinit.model.leaves import Leaf, described
+from jinit.model.walk import Site, sites
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +32,25 @@ class Model:
     init: Callable[[jax.Array], Any] | None = field(default=None)
 
     @cached_property
-    def leaves(self) -> tuple[Leaf, ...]:
-        """Every parameter with its `/`-joined path, in the order of the parameter tree."""
+    def paths(self) -> tuple[str, ...]:
+        """The `/`-joined path of every parameter, in the order of the parameter tree."""
         flat, _ = jax.tree_util.tree_flatten_with_path(self.params)
-        return tuple(
-            Leaf(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape, leaf.dtype)
-            for path, leaf in flat
-        )
+        return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in flat)
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Every parameter with what the computation does to it, in execution order."""
+        return tuple(leaf for _, leaf in self._described)
+
+    @cached_property
+    def _described(self) -> list[tuple[float, Leaf]]:
+        flat = jax.tree.leaves(self.params)
+        graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs))
+        found: list[list[tuple[int, Site]]] = [[] for _ in flat]
+        for number, site in enumerate(sites(graph, [leaf.shape for leaf in flat])):
+            found[site.use.leaf].append((number, site))
+        each = [described(*one) for one in zip(self.paths, flat, found, strict=True)]
+        return sorted(each, key=lambda one: one[0])
 
     @cached_property
     def graph(self) -> Graph:
@@ -55,14 +60,14 @@ class Model:
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
         """Where weights meet signals, in execution order."""
-        return contractions(self.graph, len(self.leaves))
+        return contractions(self.graph, len(self.paths))
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:
         """The path of each contraction's kernel; uses after the first are numbered `#2`, `#3`."""
         names: list[str] = []
         for contraction in self.contractions:
-            path = self.leaves[contraction.kernel].path
+            path = self.paths[contraction.kernel]
             uses = sum(name.partition("#")[0] == path for name in names)
             names.append(f"{path}#{uses + 1}" if uses else path)
         return tuple(names)
@@ -91,7 +96,7 @@ def trace(
     >>> params = {"w": shape((4, 3), jnp.float32), "b": shape((1, 3), jnp.float32)}
     >>> model = trace(lambda p, x: x @ p["w"] + p["b"], params, shape((8, 4), jnp.float32))
     >>> [leaf.path for leaf in model.leaves], model.layer_names
-    (['b', 'w'], ('w',))
+    (['w', 'b'], ('w',))
     """
     if not callable(apply):
         raise TypeError(

@@ -52,8 +52,8 @@ def test_a_linen_module():
     model = as_model(module, X)
     params = model.init(key)
     assert [leaf.path for leaf in model.leaves] == [
-        *("params/first/bias", "params/first/kernel"),
-        *("params/second/bias", "params/second/kernel"),
+        *("params/first/kernel", "params/first/bias"),
+        *("params/second/kernel", "params/second/bias"),
     ]
     assert model.layer_names == ("params/first/kernel", "params/second/kernel")
     jax.tree.map(np.testing.assert_array_equal, params, module.init(key, X))

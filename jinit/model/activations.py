@@ -1,0 +1,274 @@
+"""The activation that follows a kernel, cut out of the computation as a function of numbers.
+
+Parameters on the way are taken at their usual starting values, biases as zero and scales as one,
+and so are the products of other kernels that are added, as in a recurrent cell; a normalization
+divides by the moments of a standard normal pre-activation.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jinit.model.expression import Activation, Operand, Step, evaluated
+from jinit.model.flow import MOVES, REDUCTIONS
+from jinit.model.graph import CONTRACTING, Operation
+from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SAME, SUMS
+from jinit.model.values import Value
+from jinit.model.walk import Site
+
+_PARTS = frozenset({"slice", "dynamic_slice", "split"})
+_MOST_ARGUMENTS = 2
+
+
+class _MixedError(Exception):
+    """More than a function of one or two pre-activations follows."""
+
+
+def activation_after(site: Site) -> Activation | None:
+    """What follows a kernel; None where that is no function of one or two of its outputs."""
+    try:
+        return _Cut(site).activation()
+    except _MixedError:
+        return None
+
+
+class _Cut:
+    """The path from one contraction to the first operation that is not elementwise."""
+
+    def __init__(self, site: Site) -> None:
+        self.graph, self.values = site.graph, site.values
+        self.start = site.position
+        (self.root,) = site.graph.operations[site.position].results
+        self.producer = {
+            result: operation for operation in self.graph.operations for result in operation.results
+        }
+        self.path = {self.root}
+        self.reduced: dict[int, int] = {}
+        self.arguments: dict[Any, int] = {}
+        self.steps: list[Step] = []
+        self.emitted: dict[int, Operand | None] = {}
+
+    def activation(self) -> Activation:
+        last, end = self._follow()
+        result = self._emit(last)
+        if result is None:
+            raise _MixedError
+        return self._numbered(result, end)
+
+    def _numbered(self, result: Operand, end: str) -> Activation:
+        """Arguments first, the kernel's own before another's; then steps."""
+        count = len(self.arguments)
+        others_last = sorted(self.arguments, key=lambda label: isinstance(label, int))
+        places = {self.arguments[label]: place for place, label in enumerate(others_last)}
+
+        def new(operand: Operand) -> Operand:
+            if isinstance(operand, float):
+                return operand
+            return places[operand] if operand < 0 else operand + count
+
+        steps = tuple(
+            Step(step.primitive, step.params, tuple(map(new, step.operands)), step.count)
+            for step in self.steps
+        )
+        return Activation(count, steps, new(result), end)
+
+    def _follow(self) -> tuple[int, str]:
+        """The last value before the path ends, and in what."""
+        last = self.root
+        for operation in self.graph.operations[self.start + 1 :]:
+            touched = [o for o in operation.operands if self._on_path(o)]
+            if not touched:
+                continue
+            end = self._end(operation, touched)
+            if end and touched[0] in self.reduced:
+                return self.reduced[touched[0]], "pooling"
+            if end:
+                return touched[0], end
+            self._lengthen(operation, touched)
+            last = operation.results[0]
+        outputs = [o for o in self.graph.outputs if self._on_path(o)]
+        return (outputs[0] if outputs else last), "output"
+
+    def _on_path(self, value: Any) -> bool:
+        return isinstance(value, int) and value in self.path
+
+    def _lengthen(self, operation: Operation, touched: list[int]) -> None:
+        self.path.update(operation.results)
+        if operation.primitive.name == "reduce_sum":
+            self.reduced[operation.results[0]] = touched[0]
+        elif all(value in self.reduced for value in touched):
+            self.reduced[operation.results[0]] = self.reduced[touched[0]]
+
+    def _end(self, operation: Operation, touched: list[int]) -> str:
+        """In what the path ends with this operation; empty if it goes on."""
+        name = operation.primitive.name
+        if name in CONTRACTING:
+            return "product" if self._meets_weights(operation) else "attention"
+        if name.startswith("reduce_window"):
+            return "pooling"
+        if name in REDUCTIONS:
+            return "" if name == "reduce_sum" else "softmax"
+        if name in MOVES or name in SAME:
+            return ""
+        if name == "concatenate":
+            return "" if len(touched) == 1 else "other"
+        if name not in ELEMENTWISE:
+            return "other"
+        return self._meeting(operation, name)
+
+    def _meets_weights(self, operation: Operation) -> bool:
+        values = [self.values.get(o) for o in operation.operands if isinstance(o, int)]
+        return any(value is not None and value.weights for value in values)
+
+    def _meeting(self, operation: Operation, name: str) -> str:
+        others = [
+            o
+            for o in operation.operands
+            if isinstance(o, int) and o not in self.path and self.values[o].signal
+        ]
+        if not others or name in PRODUCTS:
+            return ""
+        if name in SUMS:
+            return "" if all(map(self._is_bare_product, others)) else "residual"
+        return "" if name == "select_n" and others == [operation.operands[0]] else "other"
+
+    def _is_bare_product(self, value: int) -> bool:
+        """Whether this is the result of another kernel that goes nowhere else."""
+        users = sum(
+            value in operation.operands for operation in self.graph.operations
+        ) + self.graph.outputs.count(value)
+        if users > 1 or value not in self.producer:
+            return False
+        operation = self.producer[value]
+        name = operation.primitive.name
+        if name in CONTRACTING:
+            return self.values[value].product is not None
+        moved = name in SAME or (name in MOVES and name not in REDUCTIONS)
+        summed = name in SUMS and self.values[value].product is not None
+        if not moved and not summed:
+            return False
+        signals = [o for o in operation.operands if isinstance(o, int) and self.values[o].signal]
+        return all(map(self._is_bare_product, signals))
+
+    def _emit(self, value: Any) -> Operand | None:
+        """The number of a value among arguments and steps, a literal, or None if it is unknown."""
+        if not isinstance(value, int):
+            return _number(value.val)
+        if value not in self.emitted:
+            self.emitted[value] = self._made(value)
+        return self.emitted[value]
+
+    def _made(self, value: int) -> Operand | None:
+        known: Value = self.values[value]
+        if value == self.root:
+            return self._argument("root")
+        if value in self.graph.constants:
+            return _number(self.graph.constants[value])
+        if not known.signal and (known.weights or value not in self.producer):
+            return None
+        if value not in self.producer:
+            return self._argument(value)
+        return self._result(self.producer[value], value)
+
+    def _argument(self, label: Any) -> int:
+        """Arguments count down from -1, so that steps can be numbered before all are known."""
+        number = self.arguments.setdefault(label, -len(self.arguments) - 1)
+        if len(self.arguments) > _MOST_ARGUMENTS:
+            raise _MixedError
+        return number
+
+    def _result(self, operation: Operation, value: int) -> Operand | None:
+        name, first = operation.primitive.name, operation.operands[0] if operation.operands else 0
+        if name in _PARTS and self._is_raw(first):
+            return self._argument((name, str(operation.params), operation.results.index(value)))
+        if name == "convert_element_type" and not _is_floating(self._dtype(first)):
+            operand = self._emit(first)
+            return None if operand is None else self._append(Step("number", {}, (operand,)))
+        if name in SAME or (name in MOVES and name not in REDUCTIONS):
+            return self._emit(first)
+        if name == "reduce_sum" and value in self.path:
+            count = math.prod(operation.operand_shapes[0]) / math.prod(operation.shapes[0])
+            operand = self._emit(first)
+            return None if operand is None else self._append(Step("mean", {}, (operand,), count))
+        if name == "concatenate":
+            inside = [o for o in operation.operands if self._on_path(o)]
+            return self._emit(inside[0] if inside else first)
+        if name in ELEMENTWISE:
+            joins = name in SUMS and any(map(self._on_path, operation.operands))
+            emit = self._addend if joins else self._emit
+            return self._elementwise(operation, list(map(emit, operation.operands)))
+        return self._argument(value) if self.values[value].signal else None
+
+    def _addend(self, operand: Any) -> Operand | None:
+        """An operand of a sum on the path; another kernel's product counts as zero."""
+        other = isinstance(operand, int) and operand not in self.path
+        return None if other and self._is_bare_product(operand) else self._emit(operand)
+
+    def _elementwise(self, operation: Operation, operands: list[Operand | None]) -> Operand | None:
+        known = [operand for operand in operands if operand is not None]
+        name = operation.primitive.name
+        if len(known) < len(operands):
+            return self._around_unknown(name, operands, known)
+        step = Step(operation.primitive, operation.params, tuple(known))
+        if all(isinstance(operand, float) for operand in known):
+            return evaluated(step)
+        return self._append(step)
+
+    def _around_unknown(
+        self, name: str, operands: list[Operand | None], known: list[Operand]
+    ) -> Operand | None:
+        """Unknown biases are zero and unknown scales one; an unknown mask lets everything pass."""
+        if name == "select_n":
+            numbers = [operand for operand in operands[1:] if isinstance(operand, int)]
+            return numbers[0] if numbers else None
+        if not known or name not in SUMS | PRODUCTS:
+            return None
+        (operand,) = known
+        first_unknown = operands[0] is None
+        if name == "sub" and first_unknown:
+            return self._append(Step(lax.neg_p, {}, (operand,)))
+        if name == "div" and first_unknown:
+            return self._append(Step(lax.div_p, {}, (1.0, operand)))
+        return operand
+
+    def _append(self, step: Step) -> int:
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    def _is_raw(self, value: Any) -> bool:
+        """Whether this is the contraction's own result, moved or with a bias."""
+        if not self._on_path(value):
+            return False
+        if value == self.root:
+            return True
+        operation = self.producer[value]
+        name = operation.primitive.name
+        if name in SAME or (name in MOVES and name not in REDUCTIONS and name not in _PARTS):
+            return self._is_raw(operation.operands[0])
+        if name not in SUMS:
+            return False
+        inside = [o for o in operation.operands if self._on_path(o)]
+        return len(inside) == 1 and self._is_raw(inside[0])
+
+    def _dtype(self, value: Any) -> str:
+        if isinstance(value, int) and value in self.producer:
+            operation = self.producer[value]
+            return operation.dtypes[operation.results.index(value)]
+        return "float32"
+
+
+def _number(value: Any) -> float | None:
+    """The one value of a constant; None if it has several."""
+    values = np.asarray(value)
+    if values.dtype.kind not in "fiub" and not _is_floating(str(values.dtype)):
+        return None
+    values = values.astype(np.float64)
+    same = values.size and (values == values.flat[0]).all()
+    return float(values.flat[0]) if same else None
+
+
+def _is_floating(dtype: str) -> bool:
+    return bool(jnp.issubdtype(jnp.dtype(dtype), jnp.floating))

@@ -1,0 +1,109 @@
+"""Loops, branches and device-local programs: what comes out of them, given what goes in."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from jinit.model.flow import Axis, Weight
+from jinit.model.graph import Graph, Operation, bodies
+from jinit.model.values import Value
+
+
+class Walk(Protocol):
+    """Carries what is known of values through a graph."""
+
+    def through(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """Values of the outputs; uses of parameters are noted."""
+        ...
+
+    def probe(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """Values of the outputs only."""
+        ...
+
+
+def entered(walk: Walk, operation: Operation, operands: Sequence[Value]) -> list[Value] | None:
+    """The results of an operation that has bodies, by a walk through them; None of any other."""
+    enter = _ENTRANCES.get(operation.primitive.name)
+    if enter is None:
+        return None
+    return enter(walk, operation.params, [value.inside() for value in operands])
+
+
+def _scan(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+    constants, carried = params["num_consts"], params["num_carry"]
+    first = constants + carried
+    fixed, carry, stacked = operands[:constants], operands[constants:first], operands[first:]
+    body = Graph.within(params["jaxpr"])
+    steps = [_mapped(value, lambda axes: axes[1:]) for value in stacked]
+    results = _looped(walk, body, fixed, carry, steps)
+    return results[:carried] + [
+        _mapped(value, lambda axes: ((), *axes)) for value in results[carried:]
+    ]
+
+
+def _while(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+    first, second = params["cond_nconsts"], params["body_nconsts"]
+    fixed, carry = operands[first : first + second], operands[first + second :]
+    return _looped(walk, Graph.within(params["body_jaxpr"]), fixed, carry, [])
+
+
+def _looped(
+    walk: Walk, body: Graph, fixed: list[Value], carry: list[Value], steps: list[Value]
+) -> list[Value]:
+    """What is carried becomes what every round can make of it; then the body is walked once."""
+    while True:
+        after = walk.probe(body, fixed + carry + steps)[: len(carry)]
+        wider = [old.joined(new) for old, new in zip(carry, after, strict=True)]
+        if wider == carry:
+            return walk.through(body, fixed + carry + steps)
+        carry = wider
+
+
+def _cond(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+    branches = [walk.through(Graph.within(body), operands[1:]) for body in params["branches"]]
+    joined, *others = branches
+    for branch in others:
+        joined = [left.joined(right) for left, right in zip(joined, branch, strict=True)]
+    return [value.inside() for value in joined]
+
+
+def _shard_map(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+    (body,) = bodies(params)
+    sizes = dict(params["mesh"].shape)
+
+    def local(value: Value, spec: Any) -> Value:
+        return _mapped(value, lambda axes: tuple(_split(axes, spec, sizes)))
+
+    inside = [local(value, spec) for value, spec in zip(operands, params["in_specs"], strict=True)]
+    results = walk.through(Graph.within(body), inside)
+    return [
+        Value(tuple(weight.mixed() for weight in value.weights), value.signal) for value in results
+    ]
+
+
+def _split(axes: tuple[Axis, ...], spec: Any, sizes: dict[str, int]) -> list[Axis]:
+    named = list(spec) + [None] * (len(axes) - len(spec))
+    return [_parted(axis, _devices(name, sizes)) for axis, name in zip(axes, named, strict=True)]
+
+
+def _devices(name: Any, sizes: dict[str, int]) -> int:
+    names = name if isinstance(name, tuple) else () if name is None else (name,)
+    return math.prod(sizes[each] for each in names)
+
+
+def _parted(axis: Axis, devices: int) -> Axis:
+    if not axis or devices == 1:
+        return axis
+    first, *others = axis
+    return (replace(first, size=first.size // devices, devices=devices), *others)
+
+
+def _mapped(value: Value, change: Callable[[tuple[Axis, ...]], tuple[Axis, ...]]) -> Value:
+    def changed(weight: Weight) -> Weight:
+        return weight if weight.axes is None else weight.laid(change(weight.axes))
+
+    return replace(value, weights=tuple(map(changed, value.weights)))
+
+
+_ENTRANCES = {"scan": _scan, "while": _while, "cond": _cond, "shard_map": _shard_map}

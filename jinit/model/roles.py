@@ -1,0 +1,151 @@
+"""How parameters meet signals: what each axis does there, and how much is summed over."""
+
+import math
+from dataclasses import dataclass, replace
+
+from jinit.model.flow import Axis, Piece, Weight
+from jinit.model.graph import Operation
+
+IN, OUT, BATCH, SPATIAL = "in", "out", "batch", "spatial"
+STACKED, LOOKUP, UNIT = "stacked", "lookup", "unit"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One place where a parameter meets a signal."""
+
+    leaf: int
+    kind: str
+    """`kernel`, `embedding`, `bias`, `scale`, `token`, or `unread` where it cannot be told."""
+    roles: tuple[tuple[int, str], ...] = ()
+    """Axes of the parameter and what they do; axes that are not named were used up before."""
+    fan_in: float | None = None
+    """Products that one output sums over."""
+    fan_out: float | None = None
+    """Outputs that one input goes into."""
+    groups: int = 1
+    strides: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    """Steps between inputs: the stride of a transposed convolution."""
+    direct: bool = True
+    """Whether a signal or a constant is on the other side, and not another parameter."""
+
+    @classmethod
+    def embedding(cls, weight: Weight, roles: dict[int, str]) -> "Use":
+        """Rows are looked up: nothing is summed."""
+        outputs = [
+            piece.size * piece.devices
+            for axis in weight.axes or ()
+            for piece in axis
+            if roles[piece.axis] == OUT
+        ]
+        return cls(weight.leaf, "embedding", tuple(sorted(roles.items())), 1, math.prod(outputs))
+
+    @classmethod
+    def elementwise(cls, weight: Weight, kind: str, fan_in: float | None = None) -> "Use":
+        """Entry by entry, with whatever lies along the axes of a signal."""
+        pieces = [piece for axis in weight.axes or () for piece in axis if piece.size > 1]
+        return cls(weight.leaf, kind, tuple((piece.axis, OUT) for piece in pieces), fan_in)
+
+    def looked_up(self) -> "Use":
+        """The same with a one-hot code as the signal: a lookup, written as a product."""
+        roles = tuple((axis, LOOKUP if role == IN else role) for axis, role in self.roles)
+        return replace(self, kind="embedding", roles=roles, fan_in=1)
+
+    def aside(self) -> "Use":
+        """The same with another parameter in place of the signal."""
+        return replace(self, direct=False)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a contraction does with each axis of the operand that holds the weights."""
+
+    words: tuple[str, ...]
+    shape: tuple[int, ...]
+    groups: int = 1
+    strides: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+
+    def axes(self, word: str) -> list[int]:
+        """The axes with that role."""
+        return [axis for axis, role in enumerate(self.words) if role == word]
+
+
+def layout_of(operation: Operation, operand: int) -> Layout:
+    """Of a matrix product or convolution whose operand of that number holds the weights."""
+    shape = operation.operand_shapes[operand]
+    numbers = operation.params["dimension_numbers"]
+    words = [OUT] * len(shape)
+    if operation.primitive.name == "dot_general":
+        contracted, batch = (pair[operand] for pair in numbers)
+        for axis in contracted:
+            words[axis] = IN
+        for axis in batch:
+            words[axis] = BATCH
+        return Layout(tuple(words), shape)
+    _, in_axis, *spatial = numbers.rhs_spec
+    words[in_axis] = IN
+    for axis in spatial:
+        words[axis] = SPATIAL
+    return Layout(
+        tuple(words),
+        shape,
+        operation.params["feature_group_count"],
+        tuple(operation.params["window_strides"]),
+        tuple(operation.params["lhs_dilation"]),
+    )
+
+
+def contracted(weight: Weight, layout: Layout) -> Use:
+    """The use of a parameter that a contraction sums over; a scale, if it has no such axis."""
+    if weight.axes is None:
+        return Use(weight.leaf, "unread")
+    met, groups = _met(weight.axes, layout)
+    roles = {axis: role for axis, role, _ in weight.settled}
+    for piece, word in met:
+        roles[piece.axis] = _both(roles.get(piece.axis), word)
+    named = tuple(sorted(roles.items()))
+    if not {IN, SPATIAL} & {word for _, word in met}:
+        return Use(weight.leaf, "scale", named)
+    taps = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
+    inputs = [_everywhere(weight.axes[axis], layout.shape[axis]) for axis in layout.axes(IN)]
+    outputs = [piece.size * piece.devices for piece, word in met if word == OUT]
+    outputs += [size for _, role, size in weight.settled if role == OUT]
+    return Use(
+        weight.leaf,
+        "kernel",
+        named,
+        _over(math.prod(inputs + taps), math.prod(layout.dilation)),
+        _over(math.prod(outputs + taps) // groups, math.prod(layout.strides)),
+        groups,
+        layout.strides,
+        layout.dilation,
+    )
+
+
+def _met(axes: tuple[Axis, ...], layout: Layout) -> tuple[list[tuple[Piece, str]], int]:
+    """Every piece with its role, and the groups that a single copy of a convolution has."""
+    met, groups = [], layout.groups
+    for axis, word in zip(axes, layout.words, strict=True):
+        words = [word] * len(axis)
+        if word == OUT and len(axis) > 1 and groups % axis[0].size == 0:
+            # A convolution under vmap: copies lie along the output channels, one group each.
+            groups //= axis[0].size
+            words[0] = BATCH
+        met += zip(axis, words, strict=True)
+    return met, groups
+
+
+def _everywhere(axis: Axis, size: int) -> int:
+    """Entries along an axis over all devices, other parameters beside this one included."""
+    return size * math.prod(piece.devices for piece in axis)
+
+
+def _both(before: str | None, role: str) -> str:
+    """Both roles of an axis that was cut into two."""
+    return role if before in (None, role) else f"{before}·{role}"
+
+
+def _over(number: int, parts: int) -> float:
+    return number / parts if number % parts else number // parts

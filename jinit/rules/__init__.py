@@ -1,0 +1,8 @@
+"""Which initializer goes where in a model, and drawing all of its parameters at once."""
+
+from jinit.rules.fast import fast_init
+from jinit.rules.initialize import init
+from jinit.rules.match import Rule, RuleError
+from jinit.rules.plan import Plan, plan
+
+__all__ = ["Plan", "Rule", "RuleError", "fast_init", "init", "plan"]

@@ -1,0 +1,175 @@
+"""Parameters of a whole model: every one from a key of its own, equal draws compiled once."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jinit.model import Graph, Model, key_of, path_words
+from jinit.rules.match import glob
+from jinit.rules.plan import Plan, plan
+from jinit.rules.programs import Call, Program, run
+from jinit.rules.slices import Slice, slices
+
+Draw = tuple[Any, Callable[..., Array], tuple[Any, ...]]
+"""A name, a function of a key and numbers, and the numbers."""
+
+_OWN: WeakKeyDictionary[Model, list[Slice]] = WeakKeyDictionary()
+
+
+def init(
+    model: Model,
+    key: Array,
+    rules: Any = None,
+    *,
+    dtype: jax.typing.DTypeLike | None = None,
+    sharding: Any = None,
+    only: str | Sequence[str] | None = None,
+    keep: Any = None,
+) -> Any:
+    """Initial parameters of a whole model, without running it.
+
+    Every parameter has a key of its own, made of `key` and its path: adding, removing or
+    re-ordering layers leaves the others as they are, and Linen's `params/` does not count.
+
+    Args:
+      model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+      key: one random key for the whole model.
+      rules: a `Plan`, a sequence of `Rule`, or a mapping of path globs to initializers, fitted to
+        what the computation does with each parameter; None stands for the model's own initializers.
+      dtype: of floating-point parameters, None for the model's own.
+      sharding: one `jax.sharding.Sharding` for all parameters, or a tree of them.
+      only: globs of paths to draw; all other parameters come from `keep`.
+      keep: tree of parameters to take as they are, as far as it reaches; with `only`, as far as
+        `only` leaves them.
+
+    Returns:
+      The tree of parameters; the module itself for an NNX model.
+
+    Raises:
+      RuleError: rules that do not fit the model.
+      ValueError: no rules and a model that does not know its own initializers; `only` that matches
+        nothing; a parameter that is neither drawn nor kept, or kept in another shape.
+
+    >>> import jax, jinit, jax.numpy as jnp
+    >>> from flax import linen as nn
+    >>> model = jinit.linen.trace(nn.Dense(3), jnp.ones((1, 4)))
+    >>> params = init(model, jax.random.key(0), {"**/kernel": "he_normal", "**/bias": "zeros"})
+    >>> jax.tree.map(jnp.shape, params)
+    {'params': {'bias': (3,), 'kernel': (4, 3)}}
+    """
+    kept = _kept(model, only, keep)
+    missing = [path for path in model.paths if path not in kept]
+    if rules is None:
+        draws = _own(model)
+    else:
+        draws = _planned(rules if isinstance(rules, Plan) else plan(model, rules), dtype)
+    places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
+    calls = [
+        _call(*draws[path], key=key, path=path, dtype=dtype, sharding=places[path])
+        for path in missing
+    ]
+    made = kept | dict(zip(missing, run(calls), strict=True))
+    tree = jax.tree.structure(model.params)
+    return jax.tree.unflatten(tree, [made[path] for path in model.paths])
+
+
+def _own(model: Model) -> dict[str, Draw]:
+    """The draws of the model's own initializers."""
+    if model not in _OWN:
+        if model.init is None:
+            raise ValueError(
+                "init: this model does not know its own initializers; give rules, such as "
+                '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
+            )
+        graph = Graph.eager(model.init, jax.random.key(0))
+        _OWN[model] = [part.from_own_key for part in slices(graph)]
+    parts = zip(model.paths, _OWN[model], strict=True)
+    return {path: (part.text, part.from_key, part.numbers) for path, part in parts}
+
+
+def _planned(plan: Plan, dtype: Any) -> dict[str, Draw]:
+    """The draws of a plan's initializers."""
+    return {
+        leaf.path: (
+            (initializer, leaf.shape, dtype or leaf.dtype),
+            partial(_drawn, initializer, leaf.shape, dtype or leaf.dtype),
+            (),
+        )
+        for leaf, initializer in zip(plan.leaves, plan.initializers, strict=True)
+    }
+
+
+def _drawn(initializer: Any, shape: Any, dtype: Any, key: Array, numbers: Any) -> Array:
+    del numbers
+    return initializer(key, shape, dtype)
+
+
+def _call(
+    name: Any,
+    draw: Callable[..., Array],
+    numbers: tuple[Any, ...],
+    *,
+    key: Array,
+    path: str,
+    dtype: Any,
+    sharding: Any,
+) -> Call:
+    def function(key: Array, words: Array, numbers: Sequence[Array]) -> Array:
+        drawn = draw(key_of(key, words), numbers)
+        floating = dtype is not None and jnp.issubdtype(drawn.dtype, jnp.floating)
+        return drawn.astype(dtype) if floating else drawn
+
+    arguments = key, path_words(path), numbers
+    return Call(Program((name, str(dtype)), function, sharding), arguments)
+
+
+def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:
+    """The parameters that are not drawn, by path."""
+    given, _ = jax.tree_util.tree_flatten_with_path(keep)
+    found = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in given}
+    if strange := sorted(found.keys() - set(model.paths)):
+        raise ValueError(
+            f"keep: {', '.join(strange[:5])} is no parameter of the model; there are {_some(model)}"
+        )
+    globs = (only,) if isinstance(only, str) else tuple(only or ())
+    for pattern in globs:
+        if not any(map(glob(pattern).fullmatch, model.paths)):
+            raise ValueError(f"only: {pattern!r} matches no parameter; there are {_some(model)}")
+    kept = {}
+    for path, abstract in zip(model.paths, jax.tree.leaves(model.params), strict=True):
+        if globs and any(glob(pattern).fullmatch(path) for pattern in globs):
+            continue
+        if path in found:
+            kept[path] = _fitting(path, found[path], abstract)
+        elif globs:
+            raise ValueError(
+                f"only: {path} is not among {', '.join(globs)} and so has to come from keep, which "
+                "does not have it; give keep= the tree of loaded parameters"
+            )
+    return kept
+
+
+def _fitting(path: str, value: Any, abstract: Any) -> Any:
+    if jnp.shape(value) != abstract.shape:
+        raise ValueError(
+            f"keep: {path} has shape {jnp.shape(value)}, but the model's has {abstract.shape}; "
+            "take it out of keep to draw it anew"
+        )
+    return value
+
+
+def _shardings(model: Model, sharding: Any) -> list[Any]:
+    """One sharding, or None, for every parameter."""
+    if sharding is None or isinstance(sharding, jax.sharding.Sharding):
+        return [sharding] * len(model.paths)
+    return jax.tree.structure(model.params).flatten_up_to(sharding)
+
+
+def _some(model: Model) -> str:
+    shown = ", ".join(model.paths[:5])
+    return f"{shown}, ..." if len(model.paths) > 5 else shown

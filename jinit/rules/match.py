@@ -1,0 +1,201 @@
+"""Rules: which initializer goes to which parameters of a model."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinit.initializers import Initializer, from_spec
+from jinit.initializers.choice import one_of
+from jinit.model import Leaf
+
+ROLES = ("kernel", "embedding", "bias", "scale", "token", "other", "unused", "unread")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth")
+
+
+class RuleError(ValueError):
+    """Rules that do not fit a model: one that matches nothing, or a parameter without a rule."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An initializer, and the parameters it is for: those that meet every condition given.
+
+    >>> import jinit
+    >>> Rule(jinit.he_normal(), path="**/kernel", role="kernel")
+    Rule(he_normal(), path='**/kernel', role='kernel')
+    """
+
+    initializer: Any
+    path: str | None = None
+    """Glob over the whole path: `*` stands for part of a name, `**` for any number of names."""
+    regex: str | None = None
+    """Regular expression found anywhere in the path."""
+    role: str | None = None
+    """What the parameter does: `kernel`, `embedding`, `bias`, `scale`, ..."""
+    shape: tuple[int | None, ...] | None = None
+    """Sizes; None stands for any."""
+    axes: tuple[str, ...] | None = None
+    """What the axes do, such as `("in", "out")`."""
+    depth: int | tuple[int, int] | None = None
+    """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
+
+    def __post_init__(self) -> None:
+        if self.role is not None:
+            one_of("role", self.role, ROLES)
+        if self.regex is not None:
+            _compiled(self.regex)
+        for name in ("shape", "axes"):
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
+
+    def matches(self, leaf: Leaf) -> bool:
+        """Whether every condition holds."""
+        checks = {
+            "path": lambda: bool(glob(str(self.path)).fullmatch(leaf.path)),
+            "regex": lambda: bool(_compiled(str(self.regex)).search(leaf.path)),
+            "role": lambda: leaf.role == self.role,
+            "shape": lambda: _fits(self.shape or (), leaf.shape),
+            "axes": lambda: leaf.axes == self.axes,
+            "depth": lambda: _within(self.depth, depth_of(leaf.path)),
+        }
+        return all(checks[name]() for name in self.conditions)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions that are given."""
+        given = {name: getattr(self, name) for name in _CONDITIONS}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def to_spec(self) -> dict[str, Any]:
+        """Plain data from which `rules_of` makes an equal rule."""
+        conditions = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.conditions.items()
+        }
+        return conditions | {"initializer": self.initializer.to_spec()}
+
+    def __repr__(self) -> str:
+        words = [f"{name}={value!r}" for name, value in self.conditions.items()]
+        return f"Rule({', '.join([repr(self.initializer), *words])})"
+
+
+def rules_of(rules: Any) -> tuple[Rule, ...]:
+    """Rules from rules, from plain data, or from a mapping of path globs to initializers.
+
+    Raises:
+      TypeError: anything else. ValueError: unknown conditions or initializers.
+
+    >>> rules_of({"**/kernel": "he_normal", "**/bias": "zeros"})[0]
+    Rule(he_normal(), path='**/kernel')
+    """
+    if isinstance(rules, Rule):
+        return (rules,)
+    if isinstance(rules, Mapping):
+        return tuple(Rule(_initializer(value), path=path) for path, value in rules.items())
+    if isinstance(rules, Iterable) and not isinstance(rules, str):
+        return tuple(_rule(rule) for rule in rules)
+    raise TypeError(
+        f"rules: expected a sequence of Rule, or a mapping of path globs to initializers such as "
+        f'{{"**/kernel": jinit.he_normal()}}, got {rules!r}'
+    )
+
+
+def _rule(rule: Any) -> Rule:
+    if isinstance(rule, Rule):
+        return rule
+    if not isinstance(rule, Mapping) or "initializer" not in rule:
+        raise TypeError(
+            f"rules: expected a Rule or plain data with an initializer and conditions, got {rule!r}"
+        )
+    for name in rule:
+        one_of("condition of a rule", name, ("initializer", *_CONDITIONS))
+    conditions = {name: value for name, value in rule.items() if name != "initializer"}
+    return Rule(_initializer(rule["initializer"]), **conditions)
+
+
+def _initializer(value: Any) -> Any:
+    if isinstance(value, Initializer | str | Mapping):
+        return from_spec(value)
+    if callable(value):
+        return value
+    raise TypeError(f"rules: expected an initializer, its name or its plain data, got {value!r}")
+
+
+def assigned(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[Any]:
+    """The initializer of every leaf: that of the first rule that matches it.
+
+    Raises:
+      RuleError: a rule that no leaf gets, or a leaf that no rule matches.
+    """
+    found = [next((rule for rule in rules if rule.matches(leaf)), None) for leaf in leaves]
+    idle = [rule for rule in rules if not any(rule is used for used in found)]
+    bare = [leaf for leaf, rule in zip(leaves, found, strict=True) if rule is None]
+    if idle or bare:
+        raise RuleError(_complaint(idle, bare, leaves))
+    return [rule.initializer for rule in found if rule is not None]
+
+
+def _complaint(idle: Sequence[Rule], bare: Sequence[Leaf], leaves: Sequence[Leaf]) -> str:
+    lines = [
+        *(_unused(rule, leaves) for rule in idle),
+        *(f"no rule matches {leaf.path} ({leaf.role}, shape {leaf.shape})" for leaf in bare),
+    ]
+    cure = "the first rule that matches a parameter counts; Rule(jinit.zeros) at the end takes all"
+    return "\n  ".join(["the rules do not fit the model:", *lines, cure])
+
+
+def _unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
+    taken = [leaf.path for leaf in leaves if rule.matches(leaf)]
+    if taken:
+        return f"every parameter of {rule!r} is taken by an earlier rule, such as {taken[0]}"
+    return f"no parameter matches {rule!r}{_near(rule, leaves)}"
+
+
+def _near(rule: Rule, leaves: Sequence[Leaf]) -> str:
+    """Paths that look like what the rule asks for."""
+    paths = [leaf.path for leaf in leaves]
+    wanted = str(rule.path or rule.regex or "").replace("*", "")
+    near = difflib.get_close_matches(wanted, paths, n=3, cutoff=0.4) or paths[:3]
+    return f"; near it: {', '.join(near)}"
+
+
+def depth_of(path: str) -> int | None:
+    """The first number in a path, which is the layer's index in most models.
+
+    >>> depth_of("params/blocks_3/Dense_0/kernel")
+    3
+    """
+    found = re.search(r"\d+", path)
+    return int(found[0]) if found else None
+
+
+def _within(wanted: int | tuple[int, int] | None, depth: int | None) -> bool:
+    if depth is None or wanted is None:
+        return False
+    return depth == wanted if isinstance(wanted, int) else wanted[0] <= depth < wanted[1]
+
+
+def _fits(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
+    return len(wanted) == len(shape) and all(
+        size in (None, actual) for size, actual in zip(wanted, shape, strict=True)
+    )
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """A glob over paths as a regular expression for the whole of one.
+
+    >>> bool(glob("**/kernel").fullmatch("params/Dense_0/kernel"))
+    True
+    """
+    parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", pattern)
+    words = {"**/": "(?:.*/)?", "/**": "(?:/.*)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(words.get(part, re.escape(part)) for part in parts))
+
+
+def _compiled(regex: str) -> re.Pattern[str]:
+    try:
+        return re.compile(regex)
+    except re.error as error:
+        raise ValueError(f"regex: {regex!r} is no regular expression: {error}") from None

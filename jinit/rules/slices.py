@@ -1,0 +1,232 @@
+"""A computation cut into one small program per output, so that equal ones are compiled once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jinit.model import Graph, Operation
+from jinit.sampling import bits, fence
+
+_KEY_STEPS = frozenset({"random_fold_in", "random_wrap", "random_unwrap", "random_clone"})
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """What one output of a computation needs; equal ones differ in `numbers` and `inputs` only."""
+
+    graph: Graph
+    """Its inputs are the computation's own that it needs, then one per number."""
+    inputs: tuple[int, ...]
+    """Which inputs of the computation it needs."""
+    numbers: tuple[np.ndarray, ...]
+    """Scalars: of what the keys are made, the position and name of a layer usually, and scales."""
+
+    @cached_property
+    def text(self) -> str:
+        """Equal for two slices that compute the same from their inputs and numbers."""
+        return self.graph.fingerprint
+
+    def from_key(self, key: Array, numbers: Sequence[Array]) -> Array:
+        """The output of a draw that needs a key at most."""
+        return self.call([key] if self.inputs else [], numbers)
+
+    def call(self, inputs: Sequence[Any], numbers: Sequence[Array]) -> Array:
+        """The output, for other inputs and numbers."""
+        (output,) = drawn(self.graph, [*inputs, *numbers])
+        return jnp.asarray(output)
+
+    @cached_property
+    def from_own_key(self) -> "Slice":
+        """The same draw, begun at the parameter's own key: what makes that key is left out.
+
+        A network makes the key of a parameter by folding numbers into its own key, one after the
+        other. The last key of that chain that all of the draw comes from is the parameter's own.
+        """
+        if len(self.inputs) != 1:
+            return self
+        keyed = replace(self.graph, inputs=(_own_key(self.graph),)).pruned()
+        used = {o for operation in keyed.operations for o in operation.operands if type(o) is int}
+        given = zip(self.graph.inputs[1:], self.graph.avals[1:], self.numbers, strict=True)
+        kept = [(name, aval, number) for name, aval, number in given if name in used]
+        names, avals, numbers = zip(*kept, strict=True) if kept else ((), (), ())
+        key = jax.eval_shape(jax.random.key, 0)
+        cut = replace(keyed, inputs=(*keyed.inputs, *names), avals=(key, *avals))
+        return Slice(cut, self.inputs, numbers)
+
+
+def _own_key(graph: Graph) -> int:
+    """The last key of the chain of single steps that begins at the graph's first input."""
+    users: dict[int, list[Operation]] = {}
+    for operation in graph.operations:
+        for operand in operation.operands:
+            if isinstance(operand, int):
+                users.setdefault(operand, []).append(operation)
+    name = own = graph.inputs[0]
+    while len(users.get(name, ())) == 1 and name not in graph.outputs:
+        (step,) = users[name]
+        if step.primitive.name not in _KEY_STEPS:
+            break
+        (name,) = step.results
+        if step.shapes == ((),) and step.dtypes[0].startswith("key<"):
+            own = name
+    return own
+
+
+def slices(graph: Graph) -> list[Slice]:
+    """One per output, in order, of a graph made by `Graph.eager`."""
+    graph = _folded(graph)
+    producers = {
+        result: operation for operation in graph.operations for result in operation.results
+    }
+    order = {id(operation): place for place, operation in enumerate(graph.operations)}
+    return [
+        _slice(graph, sorted(_closure(producers, output), key=lambda each: order[id(each)]), output)
+        for output in graph.outputs
+    ]
+
+
+def _folded(graph: Graph) -> Graph:
+    """Without the operations on constant scalars: their results are computed, one by one."""
+    constants, operations = dict(graph.constants), []
+    for operation in graph.operations:
+        known = all(
+            _is_scalar(constants.get(o) if type(o) is int else o.val) for o in operation.operands
+        )
+        scalar = operation.operands and set(operation.shapes) == {()}
+        if known and scalar and not any(dtype.startswith("key<") for dtype in operation.dtypes):
+            values = [constants[o] if type(o) is int else o.val for o in operation.operands]
+            results = operation.bind([jnp.asarray(value) for value in values])
+            constants |= zip(operation.results, map(np.asarray, results), strict=True)
+        else:
+            operations.append(operation)
+    return replace(graph, constants=constants, operations=tuple(operations))
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is not None and np.ndim(value) == 0
+
+
+def _closure(producers: dict[int, Operation], output: Any) -> list[Operation]:
+    """The operations that an output needs."""
+    found: dict[int, Operation] = {}
+    waiting = [output]
+    while waiting:
+        value = waiting.pop()
+        operation = producers.get(value) if isinstance(value, int) else None
+        if operation is not None and id(operation) not in found:
+            found[id(operation)] = operation
+            waiting += operation.operands
+    return list(found.values())
+
+
+def _slice(graph: Graph, operations: list[Operation], output: Any) -> Slice:
+    """The operations as a graph of their own, with constant scalars turned into inputs."""
+    used = {o for operation in operations for o in operation.operands if isinstance(o, int)}
+    used |= {output} if isinstance(output, int) else set()
+    inputs = tuple(place for place, name in enumerate(graph.inputs) if name in used)
+    constants = {name: value for name, value in graph.constants.items() if name in used}
+    numbers = {name: np.asarray(value) for name, value in constants.items() if _is_scalar(value)}
+    cut = Graph(
+        (*(graph.inputs[place] for place in inputs), *numbers),
+        (*(graph.avals[place] for place in inputs), *map(_aval, numbers.values())),
+        {name: value for name, value in constants.items() if name not in numbers},
+        tuple(operations),
+        (output,),
+        graph.stored,
+    )
+    return Slice(cut, inputs, tuple(numbers.values()))
+
+
+def _aval(number: np.ndarray) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(number.shape, number.dtype)
+
+
+def drawn(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    """The graph's outputs, from jinit's own random words, rounded wherever a value is stored."""
+    values = dict(zip(graph.inputs, inputs, strict=True)) | graph.constants
+
+    def read(operand: Any) -> Any:
+        return values[operand] if isinstance(operand, int) else operand.val
+
+    used = {o for operation in graph.operations for o in operation.operands if isinstance(o, int)}
+    used |= {output for output in graph.outputs if isinstance(output, int)}
+    for operation in graph.operations:
+        results = _results(operation, [read(operand) for operand in operation.operands], used)
+        for name, result in zip(operation.results, results, strict=True):
+            stored = name in graph.stored and result is not None
+            values[name] = _rounded(result) if stored else result
+    return [read(output) for output in graph.outputs]
+
+
+def _results(operation: Operation, operands: list[Any], used: set[int]) -> list[Any]:
+    name = operation.primitive.name
+    if name == "random_bits":
+        return [_bits(operands[0], operation.params["bit_width"], operation.params["shape"])]
+    if name == "scan":
+        return _scan(operation.params, operands, [result in used for result in operation.results])
+    return operation.bind(operands)
+
+
+def _bits(keys: Array, width: int, shape: tuple[int, ...]) -> Array:
+    def draw(key: Array) -> Array:
+        return bits(key, shape, f"uint{width}")
+
+    for _ in range(keys.ndim):
+        draw = jax.vmap(draw)
+    return draw(keys)
+
+
+def _rounded(value: Any) -> Any:
+    return fence(value) if jnp.issubdtype(value.dtype, jnp.inexact) else value
+
+
+def _scan(params: Any, operands: list[Any], wanted: list[bool]) -> list[Any]:
+    """The loop without what nobody asked for, such as the layers' outputs at initialization."""
+    fixed, carried = params["num_consts"], params["num_carry"]
+    first = fixed + carried
+    body = replace(Graph.within(params["jaxpr"]), stored=frozenset())
+    keep, needed = _needed(body, wanted, fixed, carried)
+    inside = replace(body, outputs=tuple(body.outputs[place] for place in keep)).pruned()
+    carries = [place for place in keep if place < carried]
+    steps = [place for place in needed if place >= first]
+
+    def step(carry: list[Any], xs: list[Any]) -> tuple[list[Any], list[Any]]:
+        inputs: list[Any] = [*operands[:fixed], *[None] * (len(operands) - fixed)]
+        for place, value in zip(carries, carry, strict=True):
+            inputs[fixed + place] = value
+        for place, value in zip(steps, xs, strict=True):
+            inputs[place] = value
+        outputs = drawn(inside, inputs)
+        return outputs[: len(carries)], outputs[len(carries) :]
+
+    start = [operands[fixed + place] for place in carries]
+    last, stacked = lax.scan(
+        step, start, [operands[place] for place in steps], params["length"], params["reverse"]
+    )
+    results: list[Any] = [None] * len(wanted)
+    for place, value in zip(keep, [*last, *stacked], strict=True):
+        results[place] = value
+    return results
+
+
+def _needed(
+    body: Graph, wanted: Iterable[bool], fixed: int, carried: int
+) -> tuple[list[int], list[int]]:
+    """Outputs of a loop's body that are needed, and the inputs they need, carries included."""
+    keep = {place for place, each in enumerate(wanted) if each}
+    while True:
+        outputs = tuple(body.outputs[place] for place in sorted(keep))
+        cut = replace(body, outputs=outputs).pruned()
+        read = {o for operation in cut.operations for o in operation.operands if isinstance(o, int)}
+        read |= {output for output in outputs if isinstance(output, int)}
+        inputs = [place for place, name in enumerate(body.inputs) if name in read]
+        wider = keep | {place - fixed for place in inputs if fixed <= place < fixed + carried}
+        if wider == keep:
+            return sorted(keep), inputs
+        keep = wider
