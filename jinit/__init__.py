@@ -101,7 +101,7 @@ from jinit.initializers import (
 )
 from jinit.model import Model, trace
 from jinit.report import Results
-from jinit.rules import Plan, Rule, RuleError, fast_init, init, plan
+from jinit.rules import Plan, Rule, RuleError, fast_init, init, plan, recipes, recommend
 from jinit.sweep import Space, Sweep, Task, grid, tasks
 
 from . import initializers, report, rules, sampling, sweep, theory
@@ -190,6 +190,8 @@ __all__ = [
     "plan",
     "random_normal",
     "random_uniform",
+    "recipes",
+    "recommend",
     "report",
     "rg_lru_decay",
     "rules",

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -12,6 +13,29 @@ EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 
 # Where the processes of one test run find what another of them has compiled.
 CACHE = pytest.StashKey[str]()
+
+
+# What does not depend on the version of JAX more than the contracts and all other tests do.
+ONCE = (
+    *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "rules/test_recipes.py"),
+    *(
+        f"initializers/test_{name}.py"
+        for name in (
+            *("activation", "adapters", "attention", "combinators", "convolutional", "embedding"),
+            *("fans", "gated_linear", "marginals", "orthogonal", "periodic", "recurrent"),
+            *("spectral", "state_space", "structured"),
+        )
+    ),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = pathlib.Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            place = item.path.relative_to(here).as_posix()
+            if any(place == once or place.startswith(f"{once}/") for once in ONCE):
+                item.add_marker(pytest.mark.once)
 
 
 def pytest_configure(config: pytest.Config) -> None:

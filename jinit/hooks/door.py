@@ -22,6 +22,7 @@ def as_model(built: Any, *inputs: Any) -> Model:
 
     Raises:
       TypeError: `built` is none of these, or an NNX module that is already drawn.
+      ValueError: it keeps state besides its parameters.
 
     >>> import jax, jax.numpy as jnp
     >>> pair = (lambda key: {"w": jnp.ones((4, 3))}, lambda params, x: x @ params["w"])
@@ -33,7 +34,7 @@ def as_model(built: Any, *inputs: Any) -> Model:
     if _is_instance(built, "flax.linen"):
         from jinit.hooks import linen
 
-        return linen.trace(built, *inputs)
+        return _pure(type(built).__name__, linen.trace(built, *inputs))
     if _is_instance(built, "flax.nnx"):
         raise TypeError(
             f"{type(built).__name__} is an NNX module whose weights are drawn already, so every "
@@ -46,8 +47,19 @@ def as_model(built: Any, *inputs: Any) -> Model:
         from jinit.hooks import nnx
 
         constructor: Callable[[Any], Any] = built
-        return nnx.trace(constructor, *inputs)
+        return _pure("the module", nnx.trace(constructor, *inputs))
     raise TypeError(f"cannot make a model of {type(built).__name__}: {_EXPECTED}")
+
+
+def _pure(name: str, model: Model) -> Model:
+    """The model, if it is a function of trained parameters and inputs only."""
+    if not model.state:
+        return model
+    raise ValueError(
+        f"{name} keeps {', '.join(model.state)} besides its parameters, and a sweep trains pure "
+        "functions of parameters and inputs: build it without (no dropout rngs, no running "
+        "statistics), or wrap it into a pair (init, apply) of pure functions"
+    )
 
 
 def _is_instance(value: Any, framework: str) -> bool:

@@ -4,22 +4,26 @@ from typing import Any
 
 import jax
 from flax import errors, linen
+from flax.linen import spmd
 
-from jinit.model import Model
-from jinit.model import trace as trace_function
+from jinit.model import Model, paths_of
 
 
-def trace(module: linen.Module, *inputs: Any, **kwargs: Any) -> Model:
-    """The Model of a Linen module: parameters as `{"params": ...}`, nothing allocated.
+def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -> Model:
+    """The Model of a Linen module: its variables as `{"params": ...}`, nothing allocated.
+
+    Collections besides `params`, such as BatchNorm's statistics, are variables as well; what a
+    call would write into them is dropped.
 
     Args:
       module: an unbound Linen module.
       inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
+      rngs: keys for a call that draws random numbers, such as `{"dropout": jax.random.key(0)}`;
+        every call then draws the same ones.
       kwargs: static keyword arguments of its call, such as `deterministic=True`.
 
     Raises:
-      ValueError: the module keeps state besides its parameters, or, once its graph is read, draws
-        random numbers.
+      ValueError: once its graph is read: the call draws random numbers, and there are no `rngs`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import linen as nn
@@ -27,27 +31,47 @@ def trace(module: linen.Module, *inputs: Any, **kwargs: Any) -> Model:
     ('params/kernel',)
     """
 
-    def init(key: jax.Array) -> Any:
+    def draw(key: jax.Array) -> Any:
         examples = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), abstract)
-        return linen.meta.unbox(module.init(key, *examples, **kwargs))
+        return module.init(key if rngs is None else {"params": key} | rngs, *examples, **kwargs)
 
-    def apply(params: Any, *values: Any) -> Any:
+    def apply(variables: Any, *values: Any) -> Any:
         try:
-            return module.apply(params, *values, **kwargs)
+            done = module.apply(variables, *values, rngs=rngs, mutable=state or False, **kwargs)
         except errors.InvalidRngError as error:
             raise ValueError(
-                f"{type(module).__name__} draws random numbers when it is called ({error}), and "
-                "jinit traces pure functions of parameters and inputs: switch that off, such as "
-                "with deterministic=True, or give a pair (init, apply) of pure functions"
+                f"{type(module).__name__} draws random numbers when it is called ({error}): switch "
+                "that off, such as with deterministic=True, or give keys that every call shares, "
+                "such as rngs={'dropout': key}"
             ) from error
+        return done[0] if state else done
+
+    def annotated(mesh: jax.sharding.Mesh) -> Any:
+        return jax.tree.map(lambda box: _sharding(box, mesh), boxed, is_leaf=_is_box)
 
     abstract = jax.eval_shape(lambda *values: values, *inputs)
-    params = jax.eval_shape(init, jax.random.key(0))
-    if state := sorted(set(params) - {"params"}):
-        raise ValueError(
-            f"{type(module).__name__} keeps {', '.join(state)} besides its parameters, and jinit "
-            "traces pure functions of parameters and inputs. Call it so that it needs none (such "
-            "as use_running_average=False with mutable state dropped), or wrap it into a pair "
-            "(init, apply) of pure functions"
-        )
-    return trace_function(apply, params, *abstract, init=init)
+    boxed = jax.eval_shape(draw, jax.random.key(0))
+    state = sorted(set(boxed) - {"params"})
+    variables = linen.meta.unbox(boxed)
+    return Model(
+        apply,
+        variables,
+        abstract,
+        lambda key: linen.meta.unbox(draw(key)),
+        tuple(state),
+        frozenset(path for path in paths_of(variables) if not path.startswith("params/")),
+        lambda variables, key: linen.meta.replace_boxed(boxed, variables),
+        annotated,
+    )
+
+
+def _sharding(box: Any, mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """What a box asks for: names of the mesh's axes, or logical names and Flax's rules for them."""
+    spec = linen.get_partition_spec(box)
+    if isinstance(box, linen.LogicallyPartitioned):
+        return spmd.logical_to_mesh_sharding(spec, mesh)
+    return jax.sharding.NamedSharding(mesh, spec)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, linen.meta.AxisMetadata)

@@ -1,17 +1,20 @@
 """NNX modules as Models."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
 from flax import nnx
 
-from jinit.model import Model
-from jinit.model import trace as trace_function
+from jinit.model import Model, paths_of
 
 
 def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs: Any) -> Model:
     """The Model of an NNX module, given the function that constructs it from its rngs.
+
+    Running statistics count among its parameters; what a call would write into them is dropped,
+    and its random numbers are the same in every call.
 
     Args:
       constructor: `rngs -> module`, such as `lambda rngs: nnx.Linear(4, 3, rngs=rngs)`.
@@ -20,7 +23,6 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
 
     Raises:
       TypeError: the constructor does not return an NNX module.
-      ValueError: the module keeps state besides its `nnx.Param`s.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import nnx
@@ -28,34 +30,58 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     ('kernel',)
     """
 
-    def construct(key: jax.Array) -> nnx.Module:
+    def parts(key: jax.Array) -> tuple[Any, Any, Any]:
         module = constructor(nnx.Rngs(key))
         if not isinstance(module, nnx.Module):
             raise TypeError(
                 f"expected a function that takes nnx.Rngs and returns an NNX module, but it "
                 f"returned {type(module).__name__}; for pure functions give the pair (init, apply)"
             )
-        return module
+        graphdef, rngs, *others = nnx.split(module, nnx.RngState, ...)
+        return graphdef, rngs, others[0]
+
+    def module_of(params: Any, rngs: Any) -> nnx.Module:
+        own, state = jax.tree.map(lambda leaf: leaf, (rngs, abstract))  # copies to write into
+        nnx.replace_by_pure_dict(state, params)
+        return nnx.merge(graphdef, own, state)
+
+    # A program that draws the keys of dropout only: compiled away is all that draws weights.
+    seeded = jax.jit(lambda key: parts(key)[1])
+    fixed = cache(lambda: seeded(jax.random.key(0)))
+
+    graphdef, rngs, abstract = nnx.split(
+        nnx.eval_shape(lambda: nnx.merge(*parts(jax.random.key(0)))), nnx.RngState, ...
+    )
 
     def init(key: jax.Array) -> Any:
-        return nnx.to_pure_dict(nnx.state(construct(key), nnx.Param))
+        return nnx.to_pure_dict(parts(key)[2])
 
     def apply(params: Any, *values: Any) -> Any:
-        state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy to write into
-        nnx.replace_by_pure_dict(state, params)
-        return nnx.merge(graphdef, state)(*values, **kwargs)
+        return module_of(params, fixed() if rngs else rngs)(*values, **kwargs)
 
-    graphdef, abstract, other = nnx.split(
-        nnx.eval_shape(lambda: construct(jax.random.key(0))), nnx.Param, ...
+    def finish(params: Any, key: jax.Array) -> nnx.Module:
+        return module_of(params, seeded(key) if rngs else rngs)
+
+    def annotated(mesh: jax.sharding.Mesh) -> Any:
+        return nnx.to_pure_dict(nnx.get_named_sharding(abstract, mesh))
+
+    shapes = jax.eval_shape(lambda *values: values, *inputs)
+    params = jax.eval_shape(init, jax.random.key(0))
+    trained = jax.tree.map(
+        lambda variable: isinstance(variable, nnx.Param), abstract, is_leaf=_is_variable
     )
-    if kinds := sorted({type(leaf).__name__ for leaf in jax.tree.leaves(other, is_leaf=_is_var)}):
-        raise ValueError(
-            f"the module keeps {', '.join(kinds)} besides its parameters, and jinit traces pure "
-            "functions of parameters and inputs: build it without (no dropout rngs, no running "
-            "statistics), or give a pair (init, apply) of pure functions"
-        )
-    return trace_function(apply, jax.eval_shape(init, jax.random.key(0)), *inputs, init=init)
+    flags = zip(paths_of(params), jax.tree.leaves(trained), strict=True)
+    untrained = frozenset(path for path, flag in flags if not flag)
+    return Model(apply, params, shapes, init, _kinds(rngs, abstract), untrained, finish, annotated)
 
 
-def _is_var(value: Any) -> bool:
+def _kinds(*states: Any) -> tuple[str, ...]:
+    """Types of the variables that are no parameters."""
+    variables = jax.tree.leaves(states, is_leaf=_is_variable)
+    return tuple(
+        sorted({type(each).__name__ for each in variables if not isinstance(each, nnx.Param)})
+    )
+
+
+def _is_variable(value: Any) -> bool:
     return isinstance(value, nnx.Variable)

@@ -42,6 +42,9 @@ class Initializer(ABC):
     leading: ClassVar[tuple[str, ...]] = ()
     """Fields that are always printed, first and without their name."""
 
+    entrywise: ClassVar[bool] = False
+    """Whether all entries are drawn alike, whatever the shape."""
+
     spread: ClassVar[str] = ""
     """The variance rule, where it reads the same for all members of the class."""
 

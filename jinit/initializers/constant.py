@@ -24,6 +24,7 @@ class Constant(Initializer):
     Array([1., 1.], dtype=float32)
     """
 
+    entrywise = True
     name = "constant"
     leading = ("value",)
     value: Nested

@@ -26,6 +26,7 @@ from jinit.theory import Marginal, normal_law, truncated_normal_law, uniform_law
 class Uniform(Initializer):
     """Uniform on `[0, scale)`."""
 
+    entrywise = True
     name = "uniform"
     spread = "scale² / 12"
     leading = ("scale",)
@@ -45,6 +46,7 @@ class Uniform(Initializer):
 class Normal(Initializer):
     """Normal with mean 0."""
 
+    entrywise = True
     name = "normal"
     spread = "stddev²"
     leading = ("stddev",)
@@ -64,6 +66,7 @@ class Normal(Initializer):
 class TruncatedNormal(Initializer):
     """Normal conditioned on `lower < z < upper`, times `stddev`."""
 
+    entrywise = True
     name = "truncated_normal"
     spread = "less than stddev²"
     leading = ("stddev",)
@@ -87,6 +90,7 @@ class TruncatedNormal(Initializer):
 class RandomNormal(Initializer):
     """Normal with any mean."""
 
+    entrywise = True
     name = "random_normal"
     spread = "stddev²"
     leading = ("mean", "stddev")
@@ -107,6 +111,7 @@ class RandomNormal(Initializer):
 class RandomUniform(Initializer):
     """Uniform on `[minval, maxval)`."""
 
+    entrywise = True
     name = "random_uniform"
     spread = "(maxval - minval)² / 12"
     leading = ("minval", "maxval")
@@ -127,6 +132,7 @@ class RandomUniform(Initializer):
 class BoundedNormal(Initializer):
     """Normal conditioned on an interval of values."""
 
+    entrywise = True
     name = "timm_trunc_normal"
     spread = "less than stddev²"
     leading = ("mean", "stddev", "minval", "maxval")

@@ -1,10 +1,11 @@
 """What the algorithms may see of a network: a pure function, its parameters, and its graph."""
 
 from jinit.model.dependence import Contraction
+from jinit.model.enter import Scan
 from jinit.model.expression import Activation
 from jinit.model.graph import Graph, Operation
 from jinit.model.keys import key_of, path_words
-from jinit.model.leaves import Leaf
+from jinit.model.leaves import Leaf, paths_of
 from jinit.model.model import Model, trace
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "Leaf",
     "Model",
     "Operation",
+    "Scan",
     "key_of",
     "path_words",
+    "paths_of",
     "trace",
 ]

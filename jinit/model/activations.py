@@ -106,7 +106,7 @@ class _Cut:
         """In what the path ends with this operation; empty if it goes on."""
         name = operation.primitive.name
         if name in CONTRACTING:
-            return "product" if self._meets_weights(operation) else "attention"
+            return "attention" if self._meets_signal(operation, touched) else "product"
         if name.startswith("reduce_window"):
             return "pooling"
         if name in REDUCTIONS:
@@ -119,9 +119,9 @@ class _Cut:
             return "other"
         return self._meeting(operation, name)
 
-    def _meets_weights(self, operation: Operation) -> bool:
-        values = [self.values.get(o) for o in operation.operands if isinstance(o, int)]
-        return any(value is not None and value.weights for value in values)
+    def _meets_signal(self, operation: Operation, touched: list[int]) -> bool:
+        others = [o for o in operation.operands if isinstance(o, int) and o not in touched]
+        return len(touched) > 1 or any(self.values[other].signal for other in others)
 
     def _meeting(self, operation: Operation, name: str) -> str:
         others = [

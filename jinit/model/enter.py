@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 from jinit.model.flow import Axis, Weight
 from jinit.model.graph import Graph, Operation, bodies
@@ -27,14 +27,38 @@ def entered(walk: Walk, operation: Operation, operands: Sequence[Value]) -> list
     enter = _ENTRANCES.get(operation.primitive.name)
     if enter is None:
         return None
-    return enter(walk, operation.params, [value.inside() for value in operands])
+    return enter(walk, operation, [value.inside() for value in operands])
 
 
-def _scan(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
-    constants, carried = params["num_consts"], params["num_carry"]
-    first = constants + carried
-    fixed, carry, stacked = operands[:constants], operands[constants:first], operands[first:]
-    body = Graph.within(params["jaxpr"])
+@dataclass(frozen=True)
+class Scan:
+    """A loop over the leading axis of its last operands."""
+
+    body: Graph
+    fixed: int
+    """Operands that every round sees alike; they come first."""
+    carried: int
+    """Operands that a round hands on to the next; they come second, and first in the results."""
+
+    @classmethod
+    def of(cls, operation: Operation) -> Self:
+        """Told by their ranks: what is stacked has one axis more outside than inside."""
+        (closed,) = bodies(operation.params)
+        inside, outside = closed.jaxpr.invars, operation.operand_shapes
+        stacked = sum(
+            len(shape) > len(var.aval.shape) for shape, var in zip(outside, inside, strict=True)
+        )
+        carried = sum(
+            len(shape) == len(getattr(var.aval, "shape", ()))
+            for shape, var in zip(operation.shapes, closed.jaxpr.outvars, strict=True)
+        )
+        return cls(Graph.within(closed), len(inside) - stacked - carried, carried)
+
+
+def _scan(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
+    scan = Scan.of(operation)
+    body, carried, first = scan.body, scan.carried, scan.fixed + scan.carried
+    fixed, carry, stacked = operands[: scan.fixed], operands[scan.fixed : first], operands[first:]
     steps = [_mapped(value, lambda axes: axes[1:]) for value in stacked]
     results = _looped(walk, body, fixed, carry, steps)
     return results[:carried] + [
@@ -42,10 +66,12 @@ def _scan(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
     ]
 
 
-def _while(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+def _while(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
+    params = operation.params
     first, second = params["cond_nconsts"], params["body_nconsts"]
     fixed, carry = operands[first : first + second], operands[first + second :]
-    return _looped(walk, Graph.within(params["body_jaxpr"]), fixed, carry, [])
+    (body,) = bodies({"body": params["body_jaxpr"]})
+    return _looped(walk, Graph.within(body), fixed, carry, [])
 
 
 def _looped(
@@ -60,15 +86,16 @@ def _looped(
         carry = wider
 
 
-def _cond(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
-    branches = [walk.through(Graph.within(body), operands[1:]) for body in params["branches"]]
+def _cond(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
+    branches = [walk.through(Graph.within(body), operands[1:]) for body in bodies(operation.params)]
     joined, *others = branches
     for branch in others:
         joined = [left.joined(right) for left, right in zip(joined, branch, strict=True)]
     return [value.inside() for value in joined]
 
 
-def _shard_map(walk: Walk, params: Any, operands: list[Value]) -> list[Value]:
+def _shard_map(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
+    params = operation.params
     (body,) = bodies(params)
     sizes = dict(params["mesh"].shape)
 

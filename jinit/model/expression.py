@@ -14,6 +14,8 @@ from jax import Array
 # Nodes per argument of the means that normalizations take; kinks cost digits, but few are needed.
 _NODES = 200
 
+_COMMUTING = frozenset({"add", "mul", "max", "min"})
+
 Operand = int | float
 """A number of an argument or of an earlier step's result, or a literal."""
 
@@ -31,7 +33,8 @@ class Step:
     def text(self) -> str:
         """Equal for two steps that do the same to the same numbers."""
         settings = sorted((name, str(value)) for name, value in self.params.items())
-        return f"{self.primitive}{settings}{self.operands}{self.count}"
+        operands = sorted(self.operands) if str(self.primitive) in _COMMUTING else self.operands
+        return f"{self.primitive}{settings}{list(operands)}{self.count}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +57,11 @@ class Activation:
         if len(numbers) != self.arguments:
             raise TypeError(f"{self!r} takes {self.arguments} pre-activations, got {len(numbers)}")
         return self._run(self._means, *map(jnp.asarray, numbers))
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether the scale of its argument is divided out on the way."""
+        return any(step.count for step in self.steps)
 
     @property
     def is_identity(self) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
 from jinit.model.activations import activation_after
 from jinit.model.expression import Activation
 from jinit.model.roles import STACKED, UNIT, Use
@@ -25,7 +27,8 @@ class Leaf:
     shape: tuple[int, ...]
     dtype: Any
     role: str = "unused"
-    """`kernel`, `embedding`, `bias`, `scale`, `token`, `other`, `unused`, or `unread`."""
+    """`kernel`, `embedding`, `position` (a table that is added), `bias`, `scale`, `token`, `other`,
+    `unused`, `unread`; or `state`."""
     axes: tuple[str, ...] = ()
     """Of every axis: `in`, `out`, `batch`, `spatial`, `lookup`, `stacked` or `unit`."""
     fan_in: float | None = None
@@ -39,6 +42,16 @@ class Leaf:
     """How many places of the computation it is used in."""
     activation: Activation | None = None
     """What follows a kernel; None where that is no function of one or two of its outputs."""
+
+
+def paths_of(tree: Any) -> tuple[str, ...]:
+    """The `/`-joined path of every leaf, in the order of the tree.
+
+    >>> paths_of({"b": 1, "a": {"c": 2}})
+    ('a/c', 'b')
+    """
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in flat)
 
 
 def described(path: str, abstract: Any, sites: Sequence[tuple[int, Site]]) -> tuple[float, Leaf]:

@@ -1,7 +1,7 @@
 """A network as data: abstract parameters, a pure apply, and the graph of its computation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax
 
 from jinit.model.dependence import Contraction, contractions
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, described
+from jinit.model.leaves import Leaf, described, paths_of
 from jinit.model.walk import Site, sites
 
 
@@ -29,13 +29,20 @@ class Model:
     apply: Callable[..., Any]
     params: Any
     inputs: tuple[Any, ...]
-    init: Callable[[jax.Array], Any] | None = field(default=None)
+    init: Callable[[jax.Array], Any] | None = None
+    state: tuple[str, ...] = ()
+    """Kinds of values besides trained parameters, such as running statistics."""
+    untrained: frozenset[str] = frozenset()
+    """Paths of `params` that hold such values."""
+    finish: Callable[[Any, jax.Array], Any] = lambda params, key: params
+    """Parameters and the key of their draw to what the framework calls an initialized network."""
+    annotated: Callable[[Any], Any] | None = None
+    """A mesh to the tree of shardings that the network's own annotations ask for."""
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """The `/`-joined path of every parameter, in the order of the parameter tree."""
-        flat, _ = jax.tree_util.tree_flatten_with_path(self.params)
-        return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in flat)
+        return paths_of(self.params)
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -50,7 +57,10 @@ class Model:
         for number, site in enumerate(sites(graph, [leaf.shape for leaf in flat])):
             found[site.use.leaf].append((number, site))
         each = [described(*one) for one in zip(self.paths, flat, found, strict=True)]
-        return sorted(each, key=lambda one: one[0])
+        return [
+            (place, replace(leaf, role="state") if leaf.path in self.untrained else leaf)
+            for place, leaf in sorted(each, key=lambda one: one[0])
+        ]
 
     @cached_property
     def graph(self) -> Graph:

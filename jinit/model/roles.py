@@ -16,7 +16,7 @@ class Use:
 
     leaf: int
     kind: str
-    """`kernel`, `embedding`, `bias`, `scale`, `token`, or `unread` where it cannot be told."""
+    """`kernel`, `embedding`, `position`, `bias`, `scale`, `token`, or `unread`."""
     roles: tuple[tuple[int, str], ...] = ()
     """Axes of the parameter and what they do; axes that are not named were used up before."""
     fan_in: float | None = None
@@ -27,6 +27,8 @@ class Use:
     strides: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     """Steps between inputs: the stride of a transposed convolution."""
+    outputs: int = 0
+    """Of a kernel, how many there are, its copies' included."""
     direct: bool = True
     """Whether a signal or a constant is on the other side, and not another parameter."""
 
@@ -37,7 +39,7 @@ class Use:
             piece.size * piece.devices
             for axis in weight.axes or ()
             for piece in axis
-            if roles[piece.axis] == OUT
+            if roles.get(piece.axis) == OUT
         ]
         return cls(weight.leaf, "embedding", tuple(sorted(roles.items())), 1, math.prod(outputs))
 
@@ -45,7 +47,11 @@ class Use:
     def elementwise(cls, weight: Weight, kind: str, fan_in: float | None = None) -> "Use":
         """Entry by entry, with whatever lies along the axes of a signal."""
         pieces = [piece for axis in weight.axes or () for piece in axis if piece.size > 1]
-        return cls(weight.leaf, kind, tuple((piece.axis, OUT) for piece in pieces), fan_in)
+        roles = {axis: role for axis, role, _ in weight.settled}
+        roles |= {piece.axis: OUT for piece in pieces}
+        if LOOKUP in roles.values():  # rows at fixed places, such as positions
+            return cls.embedding(weight, roles)
+        return cls(weight.leaf, kind, tuple(sorted(roles.items())), fan_in)
 
     def looked_up(self) -> "Use":
         """The same with a one-hot code as the signal: a lookup, written as a product."""
@@ -121,6 +127,7 @@ def contracted(weight: Weight, layout: Layout) -> Use:
         groups,
         layout.strides,
         layout.dilation,
+        math.prod(piece.size for piece, word in met if word in (OUT, BATCH)),
     )
 
 

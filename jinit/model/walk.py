@@ -1,5 +1,6 @@
 """Follows parameters through a computation, into its loops and branches, to every use of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,11 +141,16 @@ class _Walk:
             }
             if operands[1].signal:
                 self._note(Use.embedding(weight, roles))
+            found = tuple(
+                (piece.axis, LOOKUP, piece.size)
+                for axis in looked_up
+                for piece in weight.axes[axis]
+            )
             kept = [pieces for axis, pieces in enumerate(weight.axes) if axis not in gone]
             laid: list[Axis] = [()] * rank
             for axis, pieces in zip(numbers.offset_dims, kept, strict=True):
                 laid[axis] = pieces
-            weights.append(weight.laid(laid))
+            weights.append(Weight(weight.leaf, tuple(laid), weight.settled + found))
         return SIGNAL if operands[1].signal else Value(tuple(weights))
 
     def _meet(self, operation: Operation, operands: list[Value]) -> list[Value]:
@@ -154,8 +160,7 @@ class _Walk:
         product = products[0] if products else None
         for weight in merged(weight for value in operands for weight in value.weights):
             if name in SUMS:
-                source = self.sites[product].use if product is not None else None
-                self._note(Use.elementwise(weight, "bias", source and source.fan_in))
+                self._note(_added(weight, None if product is None else self.sites[product].use))
             elif name in PRODUCTS:
                 self._note(Use.elementwise(weight, "scale"))
             elif name in ELEMENTWISE or name in ("concatenate", "dynamic_update_slice"):
@@ -164,6 +169,14 @@ class _Walk:
                 self._note(Use(weight.leaf, "unread"))
         same = Value(signal=True, product=product if name in SUMS else None)
         return [same] * len(operation.results)
+
+
+def _added(weight: Weight, product: Use | None) -> Use:
+    """A bias has one axis, or an entry for each output of a kernel; any other is a table."""
+    sizes = [piece.size for axis in weight.axes or () for piece in axis if piece.size > 1]
+    if len(sizes) < 2 or (product is not None and product.outputs == math.prod(sizes)):
+        return Use.elementwise(weight, "bias", product and product.fan_in)
+    return Use.elementwise(weight, "position")
 
 
 def _without_weights(operation: Operation, operands: list[Value]) -> list[Value]:

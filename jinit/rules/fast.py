@@ -12,7 +12,7 @@ from jax import Array
 
 from jinit.model import Graph
 from jinit.rules.programs import Call, Program, run
-from jinit.rules.slices import Slice, slices
+from jinit.rules.slices import Slice, names, slices
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class _Traced:
     """A function cut into slices, and how to put its result together again."""
 
     parts: tuple[Slice, ...]
+    names: tuple[str, ...]
     result: list[Any]
     """Leaves of the result; arrays stand as None and come from `parts`, in order."""
     tree: Any
@@ -84,19 +85,20 @@ class _Traced:
             return [leaf for leaf in result if _is_array(leaf)]
 
         graph = Graph.eager(arrays, *[leaf for leaf in leaves if _is_array(leaf)])
-        return cls(tuple(slices(graph)), *found)
+        parts = slices(graph)
+        return cls(tuple(parts), tuple(names(parts)), *found)
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The function's result for other arrays of the same shapes."""
         calls = [
             Call(
-                Program(part.text, part.call),
+                Program(name, part.call),
                 (
                     tuple(arrays[place] for place in part.inputs),
                     part.numbers,
                 ),
             )
-            for part in self.parts
+            for part, name in zip(self.parts, self.names, strict=True)
         ]
         made = iter(run(calls))
         filled = [next(made) if leaf is None else leaf for leaf in self.result]

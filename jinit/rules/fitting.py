@@ -50,6 +50,8 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
     Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
     matrix draw it in its own order. Any other callable is left alone, and sees the shape only.
     """
+    if hasattr(initializer, "fitted_to"):
+        return initializer.fitted_to(leaf)
     if not isinstance(initializer, Initializer) or leaf.role not in ("kernel", "embedding"):
         return initializer
     options = {field.name for field in dataclasses.fields(initializer)}
@@ -57,7 +59,12 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
     usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
     if {"in_axis", "out_axis", "batch_axis"} <= options:
         return initializer if usual and len(told) == 3 else dataclasses.replace(initializer, **told)
-    if usual or leaf.role == "embedding" or not set(leaf.axes) <= set(_ORDER):
+    if (
+        usual
+        or initializer.entrywise
+        or leaf.role == "embedding"
+        or not set(leaf.axes) <= set(_ORDER)
+    ):
         return initializer
     return Arranged(initializer, leaf.axes)
 

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.model import Graph, Model, key_of, path_words
+from jinit.model import Graph, Model, key_of, path_words, paths_of
 from jinit.rules.match import glob
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, Program, run
-from jinit.rules.slices import Slice, slices
+from jinit.rules.slices import names, slices
 
 Draw = tuple[Any, Callable[..., Array], tuple[Any, ...]]
 """A name, a function of a key and numbers, and the numbers."""
 
-_OWN: WeakKeyDictionary[Model, list[Slice]] = WeakKeyDictionary()
+_OWN: WeakKeyDictionary[Model, dict[str, Draw]] = WeakKeyDictionary()
 
 
 def init(
@@ -42,13 +42,14 @@ def init(
       rules: a `Plan`, a sequence of `Rule`, or a mapping of path globs to initializers, fitted to
         what the computation does with each parameter; None stands for the model's own initializers.
       dtype: of floating-point parameters, None for the model's own.
-      sharding: one `jax.sharding.Sharding` for all parameters, or a tree of them.
+      sharding: one `jax.sharding.Sharding` for all parameters, a tree of them, or a mesh over
+        which the network's own annotations lay them out.
       only: globs of paths to draw; all other parameters come from `keep`.
       keep: tree of parameters to take as they are, as far as it reaches; with `only`, as far as
         `only` leaves them.
 
     Returns:
-      The tree of parameters; the module itself for an NNX model.
+      The tree of parameters, boxed where Linen boxes them; the module itself for NNX.
 
     Raises:
       RuleError: rules that do not fit the model.
@@ -64,10 +65,10 @@ def init(
     """
     kept = _kept(model, only, keep)
     missing = [path for path in model.paths if path not in kept]
-    if rules is None:
-        draws = _own(model)
-    else:
-        draws = _planned(rules if isinstance(rules, Plan) else plan(model, rules), dtype)
+    planned = rules if isinstance(rules, Plan) or rules is None else plan(model, rules)
+    draws = {} if planned and None not in planned.initializers else _own(model)
+    if planned:
+        draws = draws | _planned(planned, dtype)
     places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
     calls = [
         _call(*draws[path], key=key, path=path, dtype=dtype, sharding=places[path])
@@ -75,7 +76,7 @@ def init(
     ]
     made = kept | dict(zip(missing, run(calls), strict=True))
     tree = jax.tree.structure(model.params)
-    return jax.tree.unflatten(tree, [made[path] for path in model.paths])
+    return model.finish(jax.tree.unflatten(tree, [made[path] for path in model.paths]), key)
 
 
 def _own(model: Model) -> dict[str, Draw]:
@@ -86,10 +87,12 @@ def _own(model: Model) -> dict[str, Draw]:
                 "init: this model does not know its own initializers; give rules, such as "
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
-        graph = Graph.eager(model.init, jax.random.key(0))
-        _OWN[model] = [part.from_own_key for part in slices(graph)]
-    parts = zip(model.paths, _OWN[model], strict=True)
-    return {path: (part.text, part.from_key, part.numbers) for path, part in parts}
+        graph = Graph.eager(model.init, jax.eval_shape(jax.random.key, 0))
+        parts = [part.from_own_key for part in slices(graph)]
+        named = zip(names(parts), parts, strict=True)
+        draws = [(name, part.from_key, part.numbers) for name, part in named]
+        _OWN[model] = dict(zip(model.paths, draws, strict=True))
+    return _OWN[model]
 
 
 def _planned(plan: Plan, dtype: Any) -> dict[str, Draw]:
@@ -101,6 +104,7 @@ def _planned(plan: Plan, dtype: Any) -> dict[str, Draw]:
             (),
         )
         for leaf, initializer in zip(plan.leaves, plan.initializers, strict=True)
+        if initializer is not None
     }
 
 
@@ -130,8 +134,7 @@ def _call(
 
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:
     """The parameters that are not drawn, by path."""
-    given, _ = jax.tree_util.tree_flatten_with_path(keep)
-    found = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in given}
+    found = dict(zip(paths_of(keep), jax.tree.leaves(keep), strict=True))
     if strange := sorted(found.keys() - set(model.paths)):
         raise ValueError(
             f"keep: {', '.join(strange[:5])} is no parameter of the model; there are {_some(model)}"
@@ -167,6 +170,13 @@ def _shardings(model: Model, sharding: Any) -> list[Any]:
     """One sharding, or None, for every parameter."""
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
         return [sharding] * len(model.paths)
+    if isinstance(sharding, jax.sharding.Mesh):
+        if model.annotated is None:
+            raise ValueError(
+                "sharding: this model has no annotations of its own to lay out over a mesh; give a "
+                "sharding, or a tree of them"
+            )
+        sharding = model.annotated(sharding)
     return jax.tree.structure(model.params).flatten_up_to(sharding)
 
 

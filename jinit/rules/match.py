@@ -10,8 +10,9 @@ from jinit.initializers import Initializer, from_spec
 from jinit.initializers.choice import one_of
 from jinit.model import Leaf
 
-ROLES = ("kernel", "embedding", "bias", "scale", "token", "other", "unused", "unread")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth")
+ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends")
+_ENDS = ("product", "attention", "residual", "pooling", "softmax", "output", "other")
 
 
 class RuleError(ValueError):
@@ -40,8 +41,14 @@ class Rule:
     """What the axes do, such as `("in", "out")`."""
     depth: int | tuple[int, int] | None = None
     """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
+    ends: str | None = None
+    """Of a kernel, in what the elementwise path behind it ends: `residual`, `output`, ..."""
+    optional: bool = False
+    """Whether the rule may go unused, as part of a recipe for many models."""
 
     def __post_init__(self) -> None:
+        if self.ends is not None:
+            one_of("end", self.ends, _ENDS)
         if self.role is not None:
             one_of("role", self.role, ROLES)
         if self.regex is not None:
@@ -59,6 +66,7 @@ class Rule:
             "shape": lambda: _fits(self.shape or (), leaf.shape),
             "axes": lambda: leaf.axes == self.axes,
             "depth": lambda: _within(self.depth, depth_of(leaf.path)),
+            "ends": lambda: leaf.activation is not None and leaf.activation.end == self.ends,
         }
         return all(checks[name]() for name in self.conditions)
 
@@ -74,6 +82,8 @@ class Rule:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in self.conditions.items()
         }
+        if self.optional:
+            conditions["optional"] = True
         return conditions | {"initializer": self.initializer.to_spec()}
 
     def __repr__(self) -> str:
@@ -110,7 +120,7 @@ def _rule(rule: Any) -> Rule:
             f"rules: expected a Rule or plain data with an initializer and conditions, got {rule!r}"
         )
     for name in rule:
-        one_of("condition of a rule", name, ("initializer", *_CONDITIONS))
+        one_of("condition of a rule", name, ("initializer", "optional", *_CONDITIONS))
     conditions = {name: value for name, value in rule.items() if name != "initializer"}
     return Rule(_initializer(rule["initializer"]), **conditions)
 
@@ -124,17 +134,21 @@ def _initializer(value: Any) -> Any:
 
 
 def assigned(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[Any]:
-    """The initializer of every leaf: that of the first rule that matches it.
+    """The initializer of every leaf: that of the first rule that matches it, None for state.
 
     Raises:
       RuleError: a rule that no leaf gets, or a leaf that no rule matches.
     """
-    found = [next((rule for rule in rules if rule.matches(leaf)), None) for leaf in leaves]
-    idle = [rule for rule in rules if not any(rule is used for used in found)]
-    bare = [leaf for leaf, rule in zip(leaves, found, strict=True) if rule is None]
+    trained = [leaf for leaf in leaves if leaf.role != "state"]
+    found = {
+        leaf.path: next((rule for rule in rules if rule.matches(leaf)), None) for leaf in trained
+    }
+    used = {id(rule) for rule in found.values()}
+    idle = [rule for rule in rules if id(rule) not in used and not rule.optional]
+    bare = [leaf for leaf in trained if found[leaf.path] is None]
     if idle or bare:
-        raise RuleError(_complaint(idle, bare, leaves))
-    return [rule.initializer for rule in found if rule is not None]
+        raise RuleError(_complaint(idle, bare, trained))
+    return [rule and rule.initializer for rule in map(found.get, (leaf.path for leaf in leaves))]
 
 
 def _complaint(idle: Sequence[Rule], bare: Sequence[Leaf], leaves: Sequence[Leaf]) -> str:

@@ -1,8 +1,8 @@
 """Which initializer every parameter gets: to look at, and to draw from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from jax import Array
 
@@ -26,6 +26,14 @@ class Row:
     initializer: Any
     std: float | None
     """Standard deviation of an entry, where the initializer states its law."""
+    now: float | None = None
+    """What the model has instead, if that was asked for."""
+    advice: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """What it has over what it is to get."""
+        return self.now / self.std if self.std and self.now is not None else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +49,12 @@ class Plan:
     model: Model
     leaves: tuple[Leaf, ...]
     initializers: tuple[Any, ...]
+    compared: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    """By path, the standard deviation that the model has now, and advice."""
+
+    def beside(self, compared: Mapping[str, tuple[float, str]]) -> Self:
+        """The same plan beside what the model has now."""
+        return replace(self, compared=compared)
 
     def init(self, key: Array, **options: Any) -> Any:
         """The parameters drawn; `options` are those of `jinit.init`."""
@@ -50,12 +64,17 @@ class Plan:
 
     def __str__(self) -> str:
         titles = "path", "shape", "role", "axes", "fan in", "fan out", "then", "initializer", "std"
-        return _table([titles, *map(_words, self.rows)])
+        more = ("now", "ratio", "advice") if self.compared else ()
+        rows = [_words(row) + (_comparison(row) if more else ()) for row in self.rows]
+        return _table([titles + more, *rows])
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """One per parameter."""
-        return tuple(map(_row, self.leaves, self.initializers))
+        return tuple(
+            _row(leaf, initializer, *self.compared.get(leaf.path, (None, "")))
+            for leaf, initializer in zip(self.leaves, self.initializers, strict=True)
+        )
 
 
 def plan(model: Model, rules: Any) -> Plan:
@@ -83,7 +102,19 @@ def _words(row: Row) -> tuple[str, ...]:
     fans = ["" if fan is None else f"{fan:g}" for fan in (row.fan_in, row.fan_out)]
     return (
         *(row.path, "×".join(map(str, row.shape)), row.role, ",".join(row.axes), *fans),
-        *(_then(row.activation), str(row.initializer), "" if row.std is None else f"{row.std:.4g}"),
+        *(
+            _then(row.activation),
+            str(row.initializer or "its own"),
+            "" if row.std is None else f"{row.std:.4g}",
+        ),
+    )
+
+
+def _comparison(row: Row) -> tuple[str, ...]:
+    return (
+        "" if row.now is None else f"{row.now:.4g}",
+        "" if row.ratio is None else f"{row.ratio:.3g}",
+        row.advice,
     )
 
 
@@ -99,9 +130,10 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(row).rstrip() for row in padded)
 
 
-def _row(leaf: Leaf, initializer: Any) -> Row:
+def _row(leaf: Leaf, initializer: Any, now: float | None, advice: str) -> Row:
     law = initializer.marginal(leaf.shape) if hasattr(initializer, "marginal") else None
     return Row(
         *(leaf.path, leaf.shape, leaf.role, leaf.axes, leaf.fan_in, leaf.fan_out),
         *(leaf.activation, initializer, law.std if law else None),
+        *(now, advice),
     )

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from jinit.model import Graph
 
@@ -42,6 +43,8 @@ class Call:
 
 def run(calls: Sequence[Call]) -> list[Array]:
     """All results, in order: drawing begins while other programs are still being compiled."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves([c.arguments for c in calls])):
+        return [_inline(call) for call in calls]
     members: dict[tuple[Program, Any], list[int]] = {}
     for number, call in enumerate(calls):
         members.setdefault((call.program, _kind(call.arguments)), []).append(number)
@@ -55,6 +58,14 @@ def run(calls: Sequence[Call]) -> list[Array]:
             for number in waiting[ready]:
                 results[number] = compiled(*calls[number].arguments)
     return results
+
+
+def _inline(call: Call) -> Array:
+    """A call inside a program that is being traced, such as a jitted or vmapped one."""
+    result = call.program.function(*call.arguments)
+    if call.program.sharding is None:
+        return result
+    return jax.lax.with_sharding_constraint(result, call.program.sharding)
 
 
 @lru_cache(maxsize=1024)

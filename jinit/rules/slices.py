@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jinit.model import Graph, Operation
+from jinit.model import Graph, Operation, Scan
 from jinit.sampling import bits, fence
 
 _KEY_STEPS = frozenset({"random_fold_in", "random_wrap", "random_unwrap", "random_clone"})
@@ -27,11 +26,6 @@ class Slice:
     numbers: tuple[np.ndarray, ...]
     """Scalars: of what the keys are made, the position and name of a layer usually, and scales."""
 
-    @cached_property
-    def text(self) -> str:
-        """Equal for two slices that compute the same from their inputs and numbers."""
-        return self.graph.fingerprint
-
     def from_key(self, key: Array, numbers: Sequence[Array]) -> Array:
         """The output of a draw that needs a key at most."""
         return self.call([key] if self.inputs else [], numbers)
@@ -41,7 +35,7 @@ class Slice:
         (output,) = drawn(self.graph, [*inputs, *numbers])
         return jnp.asarray(output)
 
-    @cached_property
+    @property
     def from_own_key(self) -> "Slice":
         """The same draw, begun at the parameter's own key: what makes that key is left out.
 
@@ -80,7 +74,7 @@ def _own_key(graph: Graph) -> int:
 
 def slices(graph: Graph) -> list[Slice]:
     """One per output, in order, of a graph made by `Graph.eager`."""
-    graph = _folded(graph)
+    graph = _folded(graph.pruned())
     producers = {
         result: operation for operation in graph.operations for result in operation.results
     }
@@ -89,6 +83,53 @@ def slices(graph: Graph) -> list[Slice]:
         _slice(graph, sorted(_closure(producers, output), key=lambda each: order[id(each)]), output)
         for output in graph.outputs
     ]
+
+
+def names(parts: Sequence[Slice]) -> list[str]:
+    """Equal for slices that compute the same from their inputs and numbers, in any process.
+
+    Slices of one trace that do the same steps share them, so that few have to be spelled out.
+    """
+    known: dict[Any, str] = {}
+    found = []
+    for part in parts:
+        steps = _steps(part.graph)
+        if steps not in known:
+            known[steps] = f"{part.graph.fingerprint} {_stored(part.graph)}"
+        found.append(known[steps])
+    return found
+
+
+def _stored(graph: Graph) -> str:
+    """Which results are rounded, in order."""
+    results = (result for operation in graph.operations for result in operation.results)
+    return "".join("01"[result in graph.stored] for result in results)
+
+
+def _steps(graph: Graph) -> Any:
+    """The operations with what identifies their settings within one trace."""
+    number: dict[int, int] = {}
+
+    def place(operand: Any) -> Any:
+        if isinstance(operand, int):
+            return number.setdefault(operand, len(number))
+        return repr(operand.val), str(operand.aval)
+
+    steps = [tuple(map(place, graph.inputs)), tuple(map(str, graph.avals))]
+    for operation in graph.operations:
+        settings = (_setting(value) for value in operation.params.values())
+        operands = *map(place, operation.operands), *map(place, operation.results)
+        steps += [operation.primitive.name, *settings, operands, operation.shapes]
+    constants = ((place(name), id(value)) for name, value in graph.constants.items())
+    return (*steps, *constants, *map(place, graph.outputs), _stored(graph))
+
+
+def _setting(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
 
 
 def _folded(graph: Graph) -> Graph:
@@ -101,15 +142,19 @@ def _folded(graph: Graph) -> Graph:
         scalar = operation.operands and set(operation.shapes) == {()}
         if known and scalar and not any(dtype.startswith("key<") for dtype in operation.dtypes):
             values = [constants[o] if type(o) is int else o.val for o in operation.operands]
-            results = operation.bind([jnp.asarray(value) for value in values])
-            constants |= zip(operation.results, map(np.asarray, results), strict=True)
+            with jax.ensure_compile_time_eval():
+                results = operation.bind([jnp.asarray(value) for value in values])
+                constants |= zip(operation.results, map(np.asarray, results), strict=True)
         else:
             operations.append(operation)
     return replace(graph, constants=constants, operations=tuple(operations))
 
 
 def _is_scalar(value: Any) -> bool:
-    return value is not None and np.ndim(value) == 0
+    """Whether this is one known number; a key is none."""
+    if value is None or np.ndim(value):
+        return False
+    return not jnp.issubdtype(getattr(value, "dtype", np.float32), jax.dtypes.prng_key)
 
 
 def _closure(producers: dict[int, Operation], output: Any) -> list[Operation]:
@@ -169,7 +214,7 @@ def _results(operation: Operation, operands: list[Any], used: set[int]) -> list[
     if name == "random_bits":
         return [_bits(operands[0], operation.params["bit_width"], operation.params["shape"])]
     if name == "scan":
-        return _scan(operation.params, operands, [result in used for result in operation.results])
+        return _scan(operation, operands, [result in used for result in operation.results])
     return operation.bind(operands)
 
 
@@ -186,11 +231,11 @@ def _rounded(value: Any) -> Any:
     return fence(value) if jnp.issubdtype(value.dtype, jnp.inexact) else value
 
 
-def _scan(params: Any, operands: list[Any], wanted: list[bool]) -> list[Any]:
+def _scan(operation: Operation, operands: list[Any], wanted: list[bool]) -> list[Any]:
     """The loop without what nobody asked for, such as the layers' outputs at initialization."""
-    fixed, carried = params["num_consts"], params["num_carry"]
+    scan, params = Scan.of(operation), operation.params
+    body, fixed, carried = scan.body, scan.fixed, scan.carried
     first = fixed + carried
-    body = replace(Graph.within(params["jaxpr"]), stored=frozenset())
     keep, needed = _needed(body, wanted, fixed, carried)
     inside = replace(body, outputs=tuple(body.outputs[place] for place in keep)).pruned()
     carries = [place for place in keep if place < carried]

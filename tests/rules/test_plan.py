@@ -1,0 +1,183 @@
+"""Plans fit initializers to what the computation does, and say what a model should start from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+import jinit
+from jinit.rules import Rule, plan, recommend
+from jinit.theory import moments
+
+KEY = jax.random.key(0)
+X = jax.ShapeDtypeStruct((2, 7, 64), jnp.float32)
+
+
+def floats(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def planned(initializer, apply, kernel, *inputs):
+    """The kernel drawn by a plan with one rule."""
+    model = jinit.trace(apply, kernel, *(inputs or (X,)))
+    return np.asarray(jinit.init(model, KEY, {"**": initializer}))
+
+
+EINSUMS = {
+    "bsd,de->bse": ((64, 48), 64, (0,), (1,)),
+    "bsd,ed->bse": ((48, 64), 64, (1,), (0,)),
+    "bsd,dhk->bshk": ((64, 4, 12), 64, (0,), (1, 2)),
+    "bsd,hkd->bshk": ((4, 12, 64), 64, (2,), (0, 1)),
+    "bsd,sde->bse": ((7, 64, 48), 64, (1,), (2,)),
+    "bsd,dse->be": ((64, 7, 48), 448, (0, 1), (2,)),
+}
+
+
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_the_variance_is_that_of_the_true_fan(equation):
+    shape, fan_in, _, _ = EINSUMS[equation]
+    drawn = planned("he_normal", lambda w, x: jnp.einsum(equation, x, w), floats(*shape))
+    error = 5 * np.sqrt(2 / drawn.size)
+    assert drawn.var() * fan_in / 2 == pytest.approx(1, abs=error)
+
+
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_orthogonal_is_so_as_the_matrix_that_the_computation_sees(equation):
+    shape, _, ins, outs = EINSUMS[equation]
+    drawn = planned("orthogonal", lambda w, x: jnp.einsum(equation, x, w), floats(*shape))
+    copies = [axis for axis in range(len(shape)) if axis not in ins + outs]
+    ordered = drawn.transpose(*copies, *ins, *outs)
+    rows, columns = (int(np.prod([shape[axis] for axis in axes])) for axes in (ins, outs))
+    matrices = ordered.reshape(-1, rows, columns)
+    for matrix in matrices if rows >= columns else matrices.swapaxes(1, 2):
+        np.testing.assert_allclose(matrix.T @ matrix, np.eye(min(rows, columns)), atol=1e-5)
+    assert len({matrix.tobytes() for matrix in matrices}) == len(matrices)
+
+
+def test_what_is_told_to_an_initializer():
+    def apply(p, x):
+        h = jax.lax.conv_general_dilated(
+            x, p["conv"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=2,
+        )  # fmt: skip
+        return h @ p["dense"]
+
+    params = {"conv": floats(4, 4, 8, 32), "dense": floats(32, 5)}
+    model = jinit.trace(apply, params, floats(1, 8, 8, 16))
+    conv, dense = plan(model, {"**": "he_normal"}).rows
+    assert dense.initializer == jinit.he_normal()
+    assert conv.initializer.groups == 2
+    assert conv.initializer.strides == (2, 2)
+    assert conv.initializer.fans((4, 4, 8, 32)).fan_out == conv.fan_out == 64
+    own = jax.nn.initializers.he_normal()
+    assert plan(model, {"**": own}).rows[0].initializer is own
+
+
+class Net(nn.Module):
+    """Activations and faults to be told apart."""
+
+    start: nn.initializers.Initializer
+
+    @nn.compact
+    def __call__(self, x):
+        x = jnp.tanh(nn.Dense(64, kernel_init=self.start, name="to_tanh")(x))
+        x = nn.relu(nn.Dense(64, kernel_init=self.start, name="to_relu")(x))
+        x = nn.Dense(64, kernel_init=self.start, name="stream")(x)
+        for layer in range(2):
+            x = x + nn.Dense(64, kernel_init=self.start, name=f"branch_{layer}")(nn.LayerNorm()(x))
+        return nn.Dense(8, kernel_init=self.start, name="head")(x)
+
+
+def rows_of(module):
+    found = recommend(jinit.linen.trace(module, X)).rows
+    return {row.path.removeprefix("params/"): row for row in found}
+
+
+def test_gains_are_those_of_the_activation_that_follows():
+    rows = rows_of(Net(jinit.lecun_normal()))
+    gains = {"to_tanh": 1.5925374, "to_relu": 2**0.5, "branch_0": 0.5**0.5, "head": 1.0}
+    for name, gain in gains.items():
+        assert rows[f"{name}/kernel"].std == pytest.approx(gain / 8, rel=1e-5)
+    assert rows["LayerNorm_0/scale"].initializer is None
+
+
+def test_advice_names_the_cause():
+    rows = rows_of(Net(jinit.lecun_normal()))
+    advice = {path: row.advice for path, row in rows.items() if row.role == "kernel"}
+    assert advice["to_tanh/kernel"].endswith("and what follows needs 1.59")
+    assert advice["to_relu/kernel"].endswith("and what follows needs 1.41")
+    assert advice["branch_1/kernel"] == "not scaled for 2 residual branches: divide it by √2"
+    assert advice["head/kernel"] == ""
+    assert rows["to_relu/kernel"].ratio == pytest.approx(0.5**0.5, rel=0.1)
+
+
+def test_advice_on_constants_and_reused_keys():
+    advice = {path: row.advice for path, row in rows_of(Net(jinit.constant(0.1))).items()}
+    assert advice["to_tanh/kernel"] == "constant, so that its units stay alike: draw it"
+    assert advice["branch_0/kernel"] == ""
+    fixed = jax.random.key(5)
+    rows = rows_of(Net(lambda key, shape, dtype: jinit.he_normal()(fixed, shape, dtype)))
+    assert rows["to_relu/kernel"].advice.startswith("equal to params/")
+
+
+def test_advice_on_fans_that_flax_gets_wrong():
+    """KNOWN_ANSWERS §9: batch axes are no receptive field."""
+    module = nn.Einsum((2, 64, 16), "ebd,edf->ebf")
+    row = rows_of(module)["kernel"]
+    assert row.advice == "scaled for a fan-in of 128, but 64 products are summed"
+    general = rows_of(nn.DenseGeneral(4, batch_dims=(0,)))["kernel"]
+    assert general.advice == "scaled for a fan-in of 128, but 64 products are summed"
+
+
+def test_a_recommended_plan_has_nothing_left_to_say():
+    model = jinit.linen.trace(Net(jinit.lecun_normal()), X)
+    wanted = recommend(model)
+    started = jinit.trace(model.apply, model.params, *model.inputs, init=wanted.init)
+    assert [row.advice for row in recommend(started).rows] == [""] * len(wanted.rows)
+
+
+@pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.gelu])
+def test_the_signal_of_a_deep_network_stays(activation):
+    """E[φ(z)²] = 1 in every layer from the first on where φ's gain keeps q = 1; 5σ of the mean."""
+    depth, width, seeds = 12, 256, 64
+
+    def apply(kernels, x):
+        for kernel in kernels:
+            x = activation(x @ kernel)
+        return x @ kernels[0]
+
+    kernels = [floats(width, width)] * depth
+    plan = recommend(jinit.trace(apply, kernels, floats(1, width)))
+    assert moments(plan.rows[1].activation).second == pytest.approx(
+        moments(activation).second, rel=1e-6
+    )
+
+    @jax.vmap
+    def second_moments(key):
+        first, rest = jax.random.split(key)
+        x = jax.random.normal(first, (1, width))
+        found = []
+        for initializer, own in zip(plan.initializers, jax.random.split(rest, depth), strict=True):
+            z = x @ initializer(own, (width, width))
+            found.append((z**2).mean())
+            x = activation(z) if initializer is not None else z
+            x = x / jnp.sqrt((x**2).mean())
+        return jnp.stack(found)
+
+    found = np.asarray(jax.jit(second_moments)(jax.random.split(KEY, seeds)))[:, 1:]
+    gain2 = moments(activation).gain ** 2
+    spread = np.sqrt(2 / width / seeds)
+    assert abs(found.mean(0) / gain2 - 1).max() < 5 * spread
+
+
+def test_the_table():
+    model = jinit.linen.trace(Net(jinit.he_normal()), X)
+    text = str(plan(model, [Rule(jinit.he_normal(), role="kernel"), Rule(jinit.zeros)]))
+    lines = text.splitlines()
+    titles = "path shape role axes fan in fan out then initializer std"
+    assert lines[0].split() == titles.split()
+    assert "tanh → product" in lines[1]
+    assert "he_normal()  0.1768" in lines[1]
+    flax = jinit.linen.trace(Net(jinit.lecun_normal()), X)
+    assert "not scaled for 2 residual branches" in str(recommend(flax))
