@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jinit.model import Graph, Model, key_of, path_words, paths_of
@@ -34,7 +35,8 @@ def init(
     """Initial parameters of a whole model, without running it.
 
     Every parameter has a key of its own, made of `key` and its path: adding, removing or
-    re-ordering layers leaves the others as they are, and Linen's `params/` does not count.
+    re-ordering layers leaves the others as they are, and Linen's `params/` does not count. Inside
+    jit and vmap the values are the same; those of other libraries' initializers up to rounding.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
@@ -53,6 +55,7 @@ def init(
 
     Raises:
       RuleError: rules that do not fit the model.
+      TypeError: `key` is no random key.
       ValueError: no rules and a model that does not know its own initializers; `only` that matches
         nothing; a parameter that is neither drawn nor kept, or kept in another shape.
 
@@ -63,7 +66,7 @@ def init(
     >>> jax.tree.map(jnp.shape, params)
     {'params': {'bias': (3,), 'kernel': (4, 3)}}
     """
-    kept = _kept(model, only, keep)
+    key, kept = _typed(key), _kept(model, only, keep)
     missing = [path for path in model.paths if path not in kept]
     planned = rules if isinstance(rules, Plan) or rules is None else plan(model, rules)
     draws = {} if planned and None not in planned.initializers else _own(model)
@@ -77,6 +80,24 @@ def init(
     made = kept | dict(zip(missing, run(calls), strict=True))
     tree = jax.tree.structure(model.params)
     return model.finish(jax.tree.unflatten(tree, [made[path] for path in model.paths]), key)
+
+
+def _typed(key: Any) -> Array:
+    """One key, typed: a legacy one is two words."""
+    dtype = getattr(key, "dtype", np.dtype(object))
+    typed = jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not typed and dtype != np.uint32:
+        raise TypeError(
+            f"init: expected a random key, got {type(key).__name__}: make one with "
+            "jax.random.key(seed)"
+        )
+    whole = key if typed else jax.random.wrap_key_data(key)
+    if whole.ndim:
+        raise ValueError(
+            f"init: expected one key, got {whole.shape} of them; for a model per key, "
+            "jax.vmap(lambda key: jinit.init(model, key))(keys)"
+        )
+    return whole
 
 
 def _own(model: Model) -> dict[str, Draw]:

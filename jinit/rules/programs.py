@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
@@ -45,19 +45,23 @@ def run(calls: Sequence[Call]) -> list[Array]:
     """All results, in order: drawing begins while other programs are still being compiled."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves([c.arguments for c in calls])):
         return [_inline(call) for call in calls]
-    members: dict[tuple[Program, Any], list[int]] = {}
+    waiting: dict[Future, list[int]] = {}
     for number, call in enumerate(calls):
-        members.setdefault((call.program, _kind(call.arguments)), []).append(number)
+        waiting.setdefault(_compiling(call), []).append(number)
     results: list[Any] = [None] * len(calls)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting: dict[Future, list[int]] = {}
-        for (program, kind), numbers in members.items():
-            waiting[pool.submit(_compiled, program, kind)] = numbers
-        for ready in as_completed(waiting):
-            compiled = ready.result()
-            for number in waiting[ready]:
-                results[number] = compiled(*calls[number].arguments)
+    for ready in as_completed(waiting):
+        compiled = ready.result()
+        for number in waiting[ready]:
+            results[number] = compiled(*calls[number].arguments)
     return results
+
+
+def _compiling(call: Call) -> Future:
+    """The program of a call on its way, or compiled before."""
+    leaves, tree = jax.tree.flatten(call.arguments)
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    settings = jax.dtypes.canonicalize_dtype(float), getattr(jax.config, "jax_default_device", None)
+    return submitted(call.program, shapes, tree, settings)
 
 
 def _inline(call: Call) -> Array:
@@ -69,14 +73,22 @@ def _inline(call: Call) -> Array:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(program: Program, kind: Any) -> Callable[..., Array]:
-    leaves, tree = kind
-    arguments = jax.tree.unflatten(tree, leaves)
+def submitted(program: Program, shapes: tuple[Any, ...], tree: Any, settings: Any) -> Future:
+    """A program handed to the compiler's threads; traced here, where JAX's settings hold."""
+    del settings
+    arguments = jax.tree.unflatten(tree, shapes)
     traced = jax.jit(program.function, out_shardings=program.sharding).trace(*arguments)
     filled = _filled(Graph.within(traced.jaxpr).pruned())
     if filled is None:
-        return traced.lower().compile()
-    return lambda *_: jax.device_put(filled, program.sharding)
+        return _pool().submit(traced.lower().compile)
+    future: Future = Future()
+    future.set_result(lambda *_: jax.device_put(filled, program.sharding))
+    return future
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="jinit-compile")
 
 
 def _filled(graph: Graph) -> np.ndarray | None:
@@ -91,8 +103,3 @@ def _filled(graph: Graph) -> np.ndarray | None:
 
 
 _MOVED = ("reshape", "convert_element_type", "transpose", "reduce_precision")
-
-
-def _kind(arguments: tuple[Any, ...]) -> Any:
-    leaves, tree = jax.tree.flatten(arguments)
-    return tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), tree

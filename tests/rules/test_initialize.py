@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jinit
 from jinit.model import key_of, path_words
 from jinit.rules import Rule, init, plan
-from jinit.rules.programs import _compiled
+from jinit.rules.programs import submitted
 
 KEY = jax.random.key(7)
 X = jax.ShapeDtypeStruct((2, 16), jnp.float32)
@@ -100,6 +100,24 @@ def test_parameters_differ_from_each_other_and_between_keys():
     equal(init(trace(Net()), KEY), init(trace(Net()), KEY))
 
 
+def test_any_kind_of_key_under_jit_and_vmap():
+    model, rules = trace(Net()), {"**/kernel": "he_normal", "**": "zeros"}
+    for asked, error in ((None, 1e-6), (rules, 0)):
+        plain = init(model, KEY, asked)
+        equal(init(model, jax.random.key_data(KEY), asked), plain)
+        jitted = jax.jit(lambda key, asked=asked: init(model, key, asked))(KEY)
+        keys = jax.random.split(KEY, 2)
+        lanes = jax.vmap(lambda key, asked=asked: init(model, key, asked))(keys)
+        second = jax.tree.map(lambda leaf: leaf[1], lanes)
+        for found, wanted in ((jitted, plain), (second, init(model, keys[1], asked))):
+            for left, right in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
+                np.testing.assert_allclose(left, right, rtol=0, atol=error)
+    with pytest.raises(TypeError, match=r"expected a random key, got int: make one with"):
+        init(model, 0)
+    with pytest.raises(ValueError, match=r"expected one key, got \(2,\) of them"):
+        init(model, keys)
+
+
 def test_a_model_jinit_cannot_draw_by_itself():
     model = jinit.trace(lambda w, x: x @ w, jnp.ones((16, 3)), X)
     with pytest.raises(ValueError, match="does not know its own initializers; give rules"):
@@ -110,9 +128,9 @@ def test_a_model_jinit_cannot_draw_by_itself():
 def test_the_number_of_programs_does_not_grow_with_depth():
     def programs(depth: int) -> int:
         names = tuple(f"layer_{layer}" for layer in range(depth))
-        _compiled.cache_clear()
+        submitted.cache_clear()
         init(trace(Net((16,) * depth, names)), KEY)
-        return _compiled.cache_info().misses
+        return submitted.cache_info().misses
 
     assert programs(3) == programs(12)
 
@@ -238,3 +256,15 @@ def test_an_nnx_module_comes_with_its_state():
     other = init(jinit.nnx.trace(Net, X), jax.random.key(8))
     streams = [jax.random.key_data(m.dropout.rngs.key[...]) for m in (module, other)]
     assert (streams[0] != streams[1]).any()
+
+
+def test_double_precision():
+    """Settings of JAX that hold in this thread only reach the compiler's threads as well."""
+    with jax.enable_x64(True):
+        model = jinit.linen.trace(nn.Dense(3, param_dtype="float64"), X)
+        for rules in (None, {"**/kernel": "lecun_normal", "**": "zeros"}):
+            kernel = init(model, KEY, rules)["params"]["kernel"]
+            own = key_of(KEY, path_words("kernel"))
+            expected = jax.nn.initializers.lecun_normal()(own, (16, 3), "float64")
+            assert kernel.dtype == np.float64
+            np.testing.assert_allclose(kernel, expected, rtol=1e-14)
