@@ -50,7 +50,7 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
         return jax.tree.map(lambda box: _sharding(box, mesh), boxed, is_leaf=_is_box)
 
     abstract = jax.eval_shape(lambda *values: values, *inputs)
-    boxed = jax.eval_shape(draw, jax.random.key(0))
+    drawing, boxed = jax.make_jaxpr(draw, return_shape=True)(jax.random.key(0))
     state = sorted(set(boxed) - {"params"})
     variables = linen.meta.unbox(boxed)
     return Model(
@@ -58,6 +58,7 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
         variables,
         abstract,
         lambda key: linen.meta.unbox(draw(key)),
+        drawing,
         tuple(state),
         frozenset(path for path in paths_of(variables) if not path.startswith("params/")),
         lambda variables, key: linen.meta.replace_boxed(boxed, variables),

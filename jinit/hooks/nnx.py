@@ -66,13 +66,14 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
         return nnx.to_pure_dict(nnx.get_named_sharding(abstract, mesh))
 
     shapes = jax.eval_shape(lambda *values: values, *inputs)
-    params = jax.eval_shape(init, jax.random.key(0))
+    drawing, params = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0))
     trained = jax.tree.map(
         lambda variable: isinstance(variable, nnx.Param), abstract, is_leaf=_is_variable
     )
     flags = zip(paths_of(params), jax.tree.leaves(trained), strict=True)
     untrained = frozenset(path for path, flag in flags if not flag)
-    return Model(apply, params, shapes, init, _kinds(rngs, abstract), untrained, finish, annotated)
+    kinds = _kinds(rngs, abstract)
+    return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, annotated)
 
 
 def _kinds(*states: Any) -> tuple[str, ...]:

@@ -60,14 +60,13 @@ class Graph:
         return _Flattening(_INLINED).flatten(jax.make_jaxpr(function)(*arguments))
 
     @classmethod
-    def eager(cls, function: Callable, *arguments: Any) -> "Graph":
-        """As it runs without jit: each call for itself, given its numbers as values.
+    def eager(cls, closed: jex.ClosedJaxpr) -> "Graph":
+        """A traced function as it runs without jit: each call for itself, given its numbers.
 
         The results of the function's own calls are noted as `stored`, and the literals that it
         hands to them are constants, which a compiler must not see to round as these calls do.
         """
-        flattening = _Flattening(_INLINED, apart=True)
-        return flattening.flatten(jax.make_jaxpr(function)(*arguments))
+        return _Flattening(_INLINED, apart=True).flatten(closed)
 
     @classmethod
     def within(cls, closed: jex.ClosedJaxpr) -> "Graph":

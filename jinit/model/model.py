@@ -30,6 +30,8 @@ class Model:
     params: Any
     inputs: tuple[Any, ...]
     init: Callable[[jax.Array], Any] | None = None
+    drawing: Any = None
+    """The traced computation of `init`, where it is at hand; its outputs are the flat leaves."""
     state: tuple[str, ...] = ()
     """Kinds of values besides trained parameters, such as running statistics."""
     untrained: frozenset[str] = frozenset()

@@ -84,7 +84,8 @@ class _Traced:
             found[:] = [[None if _is_array(leaf) else leaf for leaf in result], made]
             return [leaf for leaf in result if _is_array(leaf)]
 
-        graph = Graph.eager(arrays, *[leaf for leaf in leaves if _is_array(leaf)])
+        closed = jax.make_jaxpr(arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
+        graph = Graph.eager(closed)
         parts = slices(graph)
         return cls(tuple(parts), tuple(names(parts)), *found)
 

@@ -100,6 +100,9 @@ def _typed(key: Any) -> Array:
     return whole
 
 
+_own_key = jax.jit(key_of)
+
+
 def _own(model: Model) -> dict[str, Draw]:
     """The draws of the model's own initializers."""
     if model not in _OWN:
@@ -108,8 +111,8 @@ def _own(model: Model) -> dict[str, Draw]:
                 "init: this model does not know its own initializers; give rules, such as "
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
-        graph = Graph.eager(model.init, jax.eval_shape(jax.random.key, 0))
-        parts = [part.from_own_key for part in slices(graph)]
+        closed = model.drawing or jax.make_jaxpr(model.init)(jax.eval_shape(jax.random.key, 0))
+        parts = [part.from_own_key for part in slices(Graph.eager(closed))]
         named = zip(names(parts), parts, strict=True)
         draws = [(name, part.from_key, part.numbers) for name, part in named]
         _OWN[model] = dict(zip(model.paths, draws, strict=True))
@@ -144,12 +147,13 @@ def _call(
     dtype: Any,
     sharding: Any,
 ) -> Call:
-    def function(key: Array, words: Array, numbers: Sequence[Array]) -> Array:
-        drawn = draw(key_of(key, words), numbers)
+    def function(own: Array, numbers: Sequence[Array]) -> Array:
+        drawn = draw(own, numbers)
         floating = dtype is not None and jnp.issubdtype(drawn.dtype, jnp.floating)
         return drawn.astype(dtype) if floating else drawn
 
-    arguments = key, path_words(path), numbers
+    # Apart from the draw: folding numbers into a key takes as long to compile as drawing does.
+    arguments = _own_key(key, path_words(path)), numbers
     return Call(Program((name, str(dtype)), function, sharding), arguments)
 
 

@@ -12,6 +12,19 @@ from jax import Array, lax
 from jinit.model import Graph, Operation, Scan
 from jinit.sampling import bits, fence
 
+_EXACT = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "sqrt": np.sqrt,
+    "max": np.maximum,
+    "min": np.minimum,
+    "neg": np.negative,
+    "nextafter": np.nextafter,
+    "convert_element_type": np.float32,
+    "stop_gradient": np.positive,
+}
 _KEY_STEPS = frozenset({"random_fold_in", "random_wrap", "random_unwrap", "random_clone"})
 
 
@@ -142,12 +155,20 @@ def _folded(graph: Graph) -> Graph:
         scalar = operation.operands and set(operation.shapes) == {()}
         if known and scalar and not any(dtype.startswith("key<") for dtype in operation.dtypes):
             values = [constants[o] if type(o) is int else o.val for o in operation.operands]
-            with jax.ensure_compile_time_eval():
-                results = operation.bind([jnp.asarray(value) for value in values])
-                constants |= zip(operation.results, map(np.asarray, results), strict=True)
+            constants |= zip(operation.results, _computed(operation, values), strict=True)
         else:
             operations.append(operation)
     return replace(graph, constants=constants, operations=tuple(operations))
+
+
+def _computed(operation: Operation, numbers: list[Any]) -> list[np.ndarray]:
+    """By numpy, where every library rounds alike, else by JAX, which has to compile it."""
+    compute = _EXACT.get(operation.primitive.name)
+    if compute is not None and set(operation.dtypes) == {"float32"}:
+        return [np.asarray(compute(*map(np.float32, numbers)), np.float32)]
+    with jax.ensure_compile_time_eval():
+        results = operation.bind([jnp.asarray(number) for number in numbers])
+        return list(map(np.asarray, results))
 
 
 def _is_scalar(value: Any) -> bool:
