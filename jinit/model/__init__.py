@@ -1,6 +1,6 @@
 """What the algorithms may see of a network: a pure function, its parameters, and its graph."""
 
-from jinit.model.dependence import Contraction
+from jinit.model.contractions import Contraction
 from jinit.model.enter import Scan
 from jinit.model.expression import Activation
 from jinit.model.graph import Graph, Operation

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jinit.model.dependence import Contraction, contractions
+from jinit.model.contractions import Contraction, contractions
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, described, paths_of
 from jinit.model.walk import Site, sites
@@ -72,7 +72,8 @@ class Model:
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
         """Where weights meet signals, in execution order."""
-        return contractions(self.graph, len(self.paths))
+        shapes = [leaf.shape for leaf in jax.tree.leaves(self.params)]
+        return contractions(self.graph, sites(self.graph, shapes))
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:
