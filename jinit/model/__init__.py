@@ -7,8 +7,10 @@ from jinit.model.graph import Graph, Operation
 from jinit.model.keys import key_of, path_words
 from jinit.model.leaves import Leaf, paths_of
 from jinit.model.model import Model, trace
+from jinit.model.primitives import ELEMENTWISE
 
 __all__ = [
+    "ELEMENTWISE",
     "Activation",
     "Contraction",
     "Graph",

@@ -60,13 +60,14 @@ class Graph:
         return _Flattening(_INLINED).flatten(jax.make_jaxpr(function)(*arguments))
 
     @classmethod
-    def eager(cls, closed: jex.ClosedJaxpr) -> "Graph":
+    def eager(cls, closed: jex.ClosedJaxpr, whole: str = "") -> "Graph":
         """A traced function as it runs without jit: each call for itself, given its numbers.
 
         The results of the function's own calls are noted as `stored`, and the literals that it
         hands to them are constants, which a compiler must not see to round as these calls do.
+        What no output needs is left out; calls of the name `whole` are kept as one operation.
         """
-        return _Flattening(_INLINED, apart=True).flatten(closed)
+        return _Flattening(_INLINED, apart=True, whole=whole).flatten(closed)
 
     @classmethod
     def within(cls, closed: jex.ClosedJaxpr) -> "Graph":
@@ -145,9 +146,10 @@ class Graph:
 class _Flattening:
     """Numbers the values of a jaxpr while its calls are inlined."""
 
-    def __init__(self, inlined: frozenset[str], apart: bool = False) -> None:
+    def __init__(self, inlined: frozenset[str], apart: bool = False, whole: str = "") -> None:
         self.inlined = inlined
         self.apart = apart
+        self.whole = whole
         self.constants: dict[int, Any] = {}
         self.operations: list[Operation] = []
         self.stored: set[int] = set()
@@ -175,18 +177,23 @@ class _Flattening:
         def read(atom: Any) -> Any:
             return atom if isinstance(atom, jex.Literal) else names[atom]
 
-        for equation in closed.jaxpr.eqns:
+        own = self.apart and not inside
+        for equation in _needed(closed) if own else closed.jaxpr.eqns:
             arguments = [read(atom) for atom in equation.invars]
-            if self.apart and not inside and equation.primitive.name != "broadcast_in_dim":
+            if own and equation.primitive.name != "broadcast_in_dim":
                 arguments = list(map(self._kept, arguments))
-            if equation.primitive.name in self.inlined:
+            if self._is_inlined(equation):
                 results = self._inline(next(bodies(equation.params)), arguments, inside=True)
             else:
                 results = self._append(equation, arguments)
-            if self.apart and not inside:
+            if own:
                 self.stored.update(result for result in results if isinstance(result, int))
             names.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in closed.jaxpr.outvars]
+
+    def _is_inlined(self, equation: Any) -> bool:
+        kept = self.whole and equation.params.get("name") == self.whole
+        return equation.primitive.name in self.inlined and not kept
 
     def _kept(self, argument: Any) -> int:
         """A literal as a constant."""
@@ -210,6 +217,17 @@ class _Flattening:
             )
         )
         return results
+
+
+def _needed(closed: jex.ClosedJaxpr) -> list[Any]:
+    """The equations that an output needs."""
+    needed = {atom for atom in closed.jaxpr.outvars if isinstance(atom, jex.Var)}
+    kept = []
+    for equation in reversed(closed.jaxpr.eqns):
+        if needed.intersection(equation.outvars):
+            kept.append(equation)
+            needed.update(atom for atom in equation.invars if isinstance(atom, jex.Var))
+    return kept[::-1]
 
 
 def bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:

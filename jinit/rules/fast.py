@@ -11,8 +11,12 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph
-from jinit.rules.programs import Call, Program, run
-from jinit.rules.slices import Slice, names, slices
+from jinit.rules.draws import Draw, draws
+from jinit.rules.evaluate import WORDS, drawn
+from jinit.rules.folding import folded
+from jinit.rules.host_keys import HostKeys
+from jinit.rules.programs import is_traced, run
+from jinit.rules.slices import slices
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,12 +67,15 @@ def fast_init(function: Callable[P, T]) -> Callable[P, T]:
 
 @dataclass(frozen=True)
 class _Traced:
-    """A function cut into slices, and how to put its result together again."""
+    """A function cut into draws, and how to put its result together again."""
 
-    parts: tuple[Slice, ...]
-    names: tuple[str, ...]
+    graph: Graph
+    keys: HostKeys
+    draws: tuple[Draw, ...]
+    avals: tuple[Any, ...]
+    """Shapes and dtypes of the arrays of the result."""
     result: list[Any]
-    """Leaves of the result; arrays stand as None and come from `parts`, in order."""
+    """Leaves of the result; arrays stand as None and come from `draws`, in order."""
     tree: Any
 
     @classmethod
@@ -85,25 +92,30 @@ class _Traced:
             return [leaf for leaf in result if _is_array(leaf)]
 
         closed = jax.make_jaxpr(arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
-        graph = Graph.eager(closed)
-        parts = slices(graph)
-        return cls(tuple(parts), tuple(names(parts)), *found)
+        graph = folded(Graph.eager(closed, WORDS))
+        keys = HostKeys.of(graph)
+        parts = slices(graph, keys.made)
+        return cls(graph, keys, tuple(draws(parts)), tuple(closed.out_avals), *found)
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The function's result for other arrays of the same shapes."""
-        calls = [
-            Call(
-                Program(name, part.call),
-                (
-                    tuple(arrays[place] for place in part.inputs),
-                    part.numbers,
-                ),
-            )
-            for part, name in zip(self.parts, self.names, strict=True)
-        ]
-        made = iter(run(calls))
+        inputs = dict(zip(self.graph.inputs, arrays, strict=True))
+        made = iter(self._traced(arrays) if is_traced(arrays) else self._run(inputs))
         filled = [next(made) if leaf is None else leaf for leaf in self.result]
         return jax.tree.unflatten(self.tree, filled)
+
+    def _traced(self, arrays: Sequence[Array]) -> list[Array]:
+        """Inside a program that is being traced, such as a jitted or vmapped one."""
+        return list(map(jnp.asarray, drawn(self.graph, arrays)))
+
+    def _run(self, inputs: dict[int, Any]) -> list[Array]:
+        values = inputs | self.keys.run(inputs)
+        return run(
+            [
+                draw.call([values[name] for name in draw.part.inputs], aval)
+                for draw, aval in zip(self.draws, self.avals, strict=True)
+            ]
+        )
 
 
 def _is_array(leaf: Any) -> bool:

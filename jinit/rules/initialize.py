@@ -1,7 +1,8 @@
 """Parameters of a whole model: every one from a key of its own, equal draws compiled once."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,14 +12,16 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph, Model, key_of, path_words, paths_of
+from jinit.rules.draws import Draw, draws
+from jinit.rules.evaluate import WORDS
+from jinit.rules.folding import folded
 from jinit.rules.match import glob
 from jinit.rules.plan import Plan, plan
-from jinit.rules.programs import Call, Program, run
-from jinit.rules.slices import names, slices
+from jinit.rules.programs import Call, is_traced, run
+from jinit.rules.slices import Slice, slices
+from jinit.sampling import fold_in_data, is_fused
 
-Draw = tuple[Any, Callable[..., Array], tuple[Any, ...]]
-"""A name, a function of a key and numbers, and the numbers."""
-
+_A_KEY = jax.eval_shape(jax.random.key, 0)
 _OWN: WeakKeyDictionary[Model, dict[str, Draw]] = WeakKeyDictionary()
 
 
@@ -69,15 +72,19 @@ def init(
     key, kept = _typed(key), _kept(model, only, keep)
     missing = [path for path in model.paths if path not in kept]
     planned = rules if isinstance(rules, Plan) or rules is None else plan(model, rules)
-    draws = {} if planned and None not in planned.initializers else _own(model)
-    if planned:
-        draws = draws | _planned(planned, dtype)
+    chosen = _chosen(planned) if planned else {}
+    own = {} if planned and None not in planned.initializers else _own(model)
+    shapes = dict(zip(model.paths, jax.tree.leaves(model.params), strict=True))
     places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
-    calls = [
-        _call(*draws[path], key=key, path=path, dtype=dtype, sharding=places[path])
-        for path in missing
+    parts = [
+        _Part(chosen.get(path) or own[path], _as(shapes[path], dtype), places[path], each)
+        for path, each in zip(missing, _own_keys(key, missing), strict=True)
     ]
-    made = kept | dict(zip(missing, run(calls), strict=True))
+    if is_traced(key):
+        values = [part.inline() for part in parts]
+    else:
+        values = run([part.call() for part in parts])
+    made = kept | dict(zip(missing, values, strict=True))
     tree = jax.tree.structure(model.params)
     return model.finish(jax.tree.unflatten(tree, [made[path] for path in model.paths]), key)
 
@@ -100,7 +107,23 @@ def _typed(key: Any) -> Array:
     return whole
 
 
+def _own_keys(key: Array, paths: Sequence[str]) -> Sequence[Any]:
+    """The key of every parameter, made on the host where that can be; else one after another."""
+    words = [path_words(path) for path in paths]
+    if is_traced(key) or not is_fused(key):
+        return [_own_key(key, each) for each in words]
+    data = np.asarray(jax.random.key_data(key))
+    first, second = np.stack(words, axis=-1) if words else np.zeros((2, 0), np.uint32)
+    return list(fold_in_data(fold_in_data(data, first), second))
+
+
 _own_key = jax.jit(key_of)
+
+
+def _as(abstract: Any, dtype: Any) -> jax.ShapeDtypeStruct:
+    """The shape, and the dtype asked for if there is one and it is for floating-point values."""
+    floating = dtype is not None and jnp.issubdtype(abstract.dtype, jnp.floating)
+    return jax.ShapeDtypeStruct(abstract.shape, np.dtype(dtype) if floating else abstract.dtype)
 
 
 def _own(model: Model) -> dict[str, Draw]:
@@ -111,50 +134,60 @@ def _own(model: Model) -> dict[str, Draw]:
                 "init: this model does not know its own initializers; give rules, such as "
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
-        closed = model.drawing or jax.make_jaxpr(model.init)(jax.eval_shape(jax.random.key, 0))
-        parts = [part.from_own_key for part in slices(Graph.eager(closed))]
-        named = zip(names(parts), parts, strict=True)
-        draws = [(name, part.from_key, part.numbers) for name, part in named]
-        _OWN[model] = dict(zip(model.paths, draws, strict=True))
+        closed = model.drawing or jax.make_jaxpr(model.init)(_A_KEY)
+        parts = [part.from_own_key for part in _parts(closed)]
+        _OWN[model] = dict(zip(model.paths, draws(parts), strict=True))
     return _OWN[model]
 
 
-def _planned(plan: Plan, dtype: Any) -> dict[str, Draw]:
-    """The draws of a plan's initializers."""
-    return {
-        leaf.path: (
-            (initializer, leaf.shape, dtype or leaf.dtype),
-            partial(_drawn, initializer, leaf.shape, dtype or leaf.dtype),
-            (),
-        )
-        for leaf, initializer in zip(plan.leaves, plan.initializers, strict=True)
-        if initializer is not None
-    }
+def _chosen(plan: Plan) -> dict[str, Any]:
+    """The plan's initializers by path, where it has one."""
+    pairs = zip(plan.leaves, plan.initializers, strict=True)
+    return {leaf.path: initializer for leaf, initializer in pairs if initializer is not None}
 
 
-def _drawn(initializer: Any, shape: Any, dtype: Any, key: Array, numbers: Any) -> Array:
-    del numbers
-    return initializer(key, shape, dtype)
+@dataclass(frozen=True)
+class _Part:
+    """One parameter to be drawn: by an initializer, or as the model itself does."""
+
+    source: Any
+    whole: jax.ShapeDtypeStruct
+    sharding: Any
+    key: Any
+
+    def call(self) -> Call:
+        """The program that draws it, and what it is given."""
+        draw = self.source if isinstance(self.source, Draw) else self._by_initializer()
+        return draw.call([self.key] * len(draw.part.inputs), self.whole, self.sharding)
+
+    def _by_initializer(self) -> Draw:
+        settings = jax.dtypes.canonicalize_dtype(float), jax.config.jax_threefry_partitionable
+        return _drawing(self.source, self.whole.shape, self.whole.dtype, settings)
+
+    def inline(self) -> Array:
+        """Inside a program that is being traced, such as a jitted or vmapped one."""
+        if isinstance(self.source, Draw):
+            inputs = [self.key] * len(self.source.part.inputs)
+            drawn = self.source.part.call(inputs, self.source.part.numbers)
+            drawn = drawn.astype(self.whole.dtype)
+        else:
+            drawn = self.source(self.key, self.whole.shape, self.whole.dtype)
+        if self.sharding is None:
+            return drawn
+        return jax.lax.with_sharding_constraint(drawn, self.sharding)
 
 
-def _call(
-    name: Any,
-    draw: Callable[..., Array],
-    numbers: tuple[Any, ...],
-    *,
-    key: Array,
-    path: str,
-    dtype: Any,
-    sharding: Any,
-) -> Call:
-    def function(own: Array, numbers: Sequence[Array]) -> Array:
-        drawn = draw(own, numbers)
-        floating = dtype is not None and jnp.issubdtype(drawn.dtype, jnp.floating)
-        return drawn.astype(dtype) if floating else drawn
+@lru_cache(maxsize=1024)
+def _drawing(initializer: Any, shape: tuple[int, ...], dtype: Any, settings: Any) -> Draw:
+    """One initializer as a draw, read off its trace."""
+    del settings
+    closed = jax.make_jaxpr(lambda key: initializer(key, shape, dtype))(_A_KEY)
+    (draw,) = draws(_parts(closed))
+    return draw
 
-    # Apart from the draw: folding numbers into a key takes as long to compile as drawing does.
-    arguments = _own_key(key, path_words(path)), numbers
-    return Call(Program((name, str(dtype)), function, sharding), arguments)
+
+def _parts(closed: Any) -> list[Slice]:
+    return slices(folded(Graph.eager(closed, WORDS)))
 
 
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:

@@ -3,16 +3,15 @@
 import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-from jinit.model import Graph
+from jinit.rules.memory import START, fill, filled
 
 
 @dataclass(frozen=True)
@@ -20,17 +19,8 @@ class Program:
     """A function of arrays to one array; equal ones have equal names, shardings and arguments."""
 
     name: Hashable
-    function: Callable[..., Array]
+    function: Callable[..., Array] = field(compare=False)
     sharding: Any = None
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.sharding))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Program) and (self.name, self.sharding) == (
-            other.name,
-            other.sharding,
-        )
 
 
 @dataclass(frozen=True)
@@ -39,37 +29,54 @@ class Call:
 
     program: Program
     arguments: tuple[Any, ...]
+    whole: jax.ShapeDtypeStruct | None = None
+    """What is drawn, if the program draws a window of it and takes its start as last argument."""
+    number: Any = None
+    """What all entries of `whole` are, if that is known; then nothing is compiled."""
+
+    def begin(self, compiled: Callable[..., Array]) -> Callable[[], Array]:
+        """Begin to draw; the result waits for the end."""
+        if self.whole is not None:
+            return fill(compiled, self.arguments, self.whole)
+        result = compiled(*self.arguments)
+        return lambda: result
 
 
 def run(calls: Sequence[Call]) -> list[Array]:
     """All results, in order: drawing begins while other programs are still being compiled."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves([c.arguments for c in calls])):
-        return [_inline(call) for call in calls]
     waiting: dict[Future, list[int]] = {}
+    begun: dict[int, Callable[[], Array]] = {}
     for number, call in enumerate(calls):
-        waiting.setdefault(_compiling(call), []).append(number)
-    results: list[Any] = [None] * len(calls)
-    for ready in as_completed(waiting):
-        compiled = ready.result()
-        for number in waiting[ready]:
-            results[number] = compiled(*calls[number].arguments)
-    return results
+        if call.number is None:
+            waiting.setdefault(_compiling(call), []).append(number)
+        else:
+            begun[number] = partial(filled, call.number, call.whole, call.program.sharding)
+    try:
+        for ready in as_completed(waiting):
+            begun |= {number: calls[number].begin(ready.result()) for number in waiting[ready]}
+    except Exception:
+        submitted.cache_clear()  # the next attempt shall compile anew
+        raise
+    return [begun[number]() for number in range(len(calls))]
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether there is a value in it that only a program under construction knows."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def _compiling(call: Call) -> Future:
     """The program of a call on its way, or compiled before."""
-    leaves, tree = jax.tree.flatten(call.arguments)
+    leaves, tree = jax.tree.flatten(
+        (*call.arguments, *((START,) if call.whole is not None else ()))
+    )
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    settings = jax.dtypes.canonicalize_dtype(float), getattr(jax.config, "jax_default_device", None)
+    settings = (
+        jax.dtypes.canonicalize_dtype(float),
+        getattr(jax.config, "jax_default_device", None),
+        getattr(jax.config, "jax_threefry_partitionable", None),
+    )
     return submitted(call.program, shapes, tree, settings)
-
-
-def _inline(call: Call) -> Array:
-    """A call inside a program that is being traced, such as a jitted or vmapped one."""
-    result = call.program.function(*call.arguments)
-    if call.program.sharding is None:
-        return result
-    return jax.lax.with_sharding_constraint(result, call.program.sharding)
 
 
 @lru_cache(maxsize=1024)
@@ -78,28 +85,9 @@ def submitted(program: Program, shapes: tuple[Any, ...], tree: Any, settings: An
     del settings
     arguments = jax.tree.unflatten(tree, shapes)
     traced = jax.jit(program.function, out_shardings=program.sharding).trace(*arguments)
-    filled = _filled(Graph.within(traced.jaxpr).pruned())
-    if filled is None:
-        return _pool().submit(traced.lower().compile)
-    future: Future = Future()
-    future.set_result(lambda *_: jax.device_put(filled, program.sharding))
-    return future
+    return _pool().submit(traced.lower().compile)
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="jinit-compile")
-
-
-def _filled(graph: Graph) -> np.ndarray | None:
-    """The array that a graph makes of one number, which needs no compilation; else None."""
-    names = {operation.primitive.name for operation in graph.operations}
-    numbers = [operand for operation in graph.operations for operand in operation.operands]
-    literals = [operand for operand in numbers if not isinstance(operand, int)]
-    if len(literals) != 1 or graph.constants or not names <= {"broadcast_in_dim", *_MOVED}:
-        return None
-    last = graph.operations[-1]
-    return np.full(last.shapes[0], literals[0].val, last.dtypes[0])
-
-
-_MOVED = ("reshape", "convert_element_type", "transpose", "reduce_precision")

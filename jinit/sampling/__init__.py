@@ -10,10 +10,11 @@ from jinit.sampling.distributions import (
     uniform,
 )
 from jinit.sampling.exact import exact_product
+from jinit.sampling.host import fold_in_data, split_data
 from jinit.sampling.orthonormal import orthonormal
 from jinit.sampling.planar import complex_disk, complex_truncated_normal
 from jinit.sampling.reflectors import product
-from jinit.sampling.threefry import bits, is_fused
+from jinit.sampling.threefry import bits, is_fused, random_words, words_from
 
 __all__ = [
     "bits",
@@ -22,12 +23,16 @@ __all__ = [
     "exact_product",
     "fence",
     "float_stream",
+    "fold_in_data",
     "is_fused",
     "normal",
     "orthonormal",
     "orthonormal_over",
     "product",
+    "random_words",
     "rounded",
+    "split_data",
     "truncated_normal",
     "uniform",
+    "words_from",
 ]

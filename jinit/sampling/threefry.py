@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike, DTypeLike
 
 # Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011), table 2:
 # Threefry-2x32 rotates by these distances, four rounds between two key injections.
@@ -43,7 +44,7 @@ def counters(shape: tuple[int, ...]) -> tuple[Array, Array]:
     return jnp.zeros((), jnp.uint32), _position(shape, jnp.uint32)
 
 
-def bits(key: Array, shape: tuple[int, ...] = (), dtype: jax.typing.DTypeLike = jnp.uint) -> Array:
+def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint) -> Array:
     """Uniformly distributed unsigned words: `jax.random.bits`, element for element.
 
     Word i is the XOR of the two outputs of Threefry-2x32 at counter i (their concatenation for
@@ -73,7 +74,7 @@ def bits(key: Array, shape: tuple[int, ...] = (), dtype: jax.typing.DTypeLike = 
     shape, dtype = tuple(shape), jax.dtypes.canonicalize_dtype(dtype)
     if not is_fused(key):
         return jax.random.bits(key, shape, dtype)
-    return _bits(jax.random.key_data(key), shape, dtype)
+    return random_words(jax.random.key_data(key), shape, dtype)
 
 
 def is_fused(key: Array) -> bool:
@@ -84,21 +85,38 @@ def is_fused(key: Array) -> bool:
     )
 
 
+def words_from(key_data: Array, start: ArrayLike, size: int, dtype: DTypeLike) -> Array:
+    """`size` consecutive words of the stream of `bits`, from position `start` (below 2³²) on.
+
+    >>> import jax
+    >>> key = jax.random.key(7)
+    >>> words = words_from(jax.random.key_data(key), 6, 3, "uint32")
+    >>> bool((words == bits(key, (3, 3))[2]).all())
+    True
+    """
+    low = lax.iota(jnp.uint32, size) + jnp.asarray(start, jnp.uint32)
+    return _words(key_data, jnp.zeros((), jnp.uint32), low, np.dtype(dtype))
+
+
+# Traces show it as a call of this name: whoever wants a part of the stream replaces it there.
 @partial(jax.jit, static_argnums=(1, 2))
-def _bits(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    first, second = threefry2x32((key_data[0], key_data[1]), *counters(shape))
+def random_words(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """Words of a fused key's data; both are already checked."""
+    return jnp.broadcast_to(_words(key_data, *counters(shape), dtype), shape)
+
+
+def _words(key_data: Array, high: Array, low: Array, dtype: np.dtype) -> Array:
+    first, second = threefry2x32((key_data[0], key_data[1]), high, low)
     if dtype.itemsize == 8:
-        words = first.astype(dtype) << np.array(32, dtype) | second.astype(dtype)
-    else:
-        words = (first ^ second).astype(dtype)
-    return jnp.broadcast_to(words, shape)
+        return first.astype(dtype) << np.array(32, dtype) | second.astype(dtype)
+    return (first ^ second).astype(dtype)
 
 
 def _rotate_left(word: Array, distance: int) -> Array:
     return (word << np.uint32(distance)) | (word >> np.uint32(32 - distance))
 
 
-def _position(shape: tuple[int, ...], dtype: jax.typing.DTypeLike) -> Array:
+def _position(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     modulus = 2 ** (8 * np.dtype(dtype).itemsize)
     terms = (
