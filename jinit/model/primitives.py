@@ -34,6 +34,7 @@ ELEMENTWISE = frozenset(
         *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"),
         *("cos", "cosh", "sin", "sinh", "tan", "tanh", "complex", "conj", "imag", "real"),
         *("shift_left", "shift_right_arithmetic", "shift_right_logical", "clz", "population_count"),
+        "bitcast_convert_type",
     }
 )
 """Operations that make each entry of the result of one entry of every operand."""
