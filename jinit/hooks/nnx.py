@@ -49,12 +49,17 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     seeded = jax.jit(lambda key: parts(key)[1])
     fixed = cache(lambda: seeded(jax.random.key(0)))
 
-    graphdef, rngs, abstract = nnx.split(
-        nnx.eval_shape(lambda: nnx.merge(*parts(jax.random.key(0)))), nnx.RngState, ...
-    )
-
     def init(key: jax.Array) -> Any:
         return nnx.to_pure_dict(parts(key)[2])
+
+    def noted(key: jax.Array) -> Any:
+        graphdef, *states = parts(key)
+        notes[:] = [graphdef, *jax.eval_shape(lambda *trees: trees, *states)]
+        return nnx.to_pure_dict(states[1])
+
+    notes: list[Any] = []
+    drawing, params = jax.make_jaxpr(noted, return_shape=True)(jax.random.key(0))
+    graphdef, rngs, abstract = notes
 
     def apply(params: Any, *values: Any) -> Any:
         return module_of(params, fixed() if rngs else rngs)(*values, **kwargs)
@@ -66,7 +71,6 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
         return nnx.to_pure_dict(nnx.get_named_sharding(abstract, mesh))
 
     shapes = jax.eval_shape(lambda *values: values, *inputs)
-    drawing, params = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0))
     trained = jax.tree.map(
         lambda variable: isinstance(variable, nnx.Param), abstract, is_leaf=_is_variable
     )

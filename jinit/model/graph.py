@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -212,7 +213,7 @@ class _Flattening:
                 tuple(arguments),
                 tuple(results),
                 _shapes(equation.outvars),
-                tuple(str(getattr(var.aval, "dtype", "")) for var in equation.outvars),
+                tuple(_name(getattr(var.aval, "dtype", "")) for var in equation.outvars),
                 _shapes(equation.invars),
             )
         )
@@ -246,6 +247,10 @@ def _count_contractions(closed: jex.ClosedJaxpr) -> int:
         + sum(_count_contractions(body) for body in bodies(equation.params))
         for equation in closed.jaxpr.eqns
     )
+
+
+_name = lru_cache(maxsize=None)(str)
+"""Of a dtype, which NumPy takes long to say."""
 
 
 def _shapes(atoms: Sequence[Any]) -> tuple[tuple[int, ...], ...]:

@@ -1,12 +1,12 @@
 """The draws that a computation is made of, ready to be called."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jax import Array
 
-from jinit.rules.identity import names
+from jinit.rules.identity import name_of_program, steps
 from jinit.rules.memory import is_host
 from jinit.rules.programs import Call, Program
 from jinit.rules.slices import Slice
@@ -19,7 +19,7 @@ class Draw:
     part: Slice
     name: str
     window: Slice | None
-    window_name: str
+    window_name: str | None
 
     def call(self, values: Sequence[Any], whole: Any, sharding: Any = None) -> Call:
         """The call that draws `whole`, a shape and dtype, from the values of the inputs."""
@@ -38,13 +38,21 @@ class Draw:
 
 
 def draws(parts: Sequence[Slice]) -> list[Draw]:
-    """One per slice."""
-    windows = [part.window or part for part in parts]
-    every = zip(parts, names(parts), windows, names(windows), strict=True)
-    return [
-        Draw(part, name, window if window is not part else None, window_name)
-        for part, name, window, window_name in every
-    ]
+    """One per slice; slices of one trace that do the same are looked at once."""
+    known: dict[Any, Draw] = {}
+    found = []
+    for part in parts:
+        same = steps(part.graph)
+        if same not in known:
+            known[same] = _draw(part)
+        found.append(replace(known[same], part=part))
+    return found
+
+
+def _draw(part: Slice) -> Draw:
+    window = part.window
+    name = name_of_program(part.graph)
+    return Draw(part, name, window, window and name_of_program(window.graph))
 
 
 def _as(drawn: Array, dtype: Any) -> Array:

@@ -25,26 +25,28 @@ _EXACT = {
 
 
 def folded(graph: Graph) -> Graph:
-    """Without the operations on constant scalars: their results are computed, one by one."""
+    """Without the operations on constant scalars that every library rounds alike."""
     constants, operations = dict(graph.constants), []
     for operation in graph.operations:
-        known = all(
-            is_scalar(constants.get(o) if type(o) is int else o.val) for o in operation.operands
-        )
-        scalar = operation.operands and set(operation.shapes) == {()}
-        if known and scalar and not any(dtype.startswith("key<") for dtype in operation.dtypes):
-            values = [constants[o] if type(o) is int else o.val for o in operation.operands]
-            constants |= zip(operation.results, _computed(operation, values), strict=True)
+        values = [constants.get(o) if type(o) is int else o.val for o in operation.operands]
+        if values and set(operation.shapes) == {()} and all(map(is_scalar, values)):
+            results = _computed(operation, values)
         else:
+            results = None
+        if results is None:
             operations.append(operation)
+        else:
+            constants |= zip(operation.results, results, strict=True)
     return replace(graph, constants=constants, operations=tuple(operations))
 
 
-def _computed(operation: Operation, numbers: list[Any]) -> list[np.ndarray]:
-    """By numpy, where every library rounds alike, else by JAX, which has to compile it."""
+def _computed(operation: Operation, numbers: list[Any]) -> list[np.ndarray] | None:
+    """By numpy what it does exactly as any compiler; integers by JAX; None for all else."""
     compute = _EXACT.get(operation.primitive.name)
     if compute is not None and set(operation.dtypes) == {"float32"}:
         return [np.asarray(compute(*map(np.float32, numbers)), np.float32)]
+    if not all(dtype.startswith(("int", "uint", "bool")) for dtype in operation.dtypes):
+        return None
     with jax.ensure_compile_time_eval():
         results = operation.bind([jnp.asarray(number) for number in numbers])
         return list(map(np.asarray, results))

@@ -39,6 +39,7 @@ def fill(
     """
     array = empty(whole.shape, whole.dtype)
     entries = array.reshape(-1)
+    arguments = jax.device_put(arguments)  # here, where JAX's settings hold
 
     def draw(first: int) -> None:
         for start in range(first, min(first + _TURN * SIZE, entries.size), SIZE):

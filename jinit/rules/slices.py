@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -40,7 +39,7 @@ class Slice:
         (output,) = drawn(self.graph, [*typed, *numbers], start)
         return jnp.asarray(output)
 
-    @cached_property
+    @property
     def window(self) -> "Slice | None":
         """The same for a window of entries, whatever the shape; None if there is no such."""
         lifted = window_of(self.graph)

@@ -25,12 +25,13 @@ def window_of(graph: Graph) -> Graph | None:
     all entries share.
     """
     lifting = _Lifting(graph)
+    if not all(map(lifting.take, graph.operations)):
+        return None
     (output,) = graph.outputs
-    if not all(map(lifting.take, graph.operations)) or not isinstance(output, int):
+    output = lifting.names.get(output, output) if isinstance(output, int) else None
+    if output not in lifting.entries:
         return None
-    if output not in lifting.names:
-        return None
-    return replace(graph, operations=tuple(lifting.operations), outputs=(lifting.names[output],))
+    return replace(graph, operations=tuple(lifting.operations), outputs=(output,))
 
 
 class _Lifting:
@@ -38,8 +39,10 @@ class _Lifting:
 
     def __init__(self, graph: Graph) -> None:
         self.operations: list[Operation] = []
-        self.names: dict[Any, int] = {}
-        """Values that have an entry at each position, and their names in the window."""
+        self.entries: set[int] = set()
+        """Values that have an entry at each position."""
+        self.names: dict[int, Any] = {}
+        """What values are called in the window that are there already under another name."""
         self.dtypes = dict(
             zip(graph.inputs, (str(aval.dtype) for aval in graph.avals), strict=True)
         )
@@ -47,51 +50,52 @@ class _Lifting:
 
     def take(self, operation: Operation) -> bool:
         """Add what a window needs of an operation; False if that cannot be said."""
-        name = operation.primitive.name
-        inside = [o for o in operation.operands if isinstance(o, int) and o in self.names]
+        name, (shape, *others) = operation.primitive.name, operation.shapes
+        operands = [self.names.get(o, o) if type(o) is int else o for o in operation.operands]
+        inside = [o for o in operands if type(o) is int and o in self.entries]
+        if name in ("broadcast_in_dim", "reshape"):
+            size = math.prod(shape)
+            if size == math.prod(operation.operand_shapes[0]) and (inside or size == 1):
+                self.names[operation.results[0]] = operands[0]
+                return True
         if draws_words(operation):
-            return not inside and self._from_one_key(operation) and self._lift(operation)
-        if name == "broadcast_in_dim" and operation.operand_shapes == ((),) and not inside:
-            return self._lift(operation)
-        if not inside:
-            self.dtypes |= zip(operation.results, operation.dtypes, strict=True)
-            self.operations.append(operation)
+            return not inside and self._from_one_key(operation) and self._lift(operation, operands)
+        if name == "broadcast_in_dim" and operation.operand_shapes[0] == ():
+            return self._lift(operation, operands)
+        given = zip(operands, operation.operand_shapes, strict=True)
+        alike = all(math.prod(shape) == 1 or operand in inside for operand, shape in given)
+        if inside:
+            return name in ELEMENTWISE and alike and self._lift(operation, operands)
+        if name in ELEMENTWISE and math.prod(shape) == 1 and not others:
+            self._add(operation, operands, ())
             return True
-        if name == "reshape":
-            self.names[operation.results[0]] = self.names[inside[0]]
-            return True
-        operands = zip(operation.operands, operation.operand_shapes, strict=True)
-        alike = all(shape == () or operand in inside for operand, shape in operands)
-        return name in ELEMENTWISE and alike and self._lift(operation)
+        self.dtypes |= zip(operation.results, operation.dtypes, strict=True)
+        self.operations.append(operation)
+        return operands == list(operation.operands)
 
     def _from_one_key(self, operation: Operation) -> bool:
         key, shape = operation.operands[0], operation.operand_shapes[0]
         return (self.dtypes.get(key), shape) in ((_FUSED, ()), ("uint32", (2,)))
 
-    def _lift(self, operation: Operation) -> bool:
-        """The operation on windows: nothing in it says the shape any more."""
+    def _lift(self, operation: Operation, operands: list[Any]) -> bool:
+        """The operation on windows, if it makes an array of the one size that there is."""
         size = math.prod(operation.shapes[0])
         self.size = self.size or size
         if len(operation.results) > 1 or size != self.size or size > _LARGEST:
             return False
+        self.entries.update(operation.results)
+        self._add(operation, operands, (SIZE,))
+        return True
+
+    def _add(self, operation: Operation, operands: list[Any], shape: tuple[int, ...]) -> None:
+        """The operation in another shape; nothing in it says the old one any more."""
         params = {name: value for name, value in operation.params.items() if name != "jaxpr"}
         params |= {name: _ANYWHERE[name] for name in params.keys() & _ANYWHERE.keys()}
-        operands = tuple(
-            self.names.get(o, o) if isinstance(o, int) else o for o in operation.operands
-        )
+        given = zip(operands, operation.operand_shapes, strict=True)
         inside = tuple(
-            (SIZE,) if o in self.names.values() else shape
-            for o, shape in zip(operands, operation.operand_shapes, strict=True)
+            (SIZE,) if type(o) is int and o in self.entries else () if math.prod(s) == 1 else s
+            for o, s in given
         )
-        (result,) = operation.results
-        self.names[result] = result
-        self.operations.append(
-            replace(
-                operation,
-                params=params,
-                operands=operands,
-                shapes=((SIZE,),),
-                operand_shapes=inside,
-            )
-        )
-        return True
+        changes: dict[str, Any] = {"shapes": (shape,), "operand_shapes": inside}
+        changed = replace(operation, params=params, operands=tuple(operands), **changes)
+        self.operations.append(changed)
