@@ -66,6 +66,14 @@ def moved(weight: Weight, operation: Operation, result: int = 0) -> Weight:
     return weight.laid(move(weight.axes, before, after, operation.params))
 
 
+def stretched(weight: Weight, before: Shape, after: Shape) -> Weight:
+    """The parameter in the result of an elementwise operation, repeated along axes of size one."""
+    if weight.axes is None or len(before) != len(after):
+        return weight
+    sized = zip(weight.axes, before, after, strict=True)
+    return weight.laid(axis if old == new else () for axis, old, new in sized)
+
+
 def _transpose(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> list[Axis]:
     del before, after
     return [axes[axis] for axis in params["permutation"]]

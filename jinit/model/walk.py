@@ -1,12 +1,12 @@
 """Follows parameters through a computation, into its loops and branches, to every use of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinit.model.enter import entered
-from jinit.model.flow import MOVES, REDUCTIONS, Axis, Piece, Weight, merged, moved
+from jinit.model.flow import MOVES, REDUCTIONS, Axis, Piece, Weight, merged, moved, stretched
 from jinit.model.graph import CONTRACTING, Graph, Operation
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SAME, SUMS
 from jinit.model.roles import BATCH, IN, LOOKUP, OUT, Layout, Use, contracted, layout_of
@@ -23,6 +23,12 @@ class Site:
     graph: Graph
     position: int
     values: dict[int, Value]
+
+    @property
+    def contracts(self) -> bool:
+        """Whether a kernel is applied here, be it one that cannot be read."""
+        name = self.graph.operations[self.position].primitive.name
+        return self.use.kind in ("kernel", "unread") and name in CONTRACTING
 
 
 def sites(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> tuple[Site, ...]:
@@ -84,8 +90,10 @@ class _Walk:
             return [self._gather(operation, operands)]
         if any(value.signal for value in operands):
             return self._meet(operation, operands)
+        if name in ELEMENTWISE:
+            return [Value(merged(_elementwise(operation, operands)))]
         every = merged(weight for value in operands for weight in value.weights)
-        if name not in ELEMENTWISE and name != "concatenate":
+        if name != "concatenate":
             every = tuple(weight.mixed() for weight in every)
         return [Value(every)] * len(operation.results)
 
@@ -127,7 +135,10 @@ class _Walk:
 
     def _gather(self, operation: Operation, operands: list[Value]) -> Value:
         numbers, rank = operation.params["dimension_numbers"], len(operation.shapes[0])
-        looked_up, batch = numbers.start_index_map, numbers.operand_batching_dims
+        sizes = zip(operation.params["slice_sizes"], operation.operand_shapes[0], strict=True)
+        part = {axis for axis, (few, all_of_it) in enumerate(sizes) if few < all_of_it}
+        looked_up = part.intersection(numbers.start_index_map)
+        batch = numbers.operand_batching_dims
         gone = {*numbers.collapsed_slice_dims, *batch}
         weights = []
         for weight in operands[0].weights:
@@ -169,6 +180,12 @@ class _Walk:
                 self._note(Use(weight.leaf, "unread"))
         same = Value(signal=True, product=product if name in SUMS else None)
         return [same] * len(operation.results)
+
+
+def _elementwise(operation: Operation, operands: list[Value]) -> Iterator[Weight]:
+    """Parameters as they lie along the axes of the result."""
+    for value, shape in zip(operands, operation.operand_shapes, strict=True):
+        yield from (stretched(weight, shape, operation.shapes[0]) for weight in value.weights)
 
 
 def _added(weight: Weight, product: Use | None) -> Use:

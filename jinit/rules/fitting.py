@@ -11,6 +11,7 @@ from jax import Array
 
 from jinit.initializers import Initializer, stacked
 from jinit.model import Leaf
+from jinit.rules.match import RuleError
 
 _COPIES = ("batch", "stacked")
 _ORDER = ("batch", "stacked", "spatial", "in", "out")
@@ -49,24 +50,51 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
 
     Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
     matrix draw it in its own order. Any other callable is left alone, and sees the shape only.
+
+    Raises:
+      RuleError: it needs to know the axes, and they cannot be read.
     """
     if hasattr(initializer, "fitted_to"):
         return initializer.fitted_to(leaf)
-    if not isinstance(initializer, Initializer) or leaf.role not in ("kernel", "embedding"):
+    if not isinstance(initializer, Initializer) or initializer.entrywise:
+        return initializer
+    _check_read(initializer, leaf)
+    if leaf.role not in ("kernel", "embedding"):
         return initializer
     options = {field.name for field in dataclasses.fields(initializer)}
     told = _told(leaf, options)
     usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
     if {"in_axis", "out_axis", "batch_axis"} <= options:
         return initializer if usual and len(told) == 3 else dataclasses.replace(initializer, **told)
-    if (
-        usual
-        or initializer.entrywise
-        or leaf.role == "embedding"
-        or not set(leaf.axes) <= set(_ORDER)
-    ):
+    if usual or leaf.role == "embedding":
         return initializer
-    return Arranged(initializer, leaf.axes)
+    return Arranged(initializer, tuple(word if word in _ORDER else "batch" for word in leaf.axes))
+
+
+def give_axes(leaf: Leaf) -> str:
+    """How to say by hand what the axes of a parameter do."""
+    words = (*["spatial"] * (len(leaf.shape) - 2), "in", "out")[-len(leaf.shape) :]
+    return f"give its axes by hand, such as model.told({{{leaf.path!r}: {words}}})"
+
+
+def _check_read(initializer: Initializer, leaf: Leaf) -> None:
+    if leaf.role == "unread":
+        raise RuleError(
+            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
+            f"and jinit cannot read how the computation uses it: {give_axes(leaf)}, or give it an "
+            "initializer that needs no fans, such as jinit.normal(0.02)"
+        )
+    if several := [word for word in leaf.axes if "·" in word]:
+        raise RuleError(
+            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
+            f"and one of them is {several[0]}, both at once: store it in the shape in which it is "
+            "used, or give it an initializer that needs no fans, such as "
+            f"jinit.normal({_std_of(leaf):.3g})"
+        )
+
+
+def _std_of(leaf: Leaf) -> float:
+    return (leaf.fan_in or 1) ** -0.5
 
 
 def _told(leaf: Leaf, options: set[str]) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.model import Graph, Model, key_of, path_words, paths_of
-from jinit.rules.match import glob
+from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, Program, run
 from jinit.rules.slices import names, slices
@@ -160,7 +159,8 @@ def _call(
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:
     """The parameters that are not drawn, by path."""
     found = dict(zip(paths_of(keep), jax.tree.leaves(keep), strict=True))
-    if strange := sorted(found.keys() - set(model.paths)):
+    arrays = {path for path, leaf in found.items() if hasattr(leaf, "shape")}
+    if strange := sorted(arrays - set(model.paths)):
         raise ValueError(
             f"keep: {', '.join(strange[:5])} is no parameter of the model; there are {_some(model)}"
         )
