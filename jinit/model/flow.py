@@ -62,7 +62,7 @@ def moved(weight: Weight, operation: Operation, result: int = 0) -> Weight:
     if weight.axes is None:
         return weight
     before, after = operation.operand_shapes[0], operation.shapes[result]
-    move = MOVES[operation.primitive.name]
+    move = MOVES[operation.name]
     return weight.laid(move(weight.axes, before, after, operation.params))
 
 

@@ -82,7 +82,7 @@ class Model:
     @cached_property
     def _described(self) -> list[tuple[float, Leaf]]:
         flat = jax.tree.leaves(self.params)
-        graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs))
+        graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs)).pruned()
         found: list[list[tuple[int, Site]]] = [[] for _ in flat]
         for number, site in enumerate(sites(graph, [leaf.shape for leaf in flat])):
             found[site.use.leaf].append((number, site))

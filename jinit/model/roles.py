@@ -83,7 +83,7 @@ def layout_of(operation: Operation, operand: int) -> Layout:
     shape = operation.operand_shapes[operand]
     numbers = operation.params["dimension_numbers"]
     words = [OUT] * len(shape)
-    if operation.primitive.name == "dot_general":
+    if operation.name == "dot_general":
         contracted, batch = (pair[operand] for pair in numbers)
         for axis in contracted:
             words[axis] = IN

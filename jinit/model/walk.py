@@ -27,7 +27,7 @@ class Site:
     @property
     def contracts(self) -> bool:
         """Whether a kernel is applied here, be it one that cannot be read."""
-        name = self.graph.operations[self.position].primitive.name
+        name = self.graph.operations[self.position].name
         return self.use.kind in ("kernel", "unread") and name in CONTRACTING
 
 
@@ -72,7 +72,7 @@ class _Walk:
         return _Walk().through(graph, inputs)
 
     def _visit(self, operation: Operation, operands: list[Value]) -> list[Value]:
-        name = operation.primitive.name
+        name = operation.name
         inside = entered(self, operation, operands)
         if inside is not None:
             return inside
@@ -125,7 +125,7 @@ class _Walk:
     ) -> Value:
         """The right one is applied to the left one, which is on its way still (LoRA's A and B)."""
         left, right = ({weight.leaf for weight in value.weights} for value in operands)
-        if operation.primitive.name != "dot_general" or left & right:
+        if operation.name != "dot_general" or left & right:
             every = merged(weight for value in operands for weight in value.weights)
             return Value(tuple(weight.mixed() for weight in every))
         for use in uses:
@@ -166,7 +166,7 @@ class _Walk:
 
     def _meet(self, operation: Operation, operands: list[Value]) -> list[Value]:
         """A signal and parameters in one operation that is neither product nor lookup."""
-        name = operation.primitive.name
+        name = operation.name
         products = [value.product for value in operands if value.product is not None]
         product = products[0] if products else None
         for weight in merged(weight for value in operands for weight in value.weights):
@@ -197,7 +197,7 @@ def _added(weight: Weight, product: Use | None) -> Use:
 
 
 def _without_weights(operation: Operation, operands: list[Value]) -> list[Value]:
-    name, first = operation.primitive.name, operands[0] if operands else CONSTANT
+    name, first = operation.name, operands[0] if operands else CONSTANT
     signal = any(value.signal for value in operands)
     if signal and (name in SAME or (name in MOVES and name not in REDUCTIONS)):
         kept = Value(signal=True, indicator=first.indicator, product=first.product)
