@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.initializers import Initializer, stacked
+from jinit.initializers import Initializer, stacked, variance_scaling
+from jinit.initializers.fans import fans
 from jinit.model import Leaf
 from jinit.rules.match import RuleError
 
@@ -65,10 +66,26 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
     told = _told(leaf, options)
     usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
     if {"in_axis", "out_axis", "batch_axis"} <= options:
-        return initializer if usual and len(told) == 3 else dataclasses.replace(initializer, **told)
+        plain = usual and len(told) == 3
+        return _of_these_fans(
+            initializer if plain else dataclasses.replace(initializer, **told), initializer, leaf
+        )
     if usual or leaf.role == "embedding":
         return initializer
     return Arranged(initializer, tuple(word if word in _ORDER else "batch" for word in leaf.axes))
+
+
+def _of_these_fans(placed: Any, initializer: Any, leaf: Leaf) -> Any:
+    """The initializer placed on its axes; its variance stated, where the axes give other fans.
+
+    So do strides that it knows nothing of, and kernels that are used in slices or repeated.
+    """
+    wanted = initializer.variance((leaf.fan_in, leaf.fan_out))
+    if math.isclose(placed.variance(leaf.shape), wanted, rel_tol=1e-6):
+        return placed
+    axes = (placed.in_axis, placed.out_axis, placed.batch_axis)
+    fan_in = fans(leaf.shape, *axes).fan_in
+    return variance_scaling(wanted * fan_in, "fan_in", placed.distribution, *axes)
 
 
 def give_axes(leaf: Leaf) -> str:
