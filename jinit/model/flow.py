@@ -124,6 +124,13 @@ def _resized(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> 
     ]
 
 
+def _tiled(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> list[Axis]:
+    """Nothing of a parameter lies along an axis that had one entry."""
+    del params
+    sized = zip(axes, before, after, strict=True)
+    return [axis if old > 1 or old == new else () for axis, old, new in sized]
+
+
 def shortened(axis: Axis, size: int) -> Axis:
     """`size` consecutive entries of an axis, as far as pieces can say it."""
     if not axis:
@@ -171,6 +178,7 @@ MOVES: dict[str, Callable[..., list[Axis]]] = {
     "squeeze": _dropped("dimensions"),
     "reshape": _reshaped,
     "rev": lambda axes, *_: list(axes),
+    "tile": _tiled,
 } | dict.fromkeys(("slice", "dynamic_slice", "split", "pad"), _resized)
 """Operations on one array that leave its entries as they are; other operands are positions."""
 _SELECTING = frozenset({"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"})

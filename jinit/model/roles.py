@@ -65,7 +65,7 @@ class Use:
         pieces = [piece for axis in weight.axes or () for piece in axis if piece.size > 1]
         if weight.part == "right":
             return cls.right(weight, pieces, {})
-        if weight.axes is None and kind != "bias":
+        if weight.axes is None and kind == "scale":
             return cls(weight.leaf, "unread")
         roles = {axis: role for axis, role, _ in weight.settled}
         roles |= {piece.axis: OUT for piece in pieces}

@@ -210,9 +210,16 @@ ODD = {
         lambda p, x: x @ jax.scipy.linalg.block_diag(p["a"], p["a"]), {"a": floats(8, 5)}, X,
         {"a": "kernel in,out 8 5"},
     ),
+    "a tiled token": (
+        lambda p, x: jnp.concatenate([jnp.tile(p["t"], (2, 1, 1)), x], 1), {"t": floats(1, 1, 16)},
+        SEQUENCE, {"t": "token unit,unit,out"},
+    ),
     "a padded kernel": (
         lambda p, x: x @ jnp.pad(p["w"], ((3, 3), (0, 0))), {"w": floats(10, 5)}, X,
         {"w": "kernel in,out 10 5"},
+    ),
+    "a tiled kernel": (
+        lambda p, x: x @ jnp.tile(p["w"], (2, 1)), {"w": floats(8, 5)}, X, DENSE,
     ),
     "repeated rows": (
         lambda p, x: x @ jnp.repeat(p["w"], 2, axis=0), {"w": floats(8, 5)}, X, DENSE,
