@@ -21,7 +21,8 @@ ONCE = (
     *(
         f"initializers/test_{name}.py"
         for name in (
-            *("activation", "adapters", "attention", "combinators", "convolutional", "embedding"),
+            *("activation", "adapters", "adapters_of_data", "adapters_of_kernels", "attention"),
+            *("combinators", "convolutional", "embedding"),
             *("fans", "gated_linear", "marginals", "orthogonal", "periodic", "recurrent"),
             *("spectral", "state_space", "structured"),
         )

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ def as_model(built: Any, *inputs: Any) -> Model:
     ('w',)
     """
     if isinstance(built, Model):
-        return trace(built.apply, built.params, *inputs, init=built.init) if inputs else built
+        return replace(built, inputs=jax.eval_shape(lambda *x: x, *inputs)) if inputs else built
     if _is_instance(built, "flax.linen"):
         from jinit.hooks import linen
 

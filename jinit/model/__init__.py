@@ -5,8 +5,9 @@ from jinit.model.enter import Scan
 from jinit.model.expression import Activation
 from jinit.model.graph import Graph, Operation
 from jinit.model.keys import key_of, path_words
-from jinit.model.leaves import Leaf, paths_of
+from jinit.model.leaves import Leaf
 from jinit.model.model import Model, trace
+from jinit.model.paths import glob, paths_of
 from jinit.model.primitives import ELEMENTWISE
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Model",
     "Operation",
     "Scan",
+    "glob",
     "key_of",
     "path_words",
     "paths_of",

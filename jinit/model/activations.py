@@ -5,7 +5,9 @@ and so are the products of other kernels that are added, as in a recurrent cell;
 divides by the moments of a standard normal pre-activation.
 """
 
+import heapq
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
@@ -40,11 +42,8 @@ class _Cut:
 
     def __init__(self, site: Site) -> None:
         self.graph, self.values = site.graph, site.values
-        self.start = site.position
         (self.root,) = site.graph.operations[site.position].results
-        self.producer = {
-            result: operation for operation in self.graph.operations for result in operation.results
-        }
+        self.producer = site.graph.producers
         self.path = {self.root}
         self.reduced: dict[int, int] = {}
         self.arguments: dict[Any, int] = {}
@@ -78,10 +77,8 @@ class _Cut:
     def _follow(self) -> tuple[int, str]:
         """The last value before the path ends, and in what."""
         last = self.root
-        for operation in self.graph.operations[self.start + 1 :]:
+        for operation in self._touching():
             touched = [o for o in operation.operands if self._on_path(o)]
-            if not touched:
-                continue
             end = self._end(operation, touched)
             if end and touched[0] in self.reduced:
                 return self.reduced[touched[0]], "pooling"
@@ -92,19 +89,32 @@ class _Cut:
         outputs = [o for o in self.graph.outputs if self._on_path(o)]
         return (outputs[0] if outputs else last), "output"
 
+    def _touching(self) -> Iterator[Operation]:
+        """Operations on what is made of the kernel's result, in execution order."""
+        waiting = list(self.graph.users.get(self.root, ()))
+        seen = set(waiting)
+        while waiting:
+            operation = self.graph.operations[heapq.heappop(waiting)]
+            yield operation
+            for result in operation.results:
+                for position in self.graph.users.get(result, ()):
+                    if position not in seen:
+                        seen.add(position)
+                        heapq.heappush(waiting, position)
+
     def _on_path(self, value: Any) -> bool:
         return isinstance(value, int) and value in self.path
 
     def _lengthen(self, operation: Operation, touched: list[int]) -> None:
         self.path.update(operation.results)
-        if operation.primitive.name == "reduce_sum":
+        if operation.name == "reduce_sum":
             self.reduced[operation.results[0]] = touched[0]
         elif all(value in self.reduced for value in touched):
             self.reduced[operation.results[0]] = self.reduced[touched[0]]
 
     def _end(self, operation: Operation, touched: list[int]) -> str:
         """In what the path ends with this operation; empty if it goes on."""
-        name = operation.primitive.name
+        name = operation.name
         if name in CONTRACTING:
             return "attention" if self._meets_signal(operation, touched) else "product"
         if name.startswith("reduce_window"):
@@ -137,13 +147,11 @@ class _Cut:
 
     def _is_bare_product(self, value: int) -> bool:
         """Whether this is the result of another kernel that goes nowhere else."""
-        users = sum(
-            value in operation.operands for operation in self.graph.operations
-        ) + self.graph.outputs.count(value)
+        users = len(self.graph.users.get(value, ())) + self.graph.outputs.count(value)
         if users > 1 or value not in self.producer:
             return False
         operation = self.producer[value]
-        name = operation.primitive.name
+        name = operation.name
         if name in CONTRACTING:
             return self.values[value].product is not None
         moved = name in SAME or (name in MOVES and name not in REDUCTIONS)
@@ -181,7 +189,7 @@ class _Cut:
         return number
 
     def _result(self, operation: Operation, value: int) -> Operand | None:
-        name, first = operation.primitive.name, operation.operands[0] if operation.operands else 0
+        name, first = operation.name, operation.operands[0] if operation.operands else 0
         if name in _PARTS and self._is_raw(first):
             return self._argument((name, str(operation.params), operation.results.index(value)))
         if name == "convert_element_type" and not _is_floating(self._dtype(first)):
@@ -209,7 +217,7 @@ class _Cut:
 
     def _elementwise(self, operation: Operation, operands: list[Operand | None]) -> Operand | None:
         known = [operand for operand in operands if operand is not None]
-        name = operation.primitive.name
+        name = operation.name
         if len(known) < len(operands):
             return self._around_unknown(name, operands, known)
         step = Step(operation.primitive, operation.params, tuple(known))
@@ -245,7 +253,7 @@ class _Cut:
         if value == self.root:
             return True
         operation = self.producer[value]
-        name = operation.primitive.name
+        name = operation.name
         if name in SAME or (name in MOVES and name not in REDUCTIONS and name not in _PARTS):
             return self._is_raw(operation.operands[0])
         if name not in SUMS:

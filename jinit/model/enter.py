@@ -24,7 +24,7 @@ class Walk(Protocol):
 
 def entered(walk: Walk, operation: Operation, operands: Sequence[Value]) -> list[Value] | None:
     """The results of an operation that has bodies, by a walk through them; None of any other."""
-    enter = _ENTRANCES.get(operation.primitive.name)
+    enter = _ENTRANCES.get(operation.name)
     if enter is None:
         return None
     return enter(walk, operation, [value.inside() for value in operands])

@@ -33,6 +33,9 @@ class Weight:
     """For every axis of the value; None once an operation has mixed them."""
     settled: tuple[tuple[int, str, int], ...] = ()
     """Axes used up on the way: which one, its role, and how many entries it has."""
+    part: str = ""
+    """What it is of the value: `scale` of another parameter, `factor` whose entries do not reach
+    all of it, `right` factor of a product of parameters; empty if it is the whole."""
 
     @property
     def known(self) -> int:
@@ -62,8 +65,33 @@ def moved(weight: Weight, operation: Operation, result: int = 0) -> Weight:
     if weight.axes is None:
         return weight
     before, after = operation.operand_shapes[0], operation.shapes[result]
-    move = MOVES[operation.primitive.name]
-    return weight.laid(move(weight.axes, before, after, operation.params))
+    if operation.name in _SELECTING:
+        return weight.mixed()
+    if operation.name == "reduce_sum":
+        weight = _summed(weight, operation.params["axes"])
+    if operation.name == "pad":
+        weight = replace(weight, part=weight.part or "factor")
+    move = MOVES[operation.name]
+    return weight.laid(move(weight.axes or (), before, after, operation.params))
+
+
+def _summed(weight: Weight, axes: Sequence[Any]) -> Weight:
+    """Entries that are added up count among the products that are summed."""
+    pieces = [
+        piece for axis in axes if isinstance(axis, int) for piece in (weight.axes or ())[axis]
+    ]
+    used = tuple((piece.axis, "in", piece.size) for piece in pieces)
+    return replace(weight, settled=weight.settled + used)
+
+
+def stretched(weight: Weight, before: Shape, after: Shape) -> Weight:
+    """The parameter in the result of an elementwise operation, repeated along axes of size one."""
+    if weight.axes is None:
+        return weight
+    if len(before) != len(after):
+        return weight.laid([()] * len(after))
+    sized = zip(weight.axes, before, after, strict=True)
+    return weight.laid(axis if old == new else () for axis, old, new in sized)
 
 
 def _transpose(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> list[Axis]:
@@ -94,6 +122,13 @@ def _resized(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> 
         shortened(axis, new) if new < old else axis
         for axis, old, new in zip(axes, before, after, strict=True)
     ]
+
+
+def _tiled(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> list[Axis]:
+    """Nothing of a parameter lies along an axis that had one entry."""
+    del params
+    sized = zip(axes, before, after, strict=True)
+    return [axis if old > 1 or old == new else () for axis, old, new in sized]
 
 
 def shortened(axis: Axis, size: int) -> Axis:
@@ -143,8 +178,10 @@ MOVES: dict[str, Callable[..., list[Axis]]] = {
     "squeeze": _dropped("dimensions"),
     "reshape": _reshaped,
     "rev": lambda axes, *_: list(axes),
+    "tile": _tiled,
 } | dict.fromkeys(("slice", "dynamic_slice", "split", "pad"), _resized)
 """Operations on one array that leave its entries as they are; other operands are positions."""
+_SELECTING = frozenset({"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"})
 REDUCTIONS = dict.fromkeys(
     ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"),
     _dropped("axes"),

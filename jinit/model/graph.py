@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -35,6 +35,14 @@ class Operation:
     dtypes: tuple[str, ...]
     """Dtypes of the results."""
     operand_shapes: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def name(self) -> str:
+        """What it does; a sum over the axis of an outer `vmap` is a reduction like any other."""
+        name, axes = self.primitive.name, self.params.get("axes", ())
+        if name.startswith("psum") and self.shapes != self.operand_shapes:
+            return "reduce_sum"
+        return "copy" if name == "reduce_sum" and not axes else name
 
     def bind(self, operands: Sequence[Any]) -> list[Any]:
         """The results, for the values of the operands."""
@@ -107,6 +115,20 @@ class Graph:
                 seen[position] = (*operands, results[0])
             values.update(zip(operation.results, results, strict=True))
         return [read(output) for output in self.outputs], seen
+
+    @cached_property
+    def producers(self) -> dict[int, Operation]:
+        """The operation that makes each value."""
+        return {result: each for each in self.operations for result in each.results}
+
+    @cached_property
+    def users(self) -> dict[int, list[int]]:
+        """Positions of the operations that take each value, in order."""
+        found: dict[int, list[int]] = {}
+        for position, operation in enumerate(self.operations):
+            for operand in {o for o in operation.operands if isinstance(o, int)}:
+                found.setdefault(operand, []).append(position)
+        return found
 
     @property
     def unread(self) -> int:

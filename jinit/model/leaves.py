@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-
 from jinit.model.activations import activation_after
 from jinit.model.expression import Activation
 from jinit.model.roles import STACKED, UNIT, Use
 from jinit.model.walk import Site
 
-_RANK = {"kernel": 0, "embedding": 1, "unread": 4}
+_RANK = {"kernel": 0, "embedding": 1, "unread": 3}
 
 
 @dataclass(frozen=True)
@@ -19,8 +17,8 @@ class Leaf:
     """One parameter array: where it lives, what it looks like, and what it does.
 
     A parameter with several uses is described by one of them: a product with a signal comes
-    before a lookup, a lookup before a bias or scale, and of equals the first counts. A tied
-    embedding is therefore a kernel, with the features as its inputs.
+    before a lookup, a lookup before one that cannot be read, that before a bias or scale; of equals
+    the first counts. A tied embedding is therefore a kernel, with the features as its inputs.
     """
 
     path: str
@@ -44,16 +42,6 @@ class Leaf:
     """What follows a kernel; None where that is no function of one or two of its outputs."""
 
 
-def paths_of(tree: Any) -> tuple[str, ...]:
-    """The `/`-joined path of every leaf, in the order of the tree.
-
-    >>> paths_of({"b": 1, "a": {"c": 2}})
-    ('a/c', 'b')
-    """
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in flat)
-
-
 def described(path: str, abstract: Any, sites: Sequence[tuple[int, Site]]) -> tuple[float, Leaf]:
     """A parameter by its place in the execution, from all its uses."""
     shape = tuple(abstract.shape)
@@ -68,10 +56,10 @@ def described(path: str, abstract: Any, sites: Sequence[tuple[int, Site]]) -> tu
     leaf = Leaf(
         *(path, shape, abstract.dtype, use.kind, () if use.kind == "unread" else axes),
         *(use.fan_in, use.fan_out, use.groups, use.strides, use.dilation, len(sites)),
-        activation_after(site) if use.kind == "kernel" else None,
+        activation_after(site) if site.contracts else None,
     )
     return first, leaf
 
 
 def _rank(use: Use) -> int:
-    return _RANK.get(use.kind, 3) if use.direct or use.kind != "kernel" else 2
+    return _RANK.get(use.kind, 4) if use.direct or use.kind != "kernel" else 2

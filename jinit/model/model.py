@@ -1,15 +1,18 @@
 """A network as data: abstract parameters, a pure apply, and the graph of its computation."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
 
 from jinit.model.contractions import Contraction, contractions
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, described, paths_of
+from jinit.model.leaves import Leaf, described
+from jinit.model.paths import paths_of
+from jinit.model.told import Axes, as_told, stated
 from jinit.model.walk import Site, sites
 
 
@@ -40,6 +43,31 @@ class Model:
     """Parameters and the key of their draw to what the framework calls an initialized network."""
     annotated: Callable[[Any], Any] | None = None
     """A mesh to the tree of shardings that the network's own annotations ask for."""
+    axes: Mapping[str, Axes] = field(default_factory=dict)
+    """By path, the axes that a user has `told`."""
+
+    def told(self, axes: Mapping[str, Sequence[str]]) -> Self:
+        """The same model with the axes of some parameters stated, not read off the computation.
+
+        Such a parameter is a kernel (an embedding, if an axis is looked up); its fan-in is the
+        product of its `in` and `spatial` sizes, its fan-out that of `out` and `spatial`.
+
+        Args:
+          axes: globs of paths to a word for every axis: `in`, `out`, `spatial`, `batch` or
+            `stacked` for copies, `lookup`, `unit`. The first glob that matches counts.
+
+        Raises:
+          ValueError: a glob that matches nothing, an unknown word, a word too many or too few.
+
+        >>> import jax, jax.numpy as jnp
+        >>> model = trace(lambda w, x: x @ jnp.sort(w, 0), jnp.ones((4, 3)), jnp.ones((8, 4)))
+        >>> read, told = model.leaves[0], model.told({"**": ("in", "out")}).leaves[0]
+        >>> read.role, told.role, told.fan_in, told.fan_out
+        ('unread', 'kernel', 4, 3)
+        """
+        shapes = zip(self.paths, jax.tree.leaves(self.params), strict=True)
+        found = stated(axes, {path: tuple(leaf.shape) for path, leaf in shapes})
+        return replace(self, axes={**self.axes, **found})
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -54,15 +82,19 @@ class Model:
     @cached_property
     def _described(self) -> list[tuple[float, Leaf]]:
         flat = jax.tree.leaves(self.params)
-        graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs))
+        graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs)).pruned()
         found: list[list[tuple[int, Site]]] = [[] for _ in flat]
         for number, site in enumerate(sites(graph, [leaf.shape for leaf in flat])):
             found[site.use.leaf].append((number, site))
         each = [described(*one) for one in zip(self.paths, flat, found, strict=True)]
-        return [
-            (place, replace(leaf, role="state") if leaf.path in self.untrained else leaf)
-            for place, leaf in sorted(each, key=lambda one: one[0])
-        ]
+        return [(place, self._known(leaf)) for place, leaf in sorted(each, key=lambda one: one[0])]
+
+    def _known(self, leaf: Leaf) -> Leaf:
+        """What is known of a parameter besides what can be read."""
+        if leaf.path in self.untrained:
+            return replace(leaf, role="state")
+        told = self.axes.get(leaf.path)
+        return replace(leaf, **as_told(leaf, told)) if told else leaf
 
     @cached_property
     def graph(self) -> Graph:
@@ -95,6 +127,8 @@ def trace(
     """The Model of any pure function `apply(params, *inputs)`.
 
     Nothing is allocated or computed: parameters and inputs may be `jax.ShapeDtypeStruct`s.
+    Leaves of `params` that are no arrays, such as the functions in an Equinox module, stay as they
+    are; arrays of integers and keys count as state.
 
     Args:
       apply: pure function of parameters and inputs.
@@ -116,5 +150,34 @@ def trace(
             f"trace: expected a function apply(params, *inputs), got {type(apply).__name__}; "
             "for a Flax module use jinit.linen.trace or jinit.nnx.trace"
         )
-    params, inputs = jax.eval_shape(lambda *trees: trees, params, inputs)
-    return Model(apply, params, inputs, init)
+    arrays, inputs = jax.eval_shape(lambda *trees: trees, arrays_of(params), inputs)
+    leaves = zip(paths_of(arrays), jax.tree.leaves(arrays), strict=True)
+    state = frozenset(path for path, leaf in leaves if not jnp.issubdtype(leaf.dtype, jnp.inexact))
+    model = Model(apply, arrays, inputs, init, untrained=state)
+    if jax.tree.structure(arrays) == jax.tree.structure(params):
+        return model
+    whole = partial(_filled, jax.tree.map(lambda leaf: None if _is_array(leaf) else leaf, params))
+    return replace(
+        model,
+        apply=lambda params, *values: apply(whole(params), *values),
+        init=init and (lambda key: arrays_of(init(key))),
+        finish=lambda params, key: whole(params),
+    )
+
+
+def arrays_of(tree: Any) -> Any:
+    """The same tree with None for every leaf that is no array."""
+    return jax.tree.map(lambda leaf: leaf if _is_array(leaf) else None, tree)
+
+
+def _filled(others: Any, arrays: Any) -> Any:
+    """Arrays, and other values in the places that they leave."""
+    return jax.tree.map(
+        lambda array, other: other if array is None else array,
+        *(arrays, others),
+        is_leaf=lambda leaf: leaf is None,
+    )
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")

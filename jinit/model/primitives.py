@@ -32,9 +32,7 @@ ELEMENTWISE = frozenset(
         *("exp", "exp2", "expm1", "log", "log1p", "logistic", "pow", "integer_pow", "square"),
         *("cbrt", "rsqrt", "sqrt", "digamma", "erf", "erf_inv", "erfc", "lgamma"),
         *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"),
-        *("cos", "cosh", "sin", "sinh", "tan", "tanh", "complex", "conj", "imag", "real"),
-        *("shift_left", "shift_right_arithmetic", "shift_right_logical", "clz", "population_count"),
-        "bitcast_convert_type",
+        *("cos", "cosh", "sin", "sinh", "tan", "tanh", "conj", "imag", "real"),
     }
 )
 """Operations that make each entry of the result of one entry of every operand."""

@@ -1,6 +1,7 @@
 """How parameters meet signals: what each axis does there, and how much is summed over."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jinit.model.flow import Axis, Piece, Weight
@@ -44,9 +45,28 @@ class Use:
         return cls(weight.leaf, "embedding", tuple(sorted(roles.items())), 1, math.prod(outputs))
 
     @classmethod
+    def right(cls, weight: Weight, free: Sequence[Piece], roles: dict[int, str]) -> "Use":
+        """A kernel applied to another parameter, whatever becomes of the result."""
+        settled = {axis: role for axis, role, _ in weight.settled}
+        outputs = [piece.size for piece in free]
+        outputs += [size for _, role, size in weight.settled if role == OUT]
+        return cls(
+            weight.leaf,
+            "kernel",
+            tuple(sorted((roles | {piece.axis: OUT for piece in free} | settled).items())),
+            math.prod(size for _, role, size in weight.settled if role == IN),
+            math.prod(outputs),
+            direct=False,
+        )
+
+    @classmethod
     def elementwise(cls, weight: Weight, kind: str, fan_in: float | None = None) -> "Use":
         """Entry by entry, with whatever lies along the axes of a signal."""
         pieces = [piece for axis in weight.axes or () for piece in axis if piece.size > 1]
+        if weight.part == "right":
+            return cls.right(weight, pieces, {})
+        if weight.axes is None and kind == "scale":
+            return cls(weight.leaf, "unread")
         roles = {axis: role for axis, role, _ in weight.settled}
         roles |= {piece.axis: OUT for piece in pieces}
         if LOOKUP in roles.values():  # rows at fixed places, such as positions
@@ -57,10 +77,6 @@ class Use:
         """The same with a one-hot code as the signal: a lookup, written as a product."""
         roles = tuple((axis, LOOKUP if role == IN else role) for axis, role in self.roles)
         return replace(self, kind="embedding", roles=roles, fan_in=1)
-
-    def aside(self) -> "Use":
-        """The same with another parameter in place of the signal."""
-        return replace(self, direct=False)
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ def layout_of(operation: Operation, operand: int) -> Layout:
     shape = operation.operand_shapes[operand]
     numbers = operation.params["dimension_numbers"]
     words = [OUT] * len(shape)
-    if operation.primitive.name == "dot_general":
+    if operation.name == "dot_general":
         contracted, batch = (pair[operand] for pair in numbers)
         for axis in contracted:
             words[axis] = IN
@@ -111,11 +127,17 @@ def contracted(weight: Weight, layout: Layout) -> Use:
     roles = {axis: role for axis, role, _ in weight.settled}
     for piece, word in met:
         roles[piece.axis] = _both(roles.get(piece.axis), word)
-    named = tuple(sorted(roles.items()))
-    if not {IN, SPATIAL} & {word for _, word in met}:
+    named, words = tuple(sorted(roles.items())), {word for _, word in met}
+    if weight.part == "right":
+        return Use(weight.leaf, "unread") if {IN, OUT} <= words else _right(weight, met)
+    if weight.part == "scale":
         return Use(weight.leaf, "scale", named)
+    if not {IN, SPATIAL} & words:
+        return Use(weight.leaf, "unread" if LOOKUP in roles.values() else "scale", named)
     taps = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
-    inputs = [_everywhere(weight.axes[axis], layout.shape[axis]) for axis in layout.axes(IN)]
+    sizes = [0 if weight.part else size for size in layout.shape]
+    inputs = [_everywhere(weight.axes[axis], sizes[axis]) for axis in layout.axes(IN)]
+    inputs += [size for _, role, size in weight.settled if role == IN]
     outputs = [piece.size * piece.devices for piece, word in met if word == OUT]
     outputs += [size for _, role, size in weight.settled if role == OUT]
     return Use(
@@ -144,8 +166,33 @@ def _met(axes: tuple[Axis, ...], layout: Layout) -> tuple[list[tuple[Piece, str]
     return met, groups
 
 
+def summed(weight: Weight, axes: Sequence[int]) -> Use:
+    """The use of a parameter that is multiplied entry by entry and then summed over axes."""
+    pieces = [
+        (piece, IN if axis in axes else OUT)
+        for axis, pieces in enumerate(weight.axes or ())
+        for piece in pieces
+        if piece.size > 1
+    ]
+    sizes = {
+        role: math.prod(piece.size for piece, word in pieces if word == role) for role in (IN, OUT)
+    }
+    if not any(role == IN for _, role in pieces) or weight.part or weight.settled:
+        return Use(weight.leaf, "scale")
+    named = tuple(sorted({piece.axis: role for piece, role in pieces}.items()))
+    return Use(weight.leaf, "kernel", named, sizes[IN], sizes[OUT], outputs=sizes[OUT])
+
+
+def _right(weight: Weight, met: list[tuple[Piece, str]]) -> Use:
+    """The right factor of a product of parameters: its inputs are the left one's outputs."""
+    free = [piece for piece, word in met if word != BATCH]
+    return Use.right(weight, free, {piece.axis: word for piece, word in met if word == BATCH})
+
+
 def _everywhere(axis: Axis, size: int) -> int:
     """Entries along an axis over all devices, other parameters beside this one included."""
+    if not size:  # of this parameter only
+        return math.prod(piece.size * piece.devices for piece in axis)
     return size * math.prod(piece.devices for piece in axis)
 
 

@@ -15,10 +15,12 @@ class Value:
     """Whether it says where two things are equal, as a one-hot code does."""
     product: int | None = None
     """Number of the use whose result it still is."""
+    looked: tuple[Weight, ...] = ()
+    """Parameters of which a signal has picked the entries: tables, or kernels of chosen experts."""
 
     def inside(self) -> "Value":
         """The same value in another body, where uses are numbered anew."""
-        return replace(self, product=None)
+        return replace(self, product=None, looked=())
 
     def joined(self, other: "Value") -> "Value":
         """What holds of a value that is one of two."""

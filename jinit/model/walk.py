@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinit.model.enter import entered
+from jinit.model.factors import applied, elementwise
 from jinit.model.flow import MOVES, REDUCTIONS, Axis, Piece, Weight, merged, moved
 from jinit.model.graph import CONTRACTING, Graph, Operation
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SAME, SUMS
-from jinit.model.roles import BATCH, IN, LOOKUP, OUT, Layout, Use, contracted, layout_of
+from jinit.model.roles import BATCH, IN, LOOKUP, OUT, Use, contracted, layout_of, summed
 from jinit.model.values import CONSTANT, SIGNAL, Value
 
 _PLACING = frozenset({"concatenate", "dynamic_update_slice", "select_n"})
@@ -24,10 +25,16 @@ class Site:
     position: int
     values: dict[int, Value]
 
+    @property
+    def contracts(self) -> bool:
+        """Whether a kernel is applied here, be it one that cannot be read."""
+        name = self.graph.operations[self.position].name
+        return self.use.kind in ("kernel", "unread") and name in (*CONTRACTING, "reduce_sum")
+
 
 def sites(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> tuple[Site, ...]:
     """Every use of a graph's first inputs, the parameters of these shapes, in execution order."""
-    walk = _Walk()
+    walk = _Walk(shapes)
     walk.through(
         graph,
         [*map(_whole, range(len(shapes)), shapes), *[SIGNAL] * (len(graph.inputs) - len(shapes))],
@@ -43,7 +50,8 @@ def _whole(number: int, shape: tuple[int, ...]) -> Value:
 class _Walk:
     """One pass over a computation; `sites` grows as parameters are met."""
 
-    def __init__(self) -> None:
+    def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.shapes = shapes
         self.sites: list[Site] = []
         self._place: tuple[Graph, int, dict[int, Value]]
 
@@ -59,33 +67,39 @@ class _Walk:
             self._place = graph, position, values
             results = self._visit(operation, [read(operand) for operand in operation.operands])
             values.update(zip(operation.results, results, strict=True))
-        return [read(output) for output in graph.outputs]
+        return [replace(read(output), looked=()) for output in graph.outputs]
 
     def probe(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
         """The same without noting uses."""
-        return _Walk().through(graph, inputs)
+        return _Walk(self.shapes).through(graph, inputs)
 
     def _visit(self, operation: Operation, operands: list[Value]) -> list[Value]:
-        name = operation.primitive.name
+        name = operation.name
         inside = entered(self, operation, operands)
         if inside is not None:
             return inside
         if name in CONTRACTING:
             return [self._contract(operation, operands)]
         if not any(value.weights for value in operands):
-            return _without_weights(operation, operands)
+            joined = self._joined(operands) if name in SUMS else None
+            return _without_weights(operation, operands, joined)
+        if name == "dynamic_slice" and any(value.signal for value in operands[1:]):
+            return [self._sliced(operation, operands[0])]
         if operands[0].weights and name in MOVES:
-            weights = operands[0].weights
-            return [
-                Value(tuple(moved(weight, operation, number) for weight in weights))
-                for number in range(len(operation.results))
-            ]
+            return [Value(every) for every in _moved_all(operands[0].weights, operation)]
         if operands[0].weights and name == "gather":
             return [self._gather(operation, operands)]
         if any(value.signal for value in operands):
             return self._meet(operation, operands)
-        every = merged(weight for value in operands for weight in value.weights)
-        if name not in ELEMENTWISE and name != "concatenate":
+        if name in ELEMENTWISE:
+            return [Value(merged(elementwise(operation, operands)))]
+        partly = name == "concatenate" and not all(value.weights for value in operands)
+        every = merged(
+            replace(weight, part=weight.part or "factor") if partly else weight
+            for value in operands
+            for weight in value.weights
+        )
+        if name != "concatenate":
             every = tuple(weight.mixed() for weight in every)
         return [Value(every)] * len(operation.results)
 
@@ -96,6 +110,7 @@ class _Walk:
     def _contract(self, operation: Operation, operands: list[Value]) -> Value:
         made = [number for number in (0, 1) if operands[number].weights]
         if not made:
+            self._contract_looked_up(operation, operands)
             return SIGNAL if any(value.signal for value in operands) else CONSTANT
         number = made[-1]
         layout, other = layout_of(operation, number), operands[1 - number]
@@ -108,6 +123,54 @@ class _Walk:
         kernels = [note for note in notes if self.sites[note].use.kind == "kernel"]
         return Value(signal=True, product=max(kernels, key=self._entries, default=None))
 
+    def _contract_looked_up(self, operation: Operation, operands: list[Value]) -> None:
+        """A kernel that a signal has chosen, such as an expert's."""
+        chosen = [number for number in (0, 1) if operands[number].looked]
+        if len(chosen) != 1 or not operands[1 - chosen[0]].signal:
+            return
+        layout = layout_of(operation, chosen[0])
+        for weight in operands[chosen[0]].looked:
+            use = contracted(weight, layout)
+            if use.kind == "kernel":
+                self._note(use)
+
+    def _joined(self, operands: list[Value]) -> int | None:
+        """Products with slices of one kernel that are added up are one product with all of them."""
+        notes = [value.product for value in operands if value.product is not None]
+        if len(notes) < 2:
+            return None
+        one, other = (self.sites[note].use for note in notes)
+        inputs = [axis for axis, role in one.roles if role == IN]
+        sizes = math.prod(self.shapes[one.leaf][axis] for axis in inputs)
+        total = (one.fan_in or 0) + (other.fan_in or 0)
+        if one.leaf != other.leaf or one.roles != other.roles or total > sizes:
+            return None
+        self.sites[notes[0]] = replace(self.sites[notes[0]], use=replace(one, fan_in=total))
+        return notes[0]
+
+    def _sliced(self, operation: Operation, value: Value) -> Value:
+        """Part of a parameter at a place that a signal gives."""
+        found = []
+        for weight in value.weights:
+            if weight.axes is not None:
+                sizes = zip(operation.operand_shapes[0], operation.shapes[0], strict=True)
+                part = [few < all_of_it for all_of_it, few in sizes]
+                roles = {
+                    piece.axis: LOOKUP if cut else OUT
+                    for cut, pieces in zip(part, weight.axes, strict=True)
+                    for piece in pieces
+                }
+                self._note(Use.embedding(weight, roles))
+                laid = [() if cut else axis for cut, axis in zip(part, weight.axes, strict=True)]
+                settled = tuple(
+                    (piece.axis, LOOKUP, piece.size)
+                    for cut, pieces in zip(part, weight.axes, strict=True)
+                    for piece in pieces
+                    if cut
+                )
+                found.append(replace(weight.laid(laid), settled=weight.settled + settled))
+        return Value(signal=True, looked=tuple(found))
+
     def _entries(self, note: int) -> float:
         use = self.sites[note].use
         return (use.fan_in or 0) * (use.fan_out or 0)
@@ -117,17 +180,23 @@ class _Walk:
     ) -> Value:
         """The right one is applied to the left one, which is on its way still (LoRA's A and B)."""
         left, right = ({weight.leaf for weight in value.weights} for value in operands)
-        if operation.primitive.name != "dot_general" or left & right:
+        if operation.name != "dot_general" or left & right:
             every = merged(weight for value in operands for weight in value.weights)
             return Value(tuple(weight.mixed() for weight in every))
-        for use in uses:
-            self._note(use.aside())
-        layout, rank = layout_of(operation, 0), len(operation.shapes[0])
-        return Value(tuple(_applied(weight, layout, rank) for weight in operands[0].weights))
+        layouts, rank = (layout_of(operation, 0), layout_of(operation, 1)), len(operation.shapes[0])
+        return Value(
+            (
+                *(applied(weight, layouts[0], rank, OUT) for weight in operands[0].weights),
+                *(applied(weight, layouts[1], rank, IN) for weight in operands[1].weights),
+            )
+        )
 
     def _gather(self, operation: Operation, operands: list[Value]) -> Value:
         numbers, rank = operation.params["dimension_numbers"], len(operation.shapes[0])
-        looked_up, batch = numbers.start_index_map, numbers.operand_batching_dims
+        sizes = zip(operation.params["slice_sizes"], operation.operand_shapes[0], strict=True)
+        part = {axis for axis, (few, all_of_it) in enumerate(sizes) if few < all_of_it}
+        looked_up = part.intersection(numbers.start_index_map)
+        batch = numbers.operand_batching_dims
         gone = {*numbers.collapsed_slice_dims, *batch}
         weights = []
         for weight in operands[0].weights:
@@ -151,18 +220,34 @@ class _Walk:
             for axis, pieces in zip(numbers.offset_dims, kept, strict=True):
                 laid[axis] = pieces
             weights.append(Weight(weight.leaf, tuple(laid), weight.settled + found))
-        return SIGNAL if operands[1].signal else Value(tuple(weights))
+        if operands[1].signal:
+            return Value(signal=True, looked=tuple(weights))
+        return Value(tuple(weights))
+
+    def _multiply(self, operation: Operation, weight: Weight) -> None:
+        """A scale; or a kernel, if all that follows is a sum over some of its axes."""
+        graph, position, values = self._place
+        (result,) = operation.results
+        follower, *others = graph.users.get(result, (position,))
+        step = graph.operations[follower]
+        alone = not others and result not in graph.outputs and weight.part != "right"
+        if alone and operation.name == "mul" and step.name == "reduce_sum" and step.shapes[0]:
+            use = summed(weight, step.params["axes"])
+            if use.kind == "kernel":
+                self.sites.append(Site(use, graph, follower, values))
+                return
+        self._note(Use.elementwise(weight, "scale"))
 
     def _meet(self, operation: Operation, operands: list[Value]) -> list[Value]:
         """A signal and parameters in one operation that is neither product nor lookup."""
-        name = operation.primitive.name
+        name = operation.name
         products = [value.product for value in operands if value.product is not None]
         product = products[0] if products else None
         for weight in merged(weight for value in operands for weight in value.weights):
             if name in SUMS:
                 self._note(_added(weight, None if product is None else self.sites[product].use))
             elif name in PRODUCTS:
-                self._note(Use.elementwise(weight, "scale"))
+                self._multiply(operation, weight)
             elif name in ELEMENTWISE or name in ("concatenate", "dynamic_update_slice"):
                 self._note(Use.elementwise(weight, "token" if name in _PLACING else "other"))
             else:
@@ -179,31 +264,32 @@ def _added(weight: Weight, product: Use | None) -> Use:
     return Use.elementwise(weight, "position")
 
 
-def _without_weights(operation: Operation, operands: list[Value]) -> list[Value]:
-    name, first = operation.primitive.name, operands[0] if operands else CONSTANT
+def _without_weights(
+    operation: Operation, operands: list[Value], joined: int | None
+) -> list[Value]:
+    name, first = operation.name, operands[0] if operands else CONSTANT
     signal = any(value.signal for value in operands)
     if signal and (name in SAME or (name in MOVES and name not in REDUCTIONS)):
         kept = Value(signal=True, indicator=first.indicator, product=first.product)
+        if first.looked:
+            return [replace(kept, looked=looked) for looked in _moved_all(first.looked, operation)]
     elif signal:
-        kept = Value(signal=True, indicator=name == "eq", product=_summed(name, operands))
+        product = _summed(name, operands) if joined is None else joined
+        kept = Value(signal=True, indicator=name == "eq", product=product)
     else:
         kept = CONSTANT
     return [kept] * len(operation.results)
+
+
+def _moved_all(weights: tuple[Weight, ...], operation: Operation) -> list[tuple[Weight, ...]]:
+    """Parameters in every result of an operation that leaves entries as they are."""
+    numbers = range(len(operation.results))
+    if operation.name not in MOVES:
+        return [weights for _ in numbers]
+    return [tuple(moved(weight, operation, number) for weight in weights) for number in numbers]
 
 
 def _summed(name: str, operands: list[Value]) -> int | None:
     """The product to which a constant is added."""
     constants = [value for value in operands if value == CONSTANT]
     return operands[0].product if name in SUMS and constants else None
-
-
-def _applied(weight: Weight, layout: Layout, rank: int) -> Weight:
-    """The left factor of a product of weights: what was summed over are its outputs."""
-    if weight.axes is None:
-        return weight
-    settled = tuple(
-        (piece.axis, OUT, piece.size) for axis in layout.axes(IN) for piece in weight.axes[axis]
-    )
-    kept = [weight.axes[axis] for word in (BATCH, OUT) for axis in layout.axes(word)]
-    laid = [*kept, *[()] * (rank - len(kept))]
-    return Weight(weight.leaf, tuple(laid), weight.settled + settled)

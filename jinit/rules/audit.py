@@ -9,6 +9,7 @@ import numpy as np
 from jinit.initializers.fans import fans
 from jinit.model import Leaf, Model
 from jinit.rules.fast import fast_init
+from jinit.rules.fitting import give_axes
 
 _NEAR = 1.15
 """Two standard deviations closer than this factor count as the same."""
@@ -45,7 +46,7 @@ def advice(leaf: Leaf, now: Present, wanted: float | None, branches: int) -> str
     if now.twin:
         return f"equal to {now.twin}, entry by entry: one key was used twice"
     if leaf.role == "unread":
-        return "jinit cannot read how it is used: give its axes by hand"
+        return f"jinit cannot read how it is used: {give_axes(leaf)}"
     if leaf.role != "kernel":
         return ""
     if now.constant:

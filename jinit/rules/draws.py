@@ -34,7 +34,7 @@ class Draw:
             return _as(part.call(inputs, numbers, *start), whole.dtype)
 
         program = Program((name, str(whole.dtype)), function, sharding)
-        return Call(program, (tuple(values), part.numbers), extent, number)
+        return Call(program, (tuple(values), self.part.numbers), extent, number)
 
 
 def draws(parts: Sequence[Slice]) -> list[Draw]:

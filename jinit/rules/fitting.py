@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.initializers import Initializer, stacked
+from jinit.initializers import Initializer, stacked, variance_scaling
+from jinit.initializers.fans import fans
 from jinit.model import Leaf
+from jinit.rules.match import RuleError
 
 _COPIES = ("batch", "stacked")
 _ORDER = ("batch", "stacked", "spatial", "in", "out")
@@ -49,24 +51,67 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
 
     Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
     matrix draw it in its own order. Any other callable is left alone, and sees the shape only.
+
+    Raises:
+      RuleError: it needs to know the axes, and they cannot be read.
     """
     if hasattr(initializer, "fitted_to"):
         return initializer.fitted_to(leaf)
-    if not isinstance(initializer, Initializer) or leaf.role not in ("kernel", "embedding"):
+    if not isinstance(initializer, Initializer) or initializer.entrywise:
+        return initializer
+    _check_read(initializer, leaf)
+    if leaf.role not in ("kernel", "embedding"):
         return initializer
     options = {field.name for field in dataclasses.fields(initializer)}
     told = _told(leaf, options)
     usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
     if {"in_axis", "out_axis", "batch_axis"} <= options:
-        return initializer if usual and len(told) == 3 else dataclasses.replace(initializer, **told)
-    if (
-        usual
-        or initializer.entrywise
-        or leaf.role == "embedding"
-        or not set(leaf.axes) <= set(_ORDER)
-    ):
+        plain = usual and len(told) == 3
+        return _of_these_fans(
+            initializer if plain else dataclasses.replace(initializer, **told), initializer, leaf
+        )
+    if usual or leaf.role == "embedding":
         return initializer
-    return Arranged(initializer, leaf.axes)
+    return Arranged(initializer, tuple(word if word in _ORDER else "batch" for word in leaf.axes))
+
+
+def _of_these_fans(placed: Any, initializer: Any, leaf: Leaf) -> Any:
+    """The initializer placed on its axes; its variance stated, where the axes give other fans.
+
+    So do strides that it knows nothing of, and kernels that are used in slices or repeated.
+    """
+    wanted = initializer.variance((leaf.fan_in, leaf.fan_out))
+    if math.isclose(placed.variance(leaf.shape), wanted, rel_tol=1e-6):
+        return placed
+    axes = (placed.in_axis, placed.out_axis, placed.batch_axis)
+    fan_in = fans(leaf.shape, *axes).fan_in
+    return variance_scaling(wanted * fan_in, "fan_in", placed.distribution, *axes)
+
+
+def give_axes(leaf: Leaf) -> str:
+    """How to say by hand what the axes of a parameter do."""
+    words = (*["spatial"] * (len(leaf.shape) - 2), "in", "out")[-len(leaf.shape) :]
+    return f"give its axes by hand, such as model.told({{{leaf.path!r}: {words}}})"
+
+
+def _check_read(initializer: Initializer, leaf: Leaf) -> None:
+    if leaf.role == "unread":
+        raise RuleError(
+            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
+            f"and jinit cannot read how the computation uses it: {give_axes(leaf)}, or give it an "
+            "initializer that needs no fans, such as jinit.normal(0.02)"
+        )
+    if several := [word for word in leaf.axes if "·" in word]:
+        raise RuleError(
+            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
+            f"and one of them is {several[0]}, both at once: store it in the shape in which it is "
+            "used, or give it an initializer that needs no fans, such as "
+            f"jinit.normal({_std_of(leaf):.3g})"
+        )
+
+
+def _std_of(leaf: Leaf) -> float:
+    return (leaf.fan_in or 1) ** -0.5
 
 
 def _told(leaf: Leaf, options: set[str]) -> dict[str, Any]:

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.model import Graph, Model, key_of, path_words, paths_of
+from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
 from jinit.rules.draws import Draw, draws
 from jinit.rules.evaluate import WORDS
 from jinit.rules.folding import folded
-from jinit.rules.match import glob
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, is_traced, run
 from jinit.rules.slices import Slice, slices
@@ -193,7 +192,8 @@ def _parts(closed: Any) -> list[Slice]:
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:
     """The parameters that are not drawn, by path."""
     found = dict(zip(paths_of(keep), jax.tree.leaves(keep), strict=True))
-    if strange := sorted(found.keys() - set(model.paths)):
+    arrays = {path for path, leaf in found.items() if hasattr(leaf, "shape")}
+    if strange := sorted(arrays - set(model.paths)):
         raise ValueError(
             f"keep: {', '.join(strange[:5])} is no parameter of the model; there are {_some(model)}"
         )

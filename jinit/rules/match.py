@@ -8,7 +8,7 @@ from typing import Any
 
 from jinit.initializers import Initializer, from_spec
 from jinit.initializers.choice import one_of
-from jinit.model import Leaf
+from jinit.model import Leaf, glob
 
 ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
 _CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends")
@@ -195,17 +195,6 @@ def _fits(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
     return len(wanted) == len(shape) and all(
         size in (None, actual) for size, actual in zip(wanted, shape, strict=True)
     )
-
-
-def glob(pattern: str) -> re.Pattern[str]:
-    """A glob over paths as a regular expression for the whole of one.
-
-    >>> bool(glob("**/kernel").fullmatch("params/Dense_0/kernel"))
-    True
-    """
-    parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", pattern)
-    words = {"**/": "(?:.*/)?", "/**": "(?:/.*)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(words.get(part, re.escape(part)) for part in parts))
 
 
 def _compiled(regex: str) -> re.Pattern[str]:

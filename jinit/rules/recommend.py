@@ -7,6 +7,7 @@ from jinit.initializers import (
     activation_scaled,
     he_normal,
     lecun_normal,
+    normal,
     ones,
     variance_scaling,
     zeros,
@@ -14,12 +15,17 @@ from jinit.initializers import (
 from jinit.model import Activation, Leaf, Model
 from jinit.rules.audit import Present, advice, present
 from jinit.rules.fitting import fitted
+from jinit.rules.match import RuleError
 from jinit.rules.naming import name_of
 from jinit.rules.plan import Plan
 from jinit.theory import moments
 
 _SHAPED = ("product", "pooling")
 """Where an activation reaches another kernel, so that its gain is to be undone."""
+
+
+_WITHOUT_FANS = {"scale": ones, "position": normal(0.02), "token": normal(0.02)}
+"""What a parameter starts from that is no kernel, if the model does not say; others, zero."""
 
 
 def recommend(model: Model) -> Plan:
@@ -35,6 +41,9 @@ def recommend(model: Model) -> Plan:
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+
+    Raises:
+      RuleError: a model without initializers of its own has a parameter that cannot be read.
 
     Reference: He et al., "Delving deep into rectifiers", 2015, section 2.2; Radford et al.,
     "Language models are unsupervised multitask learners", 2019, section 2.3 (branches).
@@ -72,9 +81,17 @@ def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
         return _of_kernel(leaf.activation)
     if leaf.role == "embedding":
         return variance_scaling(1.0, "fan_out", "normal")
-    if model.init is not None:
+    if model.init is not None or leaf.role == "state":
         return None
-    return {"bias": zeros, "scale": ones}.get(leaf.role, lecun_normal())
+    if leaf.role == "unread":
+        return lecun_normal()  # which asks for its axes
+    if leaf.role == "other":
+        raise RuleError(
+            f"recommend: {leaf.path} (shape {leaf.shape}) is no kernel, bias, scale or table, and "
+            "what it starts from is for you to say: give the model its own initializers, such as "
+            "jinit.trace(apply, params, *inputs, init=...), or write rules"
+        )
+    return _WITHOUT_FANS.get(leaf.role, zeros)
 
 
 def _of_kernel(activation: Activation | None) -> Any:

@@ -10,6 +10,10 @@ from jinit.rules.evaluate import draws_words
 SIZE = 2**17
 """Entries of a window: few enough for a core's own cache, enough to keep it busy."""
 
+_ENTRYWISE = ELEMENTWISE | {
+    *("shift_left", "shift_right_arithmetic", "shift_right_logical", "clz", "population_count"),
+    *("bitcast_convert_type", "complex"),
+}
 _LARGEST = 2**32
 """Entries that one word can count."""
 _ANYWHERE = {"shape": (SIZE,), "broadcast_dimensions": ()}
@@ -65,8 +69,8 @@ class _Lifting:
         given = zip(operands, operation.operand_shapes, strict=True)
         alike = all(math.prod(shape) == 1 or operand in inside for operand, shape in given)
         if inside:
-            return name in ELEMENTWISE and alike and self._lift(operation, operands)
-        if name in ELEMENTWISE and math.prod(shape) == 1 and not others:
+            return name in _ENTRYWISE and alike and self._lift(operation, operands)
+        if name in _ENTRYWISE and math.prod(shape) == 1 and not others:
             self._add(operation, operands, ())
             return True
         self.dtypes |= zip(operation.results, operation.dtypes, strict=True)

@@ -1,4 +1,4 @@
-"""Low-rank adapters against their papers' formulas, re-written naively in the torch layout."""
+"""Low-rank adapters: what holds for every one of them, and the beginner's mistakes."""
 
 import pickle
 from functools import partial
@@ -7,75 +7,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.stats
+from initializers.adapting import (
+    ADAPTERS,
+    GRADIENT,
+    IN,
+    INPUTS,
+    KERNEL,
+    KEY,
+    OUT,
+    RANK,
+    SCALE,
+    SPLITTING,
+    best,
+    close,
+    exact,
+)
 
 from jinit.initializers import adapters
 from jinit.initializers.adapters import (
-    LowRank,
     corda,
     eva,
     lora,
-    lora_embedding,
     lora_ga,
-    lora_gaussian,
     lora_orthogonal,
-    mica,
-    olora,
     pissa,
     pissa_randomized,
 )
 
-KEY = jax.random.key(7)
-IN, OUT, RANK = 24, 16, 4
-SCALED = {"alpha": 6.0, "scaling": "rank_stabilized"}  # scale 6 / √4 = 3
-SCALE = 3.0
-LEVEL = 1e-8  # false-alarm probability of each distribution test
-
-
-def drawn(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
-
-
-KERNEL, GRADIENT, INPUTS = drawn(0, IN, OUT), drawn(1, IN, OUT), 2 + drawn(2, 200, IN)
-ADAPTERS = {
-    "lora": (lora(RANK, **SCALED), ()),
-    "lora_gaussian": (lora_gaussian(RANK, **SCALED), ()),
-    "lora_embedding": (lora_embedding(RANK, **SCALED), ()),
-    "lora_orthogonal": (lora_orthogonal(RANK, **SCALED), ()),
-    "pissa": (pissa(RANK, **SCALED), ()),
-    "pissa_randomized": (pissa_randomized(RANK, 3, **SCALED), ()),
-    "olora": (olora(RANK, **SCALED), ()),
-    "mica": (mica(RANK, **SCALED), ()),
-    "lora_ga": (lora_ga(RANK, direction="random", **SCALED), (GRADIENT,)),
-    "eva": (eva(RANK, **SCALED), (INPUTS,)),
-    "corda": (corda(RANK, **SCALED), (INPUTS,)),
-}
 for_every_adapter = pytest.mark.parametrize("name", ADAPTERS)
-SPLITTING = {"pissa", "pissa_randomized", "olora", "lora_ga", "corda"}
-
-
-def exact(array):
-    return np.asarray(array, np.float64)
-
-
-def close(left, right, tolerance=2e-5):
-    np.testing.assert_allclose(exact(left), exact(right), atol=tolerance, rtol=tolerance)
 
 
 def stacked(array):
     """Copies of an array along a leading axis, each with values of its own."""
     return jnp.stack([np.roll(array, shift, axis=-1) / (1 + shift) for shift in range(4)])
-
-
-def peaks(rows):
-    """The entry of largest modulus in every row."""
-    return np.take_along_axis(exact(rows), abs(exact(rows)).argmax(axis=1)[:, None], axis=1)
-
-
-def best(matrix, rank):
-    """The best approximation of that rank, by NumPy's decomposition."""
-    u, s, v = np.linalg.svd(exact(matrix), full_matrices=False)
-    return (u[:, :rank] * s[:rank]) @ v[:rank]
 
 
 # The layer stays what it was.
@@ -142,194 +106,6 @@ def test_it_is_abstractly_evaluable(name):
     huge = [jax.ShapeDtypeStruct((5, 3, 2**15, 2**15), "bfloat16") for _ in (KERNEL, *data)]
     start = jax.eval_shape(adapter, KEY, *huge)
     assert jax.tree.map(jnp.shape, start).a == (5, 3, 2**15, RANK)
-
-
-# Laws and formulas.
-
-
-def test_random_factors_follow_their_laws():
-    kernel = jnp.zeros((400, 300))
-    uniform, normal, table = (
-        build(50)(KEY, kernel) for build in (lora, lora_gaussian, lora_embedding)
-    )
-    bound = scipy.stats.uniform(-1 / 20, 2 / 20)
-    assert scipy.stats.kstest(np.ravel(uniform.a), bound.cdf).pvalue > LEVEL
-    assert abs(uniform.a).max() <= 1 / 20
-    assert scipy.stats.kstest(np.ravel(normal.a), scipy.stats.norm(0, 1 / 50).cdf).pvalue > LEVEL
-    assert scipy.stats.kstest(np.ravel(table.b), scipy.stats.norm(0, 1).cdf).pvalue > LEVEL
-    for zero in (uniform.b, normal.b, table.a):
-        np.testing.assert_array_equal(zero, 0)
-
-
-def test_orthogonal_factors_share_the_rank():
-    start = lora_orthogonal(20)(KEY, jnp.zeros((400, 300)))
-    close(exact(start.a) @ exact(start.b), 0, 1e-7)
-    for factor, side in ((start.a, 400), (start.b, 300)):
-        assert np.linalg.matrix_rank(exact(factor), tol=1e-4) == 10
-        # Coordinates in the half of the rank are independent normals of standard deviation 1/10.
-        total = 100 * (exact(factor) ** 2).sum()
-        tails = scipy.stats.chi2(10 * side)
-        assert min(tails.cdf(total), tails.sf(total)) > LEVEL / 2
-
-
-def test_pissa_is_the_published_formula():
-    start = pissa(RANK, **SCALED)(KEY, KERNEL)
-    V, S, Uh = np.linalg.svd(exact(KERNEL).T, full_matrices=False)  # (out, in), as in torch
-    S = S[:RANK] / SCALE
-    lora_A, lora_B = np.diag(np.sqrt(S)) @ Uh[:RANK], V[:, :RANK] @ np.diag(np.sqrt(S))
-    sign = np.sign(lora_B[abs(lora_B).argmax(axis=0), range(RANK)])
-    close(start.a, (sign[:, None] * lora_A).T)
-    close(start.b, (lora_B * sign).T)
-    close(start.weight, (exact(KERNEL).T - SCALE * lora_B @ lora_A).T)
-    values = np.linalg.svd(exact(KERNEL), compute_uv=False)
-    left = np.linalg.svd(exact(start.weight), compute_uv=False)
-    close(left[: OUT - RANK], values[RANK:])  # Eckart-Young: no rank-4 part leaves less
-
-
-def test_randomized_pissa_converges_to_pissa():
-    u, _, v = np.linalg.svd(exact(KERNEL), full_matrices=False)
-    kernel = jnp.asarray(u * 0.6 ** np.arange(OUT) @ v, jnp.float32)
-    aim, rough, fine = (
-        adapter(KEY, kernel)
-        for adapter in (
-            ADAPTERS["pissa"][0],
-            ADAPTERS["pissa_randomized"][0],
-            pissa_randomized(RANK, 20, **SCALED),
-        )
-    )
-    error = np.linalg.norm(exact(rough.weight) - exact(aim.weight))
-    assert 1e-4 < error < 0.6**RANK  # three iterations find most of it, but not all
-    close(fine.a, aim.a)
-    close(fine.b, aim.b)
-
-
-@pytest.mark.parametrize("shape", [(IN, OUT), (OUT, IN)])
-def test_olora_is_the_published_formula(shape):
-    kernel = KERNEL.reshape(shape)
-    start = olora(RANK, **SCALED)(KEY, kernel)
-    Q, R = np.linalg.qr(exact(kernel).T)
-    sign = np.sign(np.diag(R))[:RANK]
-    close(start.b, (Q[:, :RANK] * sign).T)
-    close(start.a, (sign[:, None] * R[:RANK]).T)
-    close(start.weight, (exact(kernel).T - SCALE * Q[:, :RANK] @ R[:RANK]).T)
-    left = olora(RANK)(KEY, kernel).weight
-    close(exact(left) @ exact(start.b).T, 0)
-
-
-def test_mica_is_the_published_formula():
-    start = mica(RANK, **SCALED)(KEY, KERNEL)
-    U, S, _ = np.linalg.svd(exact(KERNEL).T, full_matrices=False)
-    minor = U[:, -RANK:]
-    close(minor @ minor.T, exact(start.b).T @ exact(start.b))
-    close(abs(minor.T), abs(start.b))
-    assert (peaks(start.b) > 0).all()
-    close(np.linalg.norm(exact(KERNEL) @ exact(start.b).T, axis=0), S[-RANK:])
-    np.testing.assert_array_equal(start.a, 0)
-
-
-DIRECTIONS = {  # of a (out, in) gradient, as the authors' code indexes it
-    "ArB2r": (range(RANK), range(RANK, 2 * RANK)),
-    "A2rBr": (range(RANK, 2 * RANK), range(RANK)),
-    "ArBr": (range(1, 2 * RANK, 2), range(0, 2 * RANK, 2)),
-}
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_lora_ga_is_the_authors_formula(direction):
-    adapter = lora_ga(RANK, direction=direction, gamma=9.0)
-    start, other = (adapter(jax.random.key(seed), KERNEL, GRADIENT) for seed in (0, 1))
-    np.testing.assert_array_equal(start.a, other.a)
-    U, _, Vh = np.linalg.svd(exact(GRADIENT).T, full_matrices=False)
-    of_a, of_b = map(list, DIRECTIONS[direction])
-    lora_A, lora_B = Vh[of_a] * OUT**0.25 / 3, U[:, of_b] * OUT**0.25 / 3
-    close(abs(start.a), abs(lora_A.T))
-    close(abs(start.b), abs(lora_B.T))
-    sign = np.sign(U[abs(U).argmax(axis=0), range(OUT)])
-    close(start.a, (lora_A * sign[of_a, None]).T)
-    close(start.b, (lora_B * sign[of_b]).T)
-
-
-MEAN_ROOT = np.sqrt(np.linalg.svd(KERNEL, compute_uv=False)[:RANK] / SCALE).mean()
-
-
-@pytest.mark.parametrize(
-    ("direction", "magnitude", "squared"),
-    [
-        ("ArB2r", "stable", np.sqrt(OUT) / 16),
-        ("random", "gradient_descent", SCALE**-2),
-        ("A2rBr", "unit", 1.0),
-        ("ArBr", "weight", MEAN_ROOT**2),
-    ],
-)
-def test_lora_ga_takes_the_first_step_of_full_training(direction, magnitude, squared):
-    """To first order in the rate, a step on the factors is the gradient's best rank-2r part."""
-    x, y = drawn(3, 50, IN), drawn(4, 50, OUT)
-
-    def loss(kernel):
-        return ((x @ kernel - y) ** 2).mean()
-
-    gradient = jax.grad(loss)(KERNEL)
-    adapter = lora_ga(RANK, direction=direction, magnitude=magnitude, **SCALED)
-    start = adapter(KEY, KERNEL, gradient)
-
-    def merged(a, b):
-        return LowRank(a, b, start.weight, start.scale).merged()
-
-    slopes = jax.grad(lambda *factors: loss(merged(*factors)), (0, 1))(start.a, start.b)
-    moved = jax.jvp(merged, (start.a, start.b), slopes)[1]
-    close(moved, squared * SCALE**2 * best(gradient, 2 * RANK))
-
-
-def test_the_random_direction_deals_the_singular_vectors_out():
-    adapter = ADAPTERS["lora_ga"][0]
-    starts = [adapter(key, KERNEL, GRADIENT) for key in jax.random.split(KEY, 2)]
-    U, _, Vh = np.linalg.svd(exact(GRADIENT).T, full_matrices=False)
-    hands = []
-    for start in starts:
-        of_a, of_b = abs(Vh @ exact(start.a)), abs(U.T @ exact(start.b).T)
-        hands.append(of_a.argmax(axis=0).tolist() + of_b.argmax(axis=0).tolist())
-        assert sorted(hands[-1]) == list(range(2 * RANK))
-    assert hands[0] != hands[1]
-
-
-def test_eva_explains_most_variance():
-    start = eva(RANK, **SCALED)(KEY, KERNEL, INPUTS)
-    variances = np.linalg.eigvalsh(np.cov(exact(INPUTS).T))[::-1]
-    close(exact(start.a).T @ exact(start.a), np.eye(RANK))
-    close(np.cov((exact(INPUTS) @ exact(start.a)).T), np.diag(variances[:RANK]))
-    assert (peaks(start.a.T) > 0).all()
-    np.testing.assert_array_equal(start.b, 0)
-    sequences = eva(RANK, **SCALED)(KEY, KERNEL, INPUTS.reshape(20, 10, IN))
-    np.testing.assert_array_equal(sequences.a, start.a)
-
-
-@pytest.mark.parametrize("mode", ["instruction_previewed", "knowledge_preserved"])
-def test_corda_is_the_published_formula(mode):
-    start = corda(RANK, mode=mode, **SCALED)(KEY, KERNEL, INPUTS)
-    X = exact(INPUTS) / abs(exact(INPUTS)).max()
-    C = X.T @ X
-    C += 0.01 * np.diag(C).mean() * np.eye(IN)
-    U, S, Vh = np.linalg.svd(exact(KERNEL).T @ C, full_matrices=False)
-    kept = slice(RANK) if mode == "instruction_previewed" else slice(-RANK, None)
-    V = (Vh @ np.linalg.inv(C)).T[:, kept]
-    lora_A, lora_B = V.T * np.sqrt(S[kept] / SCALE)[:, None], U[:, kept] * np.sqrt(S[kept] / SCALE)
-    close(start.weight, (exact(KERNEL).T - SCALE * lora_B @ lora_A).T, 1e-3)
-    # The authors sum over samples that are divided by the largest entry; jinit takes the mean.
-    shift = np.sqrt(200) / abs(exact(INPUTS)).max()
-    close(abs(start.b), abs(lora_B.T) / shift, 1e-3)
-    close(abs(start.a), abs(lora_A.T) * shift, 1e-3)
-
-
-def test_double_precision_is_kept():
-    with jax.enable_x64(True):
-        kernel = jnp.asarray(exact(KERNEL))
-        start = pissa(RANK)(KEY, kernel)
-        assert start.a.dtype == np.float64
-        close(start.a @ start.b, best(kernel, RANK), 1e-12)
-        close(start.merged(), kernel, 1e-14)
-        mixed = pissa(RANK, dtype="float32")(KEY, kernel)
-        assert (mixed.a.dtype, mixed.weight.dtype) == (np.float32, np.float64)
-        close(mixed.merged(), kernel, 1e-14)
 
 
 # Values.

@@ -40,10 +40,11 @@ class Scanned(nn.Module):
 
 def close(ours, theirs):
     """Equal bits; jax 0.12 rounds a logarithm by where in a vector it stands, two units at most."""
+    units = 0 if jax.__version_info__ < (0, 11) else 2
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for left, right in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         assert (left.shape, left.dtype) == (right.shape, right.dtype)
-        np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=2)
+        np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=units)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""Roles and fans in words, and example inputs, shared by the tables of layers."""
+
+import jax
+import jax.numpy as jnp
+
+
+def floats(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def numbers(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+SEQUENCE, IMAGE, LINE = floats(2, 7, 16), floats(2, 8, 8, 16), floats(2, 9, 16)
+VOLUME, TOKENS = floats(2, 5, 5, 5, 4), numbers(2, 7)
+
+
+def described(leaf) -> str:
+    """Role, axes, fan-in and fan-out."""
+    fans = [f"{fan:g}" for fan in (leaf.fan_in, leaf.fan_out) if fan is not None]
+    return " ".join([leaf.role, *([",".join(leaf.axes)] if leaf.axes else []), *fans])
+
+
+def check(model, expected):
+    leaves = {leaf.path.removeprefix("params/"): leaf for leaf in model.leaves}
+    assert len(leaves) == len(model.paths)
+    assert {path: described(leaves[path]) for path in expected} == expected
