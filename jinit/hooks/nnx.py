@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
 from jinit.model import Model, paths_of
@@ -31,7 +32,7 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     """
 
     def parts(key: jax.Array) -> tuple[Any, Any, Any]:
-        module = constructor(nnx.Rngs(key))
+        module = constructor(_rngs(key))
         if not isinstance(module, nnx.Module):
             raise TypeError(
                 f"expected a function that takes nnx.Rngs and returns an NNX module, but it "
@@ -78,6 +79,17 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     untrained = frozenset(path for path, flag in flags if not flag)
     kinds = _kinds(rngs, abstract)
     return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, annotated)
+
+
+def _rngs(key: jax.Array) -> nnx.Rngs:
+    """`nnx.Rngs(key)`, but its keys are counted by NumPy.
+
+    A traced count is asked for its sharding whenever it grows, and JAX before 0.11 searches the
+    whole trace for the text of the error that says there is none: two thirds of a trace's time.
+    """
+    rngs = nnx.Rngs(key)
+    rngs.default.count = nnx.RngCount(np.zeros((), np.uint32), tag=rngs.default.tag)
+    return rngs
 
 
 def _kinds(*states: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from jax import Array
 
 from jinit.rules.identity import name_of_program, steps
-from jinit.rules.memory import is_host
+from jinit.rules.memory import is_host, round_of
 from jinit.rules.programs import Call, Program
 from jinit.rules.slices import Slice
 
@@ -33,7 +33,8 @@ class Draw:
         def function(inputs: Sequence[Any], numbers: Sequence[Any], *start: Any) -> Array:
             return _as(part.call(inputs, numbers, *start), whole.dtype)
 
-        program = Program((name, str(whole.dtype)), function, sharding)
+        made = function if extent is None else round_of(function)
+        program = Program((name, str(whole.dtype)), made, sharding)
         return Call(program, (tuple(values), self.part.numbers), extent, number)
 
 

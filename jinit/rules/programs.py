@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
 from jax import Array
 from jax.core import Tracer
 
-from jinit.rules.memory import START, fill, filled
+from jinit.rules.memory import empty, example, fill, filled
 
 
 @dataclass(frozen=True)
@@ -30,34 +30,45 @@ class Call:
     program: Program
     arguments: tuple[Any, ...]
     whole: jax.ShapeDtypeStruct | None = None
-    """What is drawn, if the program draws a window of it and takes its start as last argument."""
+    """What is drawn, if the program draws windows of it, several at a time."""
     number: Any = None
     """What all entries of `whole` are, if that is known; then nothing is compiled."""
-
-    def begin(self, compiled: Callable[..., Array]) -> Callable[[], Array]:
-        """Begin to draw; the result waits for the end."""
-        if self.whole is not None:
-            return fill(compiled, self.arguments, self.whole)
-        result = compiled(*self.arguments)
-        return lambda: result
 
 
 def run(calls: Sequence[Call]) -> list[Array]:
     """All results, in order: drawing begins while other programs are still being compiled."""
     waiting: dict[Future, list[int]] = {}
-    begun: dict[int, Callable[[], Array]] = {}
     for number, call in enumerate(calls):
         if call.number is None:
             waiting.setdefault(_compiling(call), []).append(number)
-        else:
-            begun[number] = partial(filled, call.number, call.whole, call.program.sharding)
+    results: dict[int, Any] = {}
+    drawing: list[Future] = []
     try:
         for ready in as_completed(waiting):
-            begun |= {number: calls[number].begin(ready.result()) for number in waiting[ready]}
+            drawing += _begin(ready.result(), calls, waiting[ready], results)
     except Exception:
         submitted.cache_clear()  # the next attempt shall compile anew
         raise
-    return [begun[number]() for number in range(len(calls))]
+    for each in drawing:
+        each.result()
+    return [
+        jax.device_put(results[number])
+        if call.number is None
+        else filled(call.number, call.whole, call.program.sharding)
+        for number, call in enumerate(calls)
+    ]
+
+
+def _begin(
+    compiled: Callable[..., Array], calls: Sequence[Call], which: list[int], results: dict[int, Any]
+) -> list[Future]:
+    """Note the results of these calls, all of one program, and return what fills them."""
+    if calls[which[0]].whole is None:
+        results.update({number: compiled(*calls[number].arguments) for number in which})
+        return []
+    arrays = {number: empty(calls[number].whole) for number in which}
+    results.update(arrays)
+    return fill(compiled, [(calls[n].arguments, arrays[n].reshape(-1)) for n in which])
 
 
 def is_traced(tree: Any) -> bool:
@@ -67,9 +78,8 @@ def is_traced(tree: Any) -> bool:
 
 def _compiling(call: Call) -> Future:
     """The program of a call on its way, or compiled before."""
-    leaves, tree = jax.tree.flatten(
-        (*call.arguments, *((START,) if call.whole is not None else ()))
-    )
+    arguments = call.arguments if call.whole is None else example(call.arguments)
+    leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     settings = (
         jax.dtypes.canonicalize_dtype(float),

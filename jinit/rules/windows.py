@@ -7,8 +7,8 @@ from typing import Any
 from jinit.model import ELEMENTWISE, Graph, Operation
 from jinit.rules.evaluate import draws_words
 
-SIZE = 2**17
-"""Entries of a window: few enough for a core's own cache, enough to keep it busy."""
+SIZE = 2**15
+"""Entries of a window: few enough for a core's first caches, enough to keep it busy."""
 
 _ENTRYWISE = ELEMENTWISE | {
     *("shift_left", "shift_right_arithmetic", "shift_right_logical", "clz", "population_count"),
