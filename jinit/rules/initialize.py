@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph, Model, key_of, path_words, paths_of
-from jinit.rules.match import glob
+from jinit.rules.paths import glob
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, Program, run
 from jinit.rules.slices import names, slices
