@@ -11,7 +11,9 @@ from jinit.rules.paths import depth_of, glob, near, regular_expression, within
 
 ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
 _CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends")
-_ENDS = ("product", "attention", "residual", "pooling", "softmax", "output", "other")
+_ENDS = (
+    *("product", "attention", "residual", "shortcut", "pooling", "softmax", "output", "other"),
+)
 
 
 class RuleError(ValueError):
@@ -41,7 +43,7 @@ class Rule:
     depth: int | tuple[int, int] | None = None
     """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
     ends: str | None = None
-    """Of a kernel, in what the elementwise path behind it ends: `residual`, `output`, ..."""
+    """Of a kernel or scale, in what the path behind it ends: `residual`, `output`, ..."""
     optional: bool = False
     """Whether the rule may go unused, as part of a recipe for many models."""
 
@@ -65,7 +67,7 @@ class Rule:
             "shape": lambda: _fits(self.shape or (), leaf.shape),
             "axes": lambda: leaf.axes == self.axes,
             "depth": lambda: within(self.depth, depth_of(leaf.path)),
-            "ends": lambda: leaf.activation is not None and leaf.activation.end == self.ends,
+            "ends": lambda: leaf.end == self.ends,
         }
         return all(checks[name]() for name in self.conditions)
 
