@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.initializers import Initializer, stacked
+from jinit.initializers.combinators import Scaled
 from jinit.model import Leaf
 
 _COPIES = ("batch", "stacked")
@@ -44,14 +46,29 @@ class Arranged(Initializer):
         return jnp.transpose(ordered, [order.index(axis) for axis in range(len(order))])
 
 
-def fitted(initializer: Any, leaf: Leaf) -> Any:
+@dataclass(frozen=True)
+class FromKeyOf:
+    """An initializer that draws from the key of another parameter, with which it shares a draw."""
+
+    initializer: Initializer
+    path: str
+
+    def __repr__(self) -> str:
+        return f"{self.initializer!r} from the key of {self.path}"
+
+
+def fitted(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
     """The initializer with the fans that the computation gives this parameter.
 
     Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
-    matrix draw it in its own order. Any other callable is left alone, and sees the shape only.
+    matrix draw it in its own order. What has a method `fitted_to` makes the initializer, of the
+    parameter and all of them. Any other callable is left alone, and sees the shape only.
     """
     if hasattr(initializer, "fitted_to"):
-        return initializer.fitted_to(leaf)
+        return fitted(initializer.fitted_to(leaf, leaves), leaf, leaves)
+    if isinstance(initializer, Scaled):
+        inner = fitted(initializer.initializer, leaf, leaves)
+        return dataclasses.replace(initializer, initializer=inner)
     if not isinstance(initializer, Initializer) or leaf.role not in ("kernel", "embedding"):
         return initializer
     options = {field.name for field in dataclasses.fields(initializer)}

@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph, Model, key_of, path_words, paths_of
+from jinit.rules.fitting import FromKeyOf
 from jinit.rules.paths import glob
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, Program, run
@@ -72,9 +73,12 @@ def init(
     draws = {} if planned and None not in planned.initializers else _own(model)
     if planned:
         draws = draws | _planned(planned, dtype)
+    origins = _origins(planned) if planned else {}
     places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
     calls = [
-        _call(*draws[path], key=key, path=path, dtype=dtype, sharding=places[path])
+        _call(
+            *draws[path], key=key, path=origins.get(path, path), dtype=dtype, sharding=places[path]
+        )
         for path in missing
     ]
     made = kept | dict(zip(missing, run(calls), strict=True))
@@ -121,15 +125,19 @@ def _own(model: Model) -> dict[str, Draw]:
 
 def _planned(plan: Plan, dtype: Any) -> dict[str, Draw]:
     """The draws of a plan's initializers."""
-    return {
-        leaf.path: (
-            (initializer, leaf.shape, dtype or leaf.dtype),
-            partial(_drawn, initializer, leaf.shape, dtype or leaf.dtype),
-            (),
-        )
-        for leaf, initializer in zip(plan.leaves, plan.initializers, strict=True)
-        if initializer is not None
-    }
+    draws: dict[str, Draw] = {}
+    for leaf, given in zip(plan.leaves, plan.initializers, strict=True):
+        initializer = given.initializer if isinstance(given, FromKeyOf) else given
+        if initializer is not None:
+            name = initializer, leaf.shape, dtype or leaf.dtype
+            draws[leaf.path] = name, partial(_drawn, *name), ()
+    return draws
+
+
+def _origins(plan: Plan) -> dict[str, str]:
+    """The path whose key a parameter is drawn from, where it is not its own."""
+    pairs = zip(plan.leaves, plan.initializers, strict=True)
+    return {leaf.path: given.path for leaf, given in pairs if isinstance(given, FromKeyOf)}
 
 
 def _drawn(initializer: Any, shape: Any, dtype: Any, key: Array, numbers: Any) -> Array:

@@ -10,7 +10,7 @@ from jinit.model import Leaf
 from jinit.rules.paths import depth_of, glob, near, regular_expression, within
 
 ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends", "branch")
 _ENDS = (
     *("product", "attention", "residual", "shortcut", "pooling", "softmax", "output", "other"),
 )
@@ -44,6 +44,8 @@ class Rule:
     """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
     ends: str | None = None
     """Of a kernel or scale, in what the path behind it ends: `residual`, `output`, ..."""
+    branch: bool | None = None
+    """Whether a kernel lies in a residual branch."""
     optional: bool = False
     """Whether the rule may go unused, as part of a recipe for many models."""
 
@@ -68,6 +70,7 @@ class Rule:
             "axes": lambda: leaf.axes == self.axes,
             "depth": lambda: within(self.depth, depth_of(leaf.path)),
             "ends": lambda: leaf.end == self.ends,
+            "branch": lambda: (leaf.branch is not None) == self.branch,
         }
         return all(checks[name]() for name in self.conditions)
 

@@ -6,23 +6,51 @@ from jinit.initializers import (
     normal,
     random_uniform,
     torch_default,
+    torch_default_bias,
     truncated_normal,
 )
 from jinit.rules.match import Rule
-from jinit.rules.recipes.parts import BesideKernel, Recipe, rest
+from jinit.rules.recipes.parts import Made, Recipe, rest, uniform_beside
+
+_CELLS = "**/*Cell*/**"
 
 
-def pytorch() -> Recipe:
+def pytorch(hidden: int | None = None, cells: str = _CELLS) -> Recipe:
     """PyTorch's defaults: kernels and biases uniform on ±1/√fan_in, embeddings N(0, 1).
+
+    Args:
+      hidden: units of the recurrent cells, if there are any: all of their parameters are uniform
+        on ±1/√hidden. cells: glob of these parameters.
 
     >>> pytorch()[0].initializer
     torch_default()
     """
+    inside = () if hidden is None else (Rule(torch_default_bias(hidden), path=cells),)
     return (
+        *inside,
         Rule(torch_default(), role="kernel", optional=True),
         Rule(normal(1.0), role="embedding", optional=True),
-        *rest(bias=BesideKernel("pytorch")),
+        *rest(bias=Made(uniform_beside)),
     )
+
+
+def equinox(hidden: int | None = None, cells: str = _CELLS) -> Recipe:
+    """Equinox's defaults, which are PyTorch's: uniform on ±1/√fan_in, embeddings N(0, 1).
+
+    Equinox leaves the stride of a transposed convolution out of its fan-in; here it is the true
+    one.
+
+    Args:
+      hidden: units of the LSTM and GRU cells, if there are any: all of their parameters are
+        uniform on ±1/√hidden. cells: glob of these parameters.
+
+    Reference: Kidger & Garcia, "Equinox: neural networks in JAX via callable PyTrees and filtered
+    transformations", 2021 (source code of `equinox.nn`).
+
+    >>> equinox(16, "**/lstm/**")[0]
+    Rule(random_uniform(-0.25, 0.25), path='**/lstm/**')
+    """
+    return pytorch(hidden, cells)
 
 
 def keras() -> Recipe:
