@@ -4,6 +4,7 @@ They go by what parameters do, not by what they are called: a kernel that ends a
 the one that papers call `c_proj`, `fc2` or `out_proj`.
 """
 
+from jinit.rules.recipes.coordinates import CoordinateCheck, coordinate_check
 from jinit.rules.recipes.deep import (
     deepnorm,
     deepnorm_encoder_decoder,
@@ -14,6 +15,7 @@ from jinit.rules.recipes.deep import (
 from jinit.rules.recipes.everywhere import everywhere
 from jinit.rules.recipes.frameworks import equinox, haiku, keras, pytorch
 from jinit.rules.recipes.mimetic import mimetic
+from jinit.rules.recipes.mup import mup, mup_multipliers, scale_by_mup
 from jinit.rules.recipes.residual import fixup, gated_branches, zero_branches
 from jinit.rules.recipes.transformers import (
     full_megatron,
@@ -28,7 +30,9 @@ from jinit.rules.recipes.transformers import (
 from jinit.rules.recipes.vision import beit, vit_jax, vit_moco, vit_timm
 
 __all__ = [
+    "CoordinateCheck",
     "beit",
+    "coordinate_check",
     "deepnorm",
     "deepnorm_encoder_decoder",
     "equinox",
@@ -43,7 +47,10 @@ __all__ = [
     "mimetic",
     "mitchell",
     "modded_nanogpt",
+    "mup",
+    "mup_multipliers",
     "pytorch",
+    "scale_by_mup",
     "small_init_wang",
     "sub_ln",
     "sub_ln_encoder_decoder",
