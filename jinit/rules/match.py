@@ -56,7 +56,7 @@ class Rule:
             one_of("role", self.role, ROLES)
         if self.regex is not None:
             regular_expression(self.regex)
-        for name in ("shape", "axes"):
+        for name in ("shape", "axes", "depth"):
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))
 

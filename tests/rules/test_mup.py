@@ -17,7 +17,7 @@ from flax import linen as nn
 from flax import nnx
 
 import jinit
-from jinit import RuleError, recipes
+from jinit import Rule, RuleError, recipes
 from jinit.rules import plan
 
 VOCABULARY, HEAD = 40, 16
@@ -29,13 +29,13 @@ RATES = {"adam": optax.adam(1e-3), "sgd": optax.sgd(0.1)}
 
 
 class Dense(nn.Module):
-    """Three relu layers and a head."""
+    """Two relu layers and a head."""
 
     width: int
 
     @nn.compact
     def __call__(self, x):
-        for number in range(3):
+        for number in range(2):
             x = nn.relu(nn.Dense(self.width, name=f"hidden_{number}")(x))
         return nn.Dense(10, name="head")(x)
 
@@ -119,7 +119,7 @@ def test_shapes_by_path_do_as_a_base(base):
     shapes = {leaf.path: leaf.shape for leaf in base.leaves}
     wide = gpt2(64)
     one, other = (plan(wide, recipes.mup(known)).rows for known in (base, shapes))
-    assert [row.std for row in one] == pytest.approx([row.std for row in other], rel=1e-6)
+    assert [row.std or 0 for row in one] == pytest.approx([row.std or 0 for row in other], rel=1e-6)
 
 
 @pytest.mark.parametrize("collection", [True, False])
@@ -134,20 +134,27 @@ def test_updates_of_linen(collection):
     assert float(done["hidden_0"]["kernel"][0, 0]) == float(done["head"]["bias"][0]) == 1
 
 
+class Pair(nnx.Module):
+    """Two kernels, the second the output's."""
+
+    def __init__(self, width, rngs):
+        self.hidden = nnx.Linear(32, width, rngs=rngs)
+        self.head = nnx.Linear(width, 10, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(nnx.relu(self.hidden(x)))
+
+
 def test_updates_of_nnx():
     narrow, model = (
-        jinit.nnx.trace(lambda rngs, width=width: NnxGPT2(config(width), rngs), TOKENS)
-        for width in (32, 64)
+        jinit.nnx.trace(lambda rngs, width=width: Pair(width, rngs), IMAGES) for width in (32, 64)
     )
     module = jinit.init(model, jax.random.key(0), recipes.mup(narrow))
-    chain = optax.chain(optax.sgd(1.0), recipes.scale_by_mup(model, narrow, "sgd"))
-    optimizer = nnx.Optimizer(module, chain, wrt=nnx.Param)
-    before = module.head.kernel[...], module.block_1.up.bias[...]
-    ones = jax.tree.map(jnp.ones_like, nnx.state(module, nnx.Param))
-    optimizer.update(module, ones)
-    moved = [old - new for old, new in zip(before, (module.head.kernel, module.block_1.up.bias))]
-    assert float(moved[0][0, 0]) == pytest.approx(1 / 2, rel=1e-5)
-    assert float(moved[1][0]) == pytest.approx(2, rel=1e-5)
+    updates = jax.tree.map(jnp.ones_like, nnx.state(module, nnx.Param))
+    step = recipes.scale_by_mup(model, narrow, "sgd")
+    done, _ = step.update(updates, step.init(updates))
+    assert float(done["head"]["kernel"][...][0, 0]) == 1 / 2
+    assert float(done["hidden"]["kernel"][...][0, 0]) == float(done["hidden"]["bias"][...][0]) == 2
 
 
 def slopes(build, widths, inputs, optimizer, maximal):
@@ -168,7 +175,7 @@ def test_a_dense_network_moves_alike_at_all_widths(optimizer):
     assert np.abs(slopes(dense, (64, 256), IMAGES, optimizer, maximal=True)).max() < 0.2
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_the_standard_parametrization_does_not(optimizer):
     assert slopes(dense, (64, 256), IMAGES, optimizer, maximal=False)[-1] > 0.5
 
@@ -198,7 +205,9 @@ KERNEL = jinit.trace(lambda w, x: x @ w, jnp.ones((8, 4)), jnp.ones((2, 8)))
         (lambda: plan(KERNEL, recipes.mup({"w": (4, 4)})), RuleError, "no parameter of the base"),
         (lambda: plan(KERNEL, recipes.mup({"": (4,)})), RuleError, "but (4,) in the base network"),
         (
-            lambda: plan(KERNEL, recipes.mup({"": (4, 4)}, recipes.everywhere(jinit.orthogonal()))),
+            lambda: plan(
+                KERNEL, recipes.mup({"": (4, 4)}, [Rule(jax.nn.initializers.he_normal())])
+            ),
             RuleError,
             "does not state the standard deviation",
         ),
@@ -233,5 +242,5 @@ def test_an_axis_that_is_no_width():
         module = nn.Conv(8, (taps,))
         return jinit.linen.trace(module, jax.ShapeDtypeStruct((2, 9, 4), jnp.float32))
 
-    with pytest.raises(RuleError, match="axis 0 .spatial. is no width"):
+    with pytest.raises(RuleError, match=r"axis 0 .spatial. is no width"):
         plan(build(3), recipes.mup(build(5)))
