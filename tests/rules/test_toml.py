@@ -77,7 +77,7 @@ def _toml(value):
             ValueError,
             "rule 2: unknown condition of a rule 'pth'; did you mean 'path'",
         ),
-        ('[[rules]]\nrole = "kernel"\n', TypeError, "rule 1: expected"),
+        ('[[rules]]\nrole = "kernel"\n', TypeError, "rule 1: rules: expected a Rule"),
         ('[[rule]]\ninitializer = "zeros"\n', ValueError, "did you mean 'rules'"),
         ("\n", ValueError, "each under a line [[rules]]"),
         ("rules = []\n", ValueError, "each under a line [[rules]]"),
