@@ -34,6 +34,12 @@ class Scaled(Initializer):
     initializer: Base
     factor: float
 
+    def variance_rule(self) -> str:
+        """The other one's rule, times the factor squared; empty if it has none."""
+        known = isinstance(self.initializer, Initializer)
+        rule = self.initializer.variance_rule() if known else ""
+        return f"{self.factor**2:g} · {rule}" if rule else ""
+
     def law(self, shape: tuple[int, ...]) -> Marginal | None:
         """The other one's law, scaled."""
         law = self.initializer.law(shape) if isinstance(self.initializer, Initializer) else None

@@ -44,12 +44,12 @@ def scaled_law(law: Marginal, factor: float) -> Marginal:
     >>> scaled_law(uniform_law(0.0, 1.0), -2.0).low
     -2.0
     """
-    ends = sorted((factor * law.low, factor * law.high))
+    low, high = sorted((factor * law.low, factor * law.high))
 
     def inside(values: np.ndarray) -> np.ndarray:
         return law.inside(values / factor) / abs(factor)
 
-    return Marginal(factor * law.mean, abs(factor) * law.std, *ends, inside)
+    return Marginal(factor * law.mean, abs(factor) * law.std, low, high, inside)
 
 
 def uniform_law(low: float, high: float) -> Marginal:

@@ -26,11 +26,11 @@ LOOKUP = variance_scaling(1.0, "fan_out", "normal")
 class Made:
     """An initializer made for each parameter, of the parameter and all others of the model."""
 
-    make: Callable[..., Initializer]
+    make: Callable[..., Any]
     """Takes the parameter, all parameters in execution order, and the options."""
     options: tuple[Any, ...] = ()
 
-    def fitted_to(self, leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    def fitted_to(self, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
         """The initializer of this parameter."""
         return self.make(leaf, leaves, *self.options)
 
