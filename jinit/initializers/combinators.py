@@ -36,8 +36,8 @@ class Scaled(Initializer):
 
     def variance_rule(self) -> str:
         """The other one's rule, times the factor squared; empty if it has none."""
-        known = isinstance(self.initializer, Initializer)
-        rule = self.initializer.variance_rule() if known else ""
+        base = self.initializer
+        rule = base.variance_rule() if isinstance(base, Initializer) else ""
         return f"{self.factor**2:g} · {rule}" if rule else ""
 
     def law(self, shape: tuple[int, ...]) -> Marginal | None:
