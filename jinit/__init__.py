@@ -101,7 +101,17 @@ from jinit.initializers import (
 )
 from jinit.model import Model, trace
 from jinit.report import Results
-from jinit.rules import Plan, Rule, RuleError, fast_init, init, plan, recipes, recommend
+from jinit.rules import (
+    Plan,
+    Rule,
+    RuleError,
+    fast_init,
+    init,
+    plan,
+    recipes,
+    recommend,
+    rules_from_toml,
+)
 from jinit.sweep import Space, Sweep, Task, grid, tasks
 
 from . import initializers, report, rules, sampling, sweep, theory
@@ -195,6 +205,7 @@ __all__ = [
     "report",
     "rg_lru_decay",
     "rules",
+    "rules_from_toml",
     "s4d_frequency",
     "s4d_log_decay",
     "sampling",

@@ -36,7 +36,7 @@ ARROWS = {
     "theory": Room(libraries="jax numpy scipy"),
     "initializers": Room("sampling theory"),
     "model": Room(),
-    "rules": Room("model initializers theory sampling"),
+    "rules": Room("model initializers theory sampling", libraries="jax numpy optax"),
     "hooks": Room("model rules initializers", libraries="jax numpy flax"),
     "calibrate": Room("model initializers theory", libraries="jax numpy optax"),
     "pretrain": Room("model initializers theory", libraries="jax numpy optax"),

@@ -18,6 +18,7 @@ from jinit.initializers.base import Initializer, dtype_name, finite, ordered
 from jinit.initializers.constant import Nested, frozen
 from jinit.initializers.wrapped import Base, callable_base, on_value, unboxed
 from jinit.sampling import float_stream, rounded
+from jinit.theory import Marginal, scaled_law
 
 # A draw that lands outside its bounds half of the time is inside after so many rounds, but for one
 # entry in 10¹⁹.
@@ -32,6 +33,17 @@ class Scaled(Initializer):
     leading = ("initializer", "factor")
     initializer: Base
     factor: float
+
+    def variance_rule(self) -> str:
+        """The other one's rule, times the factor squared; empty if it has none."""
+        base = self.initializer
+        rule = base.variance_rule() if isinstance(base, Initializer) else ""
+        return f"{self.factor**2:g} · {rule}" if rule else ""
+
+    def law(self, shape: tuple[int, ...]) -> Marginal | None:
+        """The other one's law, scaled."""
+        law = self.initializer.law(shape) if isinstance(self.initializer, Initializer) else None
+        return scaled_law(law, self.factor) if law and self.factor else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """The draw in the float stream, times the factor, rounded once."""

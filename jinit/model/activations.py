@@ -7,7 +7,7 @@ divides by the moments of a standard normal pre-activation.
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,18 +29,27 @@ class _MixedError(Exception):
     """More than a function of one or two pre-activations follows."""
 
 
-def activation_after(site: Site) -> Activation | None:
-    """What follows a kernel; None where that is no function of one or two of its outputs."""
+def activation_after(site: Site, streams: Mapping[int, int]) -> Activation | None:
+    """What follows a kernel; None where that is no function of one or two of its outputs.
+
+    `streams` are those of the graph's residual sums.
+    """
     try:
-        return _Cut(site).activation()
+        return _Cut(site, streams).activation()
     except _MixedError:
         return None
+
+
+def end_after(site: Site, streams: Mapping[int, int]) -> str:
+    """In what the elementwise path behind a use ends."""
+    return _Cut(site, streams).end()
 
 
 class _Cut:
     """The path from one contraction to the first operation that is not elementwise."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, streams: Mapping[int, int]) -> None:
+        self.streams = streams
         self.graph, self.values = site.graph, site.values
         (self.root,) = site.graph.operations[site.position].results
         self.producer = site.graph.producers
@@ -56,6 +65,9 @@ class _Cut:
         if result is None:
             raise _MixedError
         return self._numbered(result, end)
+
+    def end(self) -> str:
+        return self._follow()[1]
 
     def _numbered(self, result: Operand, end: str) -> Activation:
         """Arguments first, the kernel's own before another's; then steps."""
@@ -127,13 +139,13 @@ class _Cut:
             return "" if len(touched) == 1 else "other"
         if name not in ELEMENTWISE:
             return "other"
-        return self._meeting(operation, name)
+        return self._meeting(operation, name, touched)
 
     def _meets_signal(self, operation: Operation, touched: list[int]) -> bool:
         others = [o for o in operation.operands if isinstance(o, int) and o not in touched]
         return len(touched) > 1 or any(self.values[other].signal for other in others)
 
-    def _meeting(self, operation: Operation, name: str) -> str:
+    def _meeting(self, operation: Operation, name: str, touched: list[int]) -> str:
         others = [
             o
             for o in operation.operands
@@ -142,7 +154,9 @@ class _Cut:
         if not others or name in PRODUCTS:
             return ""
         if name in SUMS:
-            return "" if all(map(self._is_bare_product, others)) else "residual"
+            if all(map(self._is_bare_product, others)):
+                return ""
+            return "shortcut" if self.streams.get(operation.results[0]) in touched else "residual"
         return "" if name == "select_n" and others == [operation.operands[0]] else "other"
 
     def _is_bare_product(self, value: int) -> bool:

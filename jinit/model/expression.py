@@ -50,7 +50,8 @@ class Activation:
     result: Operand
     end: str
     """Where the path ends: in a `product` with another parameter or, as `attention`, with another
-    signal, in a `residual` sum, in `pooling`, a `softmax`, an `output`, or in something `other`."""
+    signal, in a `residual` sum as its branch or, as `shortcut`, as its stream, in `pooling`, a
+    `softmax`, an `output`, or in something `other`."""
 
     def __call__(self, *numbers: Any) -> Array:
         """φ of as many numbers as there are arguments, entry by entry."""

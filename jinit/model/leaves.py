@@ -1,10 +1,10 @@
 """The parameters of a model, with what the computation does to each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinit.model.activations import activation_after
+from jinit.model.activations import activation_after, end_after
 from jinit.model.expression import Activation
 from jinit.model.roles import STACKED, UNIT, Use
 from jinit.model.walk import Site
@@ -40,23 +40,39 @@ class Leaf:
     """How many places of the computation it is used in."""
     activation: Activation | None = None
     """What follows a kernel; None where that is no function of one or two of its outputs."""
+    end: str = ""
+    """Of a kernel or scale, in what the elementwise path behind it ends, as in `activation`."""
+    branch: int | None = None
+    """Number of the residual branch that a kernel lies in; a loop's branches count once."""
 
 
-def described(path: str, abstract: Any, sites: Sequence[tuple[int, Site]]) -> tuple[float, Leaf]:
-    """A parameter by its place in the execution, from all its uses."""
+def described(
+    path: str,
+    abstract: Any,
+    sites: Sequence[tuple[int, Site]],
+    branches: Sequence[int | None],
+    streams: Mapping[int, Mapping[int, int]],
+) -> tuple[float, Leaf]:
+    """A parameter by its place in the execution, from all its uses.
+
+    `sites` are numbered; `branches` has the branch of every number, and `streams` those of the
+    residual sums, by the identity of a site's values.
+    """
     shape = tuple(abstract.shape)
     if not sites:
         return float("inf"), Leaf(path, shape, abstract.dtype)
     first = min(number for number, _ in sites)
-    _, site = min(sites, key=lambda numbered: (_rank(numbered[1].use), numbered[0]))
-    use = site.use
+    number, site = min(sites, key=lambda numbered: (_rank(numbered[1].use), numbered[0]))
+    use, around = site.use, streams[id(site.values)]
     roles = dict(use.roles)
     rest = [UNIT if size == 1 else STACKED for size in shape]
     axes = tuple(roles.get(axis, other) for axis, other in enumerate(rest))
+    after = activation_after(site, around) if site.contracts else None
+    end = end_after(site, around) if use.kind == "scale" else after.end if after else ""
     leaf = Leaf(
         *(path, shape, abstract.dtype, use.kind, () if use.kind == "unread" else axes),
         *(use.fan_in, use.fan_out, use.groups, use.strides, use.dilation, len(sites)),
-        activation_after(site) if site.contracts else None,
+        *(after, end, branches[number]),
     )
     return first, leaf
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from jinit.model.branches import branches_of, numbered
 from jinit.model.contractions import Contraction, contractions
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, described
@@ -84,9 +85,16 @@ class Model:
         flat = jax.tree.leaves(self.params)
         graph = Graph.within(jax.make_jaxpr(self.apply)(self.params, *self.inputs)).pruned()
         found: list[list[tuple[int, Site]]] = [[] for _ in flat]
-        for number, site in enumerate(sites(graph, [leaf.shape for leaf in flat])):
+        every = sites(graph, [leaf.shape for leaf in flat])
+        for number, site in enumerate(every):
             found[site.use.leaf].append((number, site))
-        each = [described(*one) for one in zip(self.paths, flat, found, strict=True)]
+        graphs = {id(site.values): site for site in every}
+        sums = {name: branches_of(site.graph, site.values) for name, site in graphs.items()}
+        streams = {name: one.streams for name, one in sums.items()}
+        inside = numbered(every, sums)
+        each = [
+            described(*one, inside, streams) for one in zip(self.paths, flat, found, strict=True)
+        ]
         return [(place, self._known(leaf)) for place, leaf in sorted(each, key=lambda one: one[0])]
 
     def _known(self, leaf: Leaf) -> Leaf:

@@ -6,5 +6,16 @@ from jinit.rules.initialize import init
 from jinit.rules.match import Rule, RuleError
 from jinit.rules.plan import Plan, plan
 from jinit.rules.recommend import recommend
+from jinit.rules.toml import rules_from_toml
 
-__all__ = ["Plan", "Rule", "RuleError", "fast_init", "init", "plan", "recipes", "recommend"]
+__all__ = [
+    "Plan",
+    "Rule",
+    "RuleError",
+    "fast_init",
+    "init",
+    "plan",
+    "recipes",
+    "recommend",
+    "rules_from_toml",
+]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.initializers import Initializer, stacked, variance_scaling
+from jinit.initializers.combinators import Scaled
 from jinit.initializers.fans import fans
 from jinit.model import Leaf
 from jinit.rules.match import RuleError
@@ -46,17 +48,31 @@ class Arranged(Initializer):
         return jnp.transpose(ordered, [order.index(axis) for axis in range(len(order))])
 
 
-def fitted(initializer: Any, leaf: Leaf) -> Any:
+@dataclass(frozen=True)
+class FromKeyOf:
+    """An initializer that draws from the key of another parameter, with which it shares a draw."""
+
+    initializer: Initializer
+    path: str
+
+    def __repr__(self) -> str:
+        return f"{self.initializer!r} from the key of {self.path}"
+
+
+def fitted(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
     """The initializer with the fans that the computation gives this parameter.
 
     Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
-    matrix draw it in its own order. Any other callable is left alone, and sees the shape only.
+    matrix draw it in its own order. What has a method `fitted_to` makes the initializer, of the
+    parameter and all of them. Any other callable is left alone, and sees the shape only.
 
     Raises:
       RuleError: it needs to know the axes, and they cannot be read.
     """
-    if hasattr(initializer, "fitted_to"):
-        return initializer.fitted_to(leaf)
+    initializer = made(initializer, leaf, leaves)
+    if isinstance(initializer, Scaled):
+        inner = fitted(initializer.initializer, leaf, leaves)
+        return dataclasses.replace(initializer, initializer=inner)
     if not isinstance(initializer, Initializer) or initializer.entrywise:
         return initializer
     _check_read(initializer, leaf)
@@ -73,6 +89,13 @@ def fitted(initializer: Any, leaf: Leaf) -> Any:
     if usual or leaf.role == "embedding":
         return initializer
     return Arranged(initializer, tuple(word if word in _ORDER else "batch" for word in leaf.axes))
+
+
+def made(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
+    """What the initializer makes for this parameter, if that is what it does; else itself."""
+    while hasattr(initializer, "fitted_to"):
+        initializer = initializer.fitted_to(leaf, leaves)
+    return initializer
 
 
 def _of_these_fans(placed: Any, initializer: Any, leaf: Leaf) -> Any:

@@ -27,7 +27,10 @@ class HostKeys:
         inputs = tuple(
             name for name, aval in zip(graph.inputs, graph.avals, strict=True) if _is_key(aval)
         )
-        known = {*inputs, *graph.constants}
+        constants = {
+            name: _data(value) for name, value in graph.constants.items() if _is_known(value)
+        }
+        known = {*inputs, *constants}
         operations = []
         for operation in graph.operations:
             if all(type(o) is not int or o in known for o in operation.operands) and _possible(
@@ -35,7 +38,7 @@ class HostKeys:
             ):
                 known.update(operation.results)
                 operations.append(operation)
-        return cls(inputs, tuple(operations), graph.constants)
+        return cls(inputs, tuple(operations), constants)
 
     @property
     def made(self) -> dict[int, jax.ShapeDtypeStruct]:
@@ -66,9 +69,17 @@ def _is_key(aval: Any) -> bool:
     return str(aval.dtype) == _FUSED or (aval.dtype == np.uint32 and aval.shape[-1:] == (2,))
 
 
-def _data(key: Any) -> np.ndarray:
-    typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(key) if typed else key)
+def _is_known(constant: Any) -> bool:
+    """Whether NumPy can hold it: threefry keys as their data, those of no other kind."""
+    return str(constant.dtype) == _FUSED or not _is_typed(constant)
+
+
+def _is_typed(value: Any) -> bool:
+    return jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
+def _data(value: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(value) if _is_typed(value) else value)
 
 
 def _possible(operation: Operation) -> bool:

@@ -14,6 +14,7 @@ from jax import Array
 from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
 from jinit.rules.draws import Draw, draws
 from jinit.rules.evaluate import WORDS
+from jinit.rules.fitting import FromKeyOf
 from jinit.rules.folding import folded
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, is_traced, run
@@ -75,9 +76,11 @@ def init(
     own = {} if planned and None not in planned.initializers else _own(model)
     shapes = dict(zip(model.paths, jax.tree.leaves(model.params), strict=True))
     places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
+    sources = [chosen.get(path) or own[path] for path in missing]
+    keys = _own_keys(key, list(map(_origin, sources, missing)))
     parts = [
-        _Part(chosen.get(path) or own[path], _as(shapes[path], dtype), places[path], each)
-        for path, each in zip(missing, _own_keys(key, missing), strict=True)
+        _Part(_drawer(source), _as(shapes[path], dtype), places[path], each)
+        for source, path, each in zip(sources, missing, keys, strict=True)
     ]
     if is_traced(key):
         values = [part.inline() for part in parts]
@@ -143,6 +146,15 @@ def _chosen(plan: Plan) -> dict[str, Any]:
     """The plan's initializers by path, where it has one."""
     pairs = zip(plan.leaves, plan.initializers, strict=True)
     return {leaf.path: initializer for leaf, initializer in pairs if initializer is not None}
+
+
+def _origin(source: Any, path: str) -> str:
+    """The path whose key a parameter is drawn from, its own usually."""
+    return source.path if isinstance(source, FromKeyOf) else path
+
+
+def _drawer(source: Any) -> Any:
+    return source.initializer if isinstance(source, FromKeyOf) else source
 
 
 @dataclass(frozen=True)

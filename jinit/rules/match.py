@@ -1,7 +1,5 @@
 """Rules: which initializer goes to which parameters of a model."""
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +7,13 @@ from typing import Any
 from jinit.initializers import Initializer, from_spec
 from jinit.initializers.choice import one_of
 from jinit.model import Leaf, glob
+from jinit.rules.paths import depth_of, near, regular_expression, within
 
 ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends")
-_ENDS = ("product", "attention", "residual", "pooling", "softmax", "output", "other")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends", "branch")
+_ENDS = (
+    *("product", "attention", "residual", "shortcut", "pooling", "softmax", "output", "other"),
+)
 
 
 class RuleError(ValueError):
@@ -42,7 +43,9 @@ class Rule:
     depth: int | tuple[int, int] | None = None
     """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
     ends: str | None = None
-    """Of a kernel, in what the elementwise path behind it ends: `residual`, `output`, ..."""
+    """Of a kernel or scale, in what the path behind it ends: `residual`, `output`, ..."""
+    branch: bool | None = None
+    """Whether a kernel lies in a residual branch."""
     optional: bool = False
     """Whether the rule may go unused, as part of a recipe for many models."""
 
@@ -52,8 +55,8 @@ class Rule:
         if self.role is not None:
             one_of("role", self.role, ROLES)
         if self.regex is not None:
-            _compiled(self.regex)
-        for name in ("shape", "axes"):
+            regular_expression(self.regex)
+        for name in ("shape", "axes", "depth"):
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))
 
@@ -61,12 +64,13 @@ class Rule:
         """Whether every condition holds."""
         checks = {
             "path": lambda: bool(glob(str(self.path)).fullmatch(leaf.path)),
-            "regex": lambda: bool(_compiled(str(self.regex)).search(leaf.path)),
+            "regex": lambda: bool(regular_expression(str(self.regex)).search(leaf.path)),
             "role": lambda: leaf.role == self.role,
             "shape": lambda: _fits(self.shape or (), leaf.shape),
             "axes": lambda: leaf.axes == self.axes,
-            "depth": lambda: _within(self.depth, depth_of(leaf.path)),
-            "ends": lambda: leaf.activation is not None and leaf.activation.end == self.ends,
+            "depth": lambda: within(self.depth, depth_of(leaf.path)),
+            "ends": lambda: leaf.end == self.ends,
+            "branch": lambda: (leaf.branch is not None) == self.branch,
         }
         return all(checks[name]() for name in self.conditions)
 
@@ -164,41 +168,11 @@ def _unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
     taken = [leaf.path for leaf in leaves if rule.matches(leaf)]
     if taken:
         return f"every parameter of {rule!r} is taken by an earlier rule, such as {taken[0]}"
-    return f"no parameter matches {rule!r}{_near(rule, leaves)}"
-
-
-def _near(rule: Rule, leaves: Sequence[Leaf]) -> str:
-    """Paths that look like what the rule asks for."""
-    paths = [leaf.path for leaf in leaves]
-    wanted = str(rule.path or rule.regex or "").replace("*", "")
-    near = difflib.get_close_matches(wanted, paths, n=3, cutoff=0.4) or paths[:3]
-    return f"; near it: {', '.join(near)}"
-
-
-def depth_of(path: str) -> int | None:
-    """The first number in a path, which is the layer's index in most models.
-
-    >>> depth_of("params/blocks_3/Dense_0/kernel")
-    3
-    """
-    found = re.search(r"\d+", path)
-    return int(found[0]) if found else None
-
-
-def _within(wanted: int | tuple[int, int] | None, depth: int | None) -> bool:
-    if depth is None or wanted is None:
-        return False
-    return depth == wanted if isinstance(wanted, int) else wanted[0] <= depth < wanted[1]
+    paths = near(str(rule.path or rule.regex or ""), [leaf.path for leaf in leaves])
+    return f"no parameter matches {rule!r}; near it: {', '.join(paths)}"
 
 
 def _fits(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
     return len(wanted) == len(shape) and all(
         size in (None, actual) for size, actual in zip(wanted, shape, strict=True)
     )
-
-
-def _compiled(regex: str) -> re.Pattern[str]:
-    try:
-        return re.compile(regex)
-    except re.error as error:
-        raise ValueError(f"regex: {regex!r} is no regular expression: {error}") from None

@@ -95,7 +95,8 @@ def plan(model: Model, rules: Any) -> Plan:
           3×3    kernel  in,out  3       3        relu → product  he_normal()  0.8165
     """
     chosen = assigned(rules_of(rules), model.leaves)
-    return Plan(model, model.leaves, tuple(map(fitted, chosen, model.leaves)))
+    pairs = zip(chosen, model.leaves, strict=True)
+    return Plan(model, model.leaves, tuple(fitted(*pair, model.leaves) for pair in pairs))
 
 
 def _words(row: Row) -> tuple[str, ...]:

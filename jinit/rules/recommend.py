@@ -55,7 +55,9 @@ def recommend(model: Model) -> Plan:
     [activation_scaled('tanh', 'forward', 'truncated_normal'), lecun_normal()]
     """
     branches = sum(_copies(leaf) for leaf in model.leaves if _ends_branch(leaf))
-    chosen = [fitted(_initializer(leaf, branches, model), leaf) for leaf in model.leaves]
+    chosen = [
+        fitted(_initializer(leaf, branches, model), leaf, model.leaves) for leaf in model.leaves
+    ]
     plan = Plan(model, model.leaves, tuple(chosen))
     if model.init is None:
         return plan

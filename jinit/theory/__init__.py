@@ -5,6 +5,7 @@ from jinit.theory.marginals import (
     Marginal,
     frame_law,
     normal_law,
+    scaled_law,
     truncated_normal_law,
     uniform_law,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "moments",
     "normal_law",
     "normal_mean",
+    "scaled_law",
     "truncated_normal_law",
     "uniform_law",
 ]

@@ -38,6 +38,20 @@ class Marginal:
             return np.where(supported, self.inside(values), 0.0)
 
 
+def scaled_law(law: Marginal, factor: float) -> Marginal:
+    """The law of `factor · x`, factor not zero, for x with a law: densities go by 1/|factor|.
+
+    >>> scaled_law(uniform_law(0.0, 1.0), -2.0).low
+    -2.0
+    """
+    low, high = sorted((factor * law.low, factor * law.high))
+
+    def inside(values: np.ndarray) -> np.ndarray:
+        return law.inside(values / factor) / abs(factor)
+
+    return Marginal(factor * law.mean, abs(factor) * law.std, low, high, inside)
+
+
 def uniform_law(low: float, high: float) -> Marginal:
     """Uniform on `[low, high)`, `low < high`: standard deviation `(high - low) / √12`.
 

@@ -85,7 +85,9 @@ def test_a_model_that_was_told_gets_a_recommendation():
     assert "its gain is" in rows["experts"].advice
 
 
-@pytest.mark.parametrize("initializer", ["he_normal", "orthogonal", jinit.scaled(jinit.ones, 2)])
+@pytest.mark.parametrize(
+    "initializer", ["he_normal", "orthogonal", jinit.scaled(jinit.he_normal(), 2)]
+)
 def test_what_cannot_be_read_raises_and_asks(initializer):
     rules = {"experts": initializer, "**": "zeros"}
     for call in (jinit.plan, lambda model, rules: jinit.init(model, KEY, rules)):

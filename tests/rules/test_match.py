@@ -7,7 +7,7 @@ from flax import linen as nn
 
 import jinit
 from jinit.rules import Rule, RuleError, plan
-from jinit.rules.match import assigned, depth_of, glob, rules_of
+from jinit.rules.match import assigned, rules_of
 
 
 class Net(nn.Module):
@@ -25,28 +25,6 @@ def model():
 
 ZEROS, HE, ONES = jinit.zeros, jinit.he_normal(), jinit.ones
 REST = Rule(ZEROS)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "path", "fits"),
-    [
-        ("**", "params/a/kernel", True),
-        ("**/kernel", "params/a/kernel", True),
-        ("**/kernel", "kernel", True),
-        ("*/kernel", "params/a/kernel", False),
-        ("params/*/kernel", "params/a/kernel", True),
-        ("params/**", "params/a/kernel", True),
-        ("params/**", "params", True),
-        ("params/**", "params2/a", False),
-        ("**/block_?/**", "params/block_1/kernel", True),
-        ("**/block_?/**", "params/block_11/kernel", False),
-        ("**/bl*1/kernel", "params/block_11/kernel", True),
-        ("a.b", "axb", False),
-        ("kernel", "kernels", False),
-    ],
-)
-def test_globs(pattern, path, fits):
-    assert bool(glob(pattern).fullmatch(path)) == fits
 
 
 @pytest.mark.parametrize(
@@ -146,9 +124,3 @@ def test_bad_rules(make, error, text):
     with pytest.raises(error) as caught:
         make()
     assert text in str(caught.value)
-
-
-def test_the_depth_of_a_path():
-    assert depth_of("params/blocks_12/Dense_0/kernel") == 12
-    assert depth_of("hidden/3/kernel") == 3
-    assert depth_of("head/kernel") is None

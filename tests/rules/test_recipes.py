@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from architectures.gpt2 import Config, LinenGPT2, NnxGPT2
-from flax import linen as nn
+from networks import Images
 
 import jinit
 from jinit import recipes
@@ -15,19 +15,6 @@ from jinit.rules import plan
 LAYERS, WIDTH = 3, 32
 CONFIG = Config(vocabulary=50, positions=16, width=WIDTH, heads=4, layers=LAYERS, tied=False)
 TOKENS = jax.ShapeDtypeStruct((2, 8), jnp.int32)
-
-
-class Images(nn.Module):
-    """Patches, a class token, positions, one residual branch and a head."""
-
-    @nn.compact
-    def __call__(self, x):
-        x = nn.Conv(16, (4, 4), strides=(4, 4), name="patches")(x).reshape(x.shape[0], -1, 16)
-        token = self.param("token", nn.initializers.zeros, (1, 1, 16))
-        x = jnp.concatenate([jnp.tile(token, (x.shape[0], 1, 1)), x], 1)
-        x = x + self.param("positions", nn.initializers.normal(), (1, 5, 16))
-        x = x + nn.Dense(16, name="down")(nn.gelu(nn.Dense(64, name="up")(nn.LayerNorm()(x))))
-        return nn.Dense(10, name="head")(x[:, 0])
 
 
 @pytest.fixture(scope="module", params=["linen", "nnx"])
@@ -63,6 +50,10 @@ def branches(inner, end):
     return [inner, inner, end, inner, end, inner]
 
 
+CUT_AT_3 = 0.9865783  # the same at ±3
+SUB_LN = [1, *[math.log(2 * LAYERS) ** 0.5] * 4, 1]
+T_FIXUP = [1, *[(9 * LAYERS) ** -0.25] * 4, 1]
+T_FIXUP_ENCODER = [1, *[0.67 * LAYERS**-0.25] * 4, 1]
 DEEP = [1, *[(8 * LAYERS) ** -0.25] * 4, 1]
 # Query, value, attention's output, the layer that widens, the one that narrows, head; embedding.
 GPT2 = {
@@ -76,10 +67,44 @@ GPT2 = {
     "deepnorm": (
         recipes.deepnorm(LAYERS),
         [deep * xavier for deep, xavier in zip(DEEP, XAVIER, strict=True)],
-        math.sqrt(2 / (1 + WIDTH)),
+        SMALL,
     ),
-    "zero_branches": (recipes.zero_branches(jinit.lecun_normal()), branches(SMALL, 0.0), 1.0),
-    "everywhere": (recipes.everywhere(jinit.he_normal()), times(2**0.5, FAN_IN), 2**0.5),
+    "sub_ln": (
+        recipes.sub_ln(LAYERS),
+        [gain * xavier for gain, xavier in zip(SUB_LN, XAVIER, strict=True)],
+        SMALL,
+    ),
+    "t_fixup": (
+        recipes.t_fixup(LAYERS),
+        [deep * xavier for deep, xavier in zip(T_FIXUP, XAVIER, strict=True)],
+        (9 * LAYERS) ** -0.25 * SMALL,
+    ),
+    "t_fixup of an encoder": (
+        recipes.t_fixup(LAYERS, encoder=""),
+        [deep * xavier for deep, xavier in zip(T_FIXUP_ENCODER, XAVIER, strict=True)],
+        (9 * LAYERS) ** -0.25 * SMALL,
+    ),
+    "megatron": (
+        recipes.megatron(LAYERS, 0.01, branches=1),
+        branches(0.01, 0.01 / math.sqrt(LAYERS)),
+        0.01,
+    ),
+    "full_megatron": (
+        recipes.full_megatron(LAYERS),
+        times(CUT_AT_3, [*branches(0.02, 0.02 / math.sqrt(2 * LAYERS))[:5], SMALL]),
+        0.02 * CUT_AT_3,
+    ),
+    "modded_nanogpt": (
+        recipes.modded_nanogpt(),
+        [*branches(0.5 * SMALL, 0.0)[:5], 0.005],
+        1.0,
+    ),
+    "switch": (recipes.switch_transformer(), times(0.1**0.5, FAN_IN), 1.0),
+    "vit_moco": (recipes.vit_moco(), XAVIER, SMALL),
+    "zero_branches": (recipes.zero_branches(jinit.lecun_normal()), branches(SMALL, 0.0), SMALL),
+    "everywhere": (recipes.everywhere(jinit.he_normal()), times(2**0.5, FAN_IN), SMALL),
+    "everywhere normal": (recipes.everywhere(jinit.normal(0.03)), [0.03] * 6, 0.03),
+    "equinox": (recipes.equinox(), times(3**-0.5, FAN_IN), 1.0),
     "pytorch": (recipes.pytorch(), times(3**-0.5, FAN_IN), 1.0),
     "keras": (recipes.keras(), XAVIER, 0.05 / math.sqrt(3)),
     "haiku": (recipes.haiku(), times(CUT, FAN_IN), CUT),
