@@ -76,7 +76,9 @@ class LinenMoE(nn.Module):
         x = x + nn.Embed(config.positions, config.width, name="positions")(places)
         for layer in range(config.layers):
             x = LinenBlock(config, name=f"block_{layer}")(x)
-        return nn.Dense(config.vocabulary, use_bias=False, name="head")(nn.LayerNorm(name="norm")(x))
+        return nn.Dense(config.vocabulary, use_bias=False, name="head")(
+            nn.LayerNorm(name="norm")(x)
+        )
 
 
 class NnxExperts(nnx.Module):
