@@ -41,7 +41,7 @@ class Leaf:
     uses: int = 0
     """How many places of the computation it is used in."""
     activation: Activation | None = None
-    """What follows a kernel; None where that is no function of one or two of its outputs."""
+    """What follows a kernel or a lookup; None where that is no function of one or two of them."""
 
 
 def paths_of(tree: Any) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def described(path: str, abstract: Any, sites: Sequence[tuple[int, Site]]) -> tu
     leaf = Leaf(
         *(path, shape, abstract.dtype, use.kind, () if use.kind == "unread" else axes),
         *(use.fan_in, use.fan_out, use.groups, use.strides, use.dilation, len(sites)),
-        activation_after(site) if use.kind == "kernel" else None,
+        activation_after(site) if use.kind in ("kernel", "embedding") else None,
     )
     return first, leaf
 

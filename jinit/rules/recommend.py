@@ -29,7 +29,8 @@ def recommend(model: Model) -> Plan:
     φ that follows, integrated; `gain / fan_in` for each of two kernels that meet in a gated unit,
     and an equal share for each of several whose products are added up before φ. Kernels that end a
     residual branch are divided by `√n`, n the number of branches, unless a normalization undoes
-    that. Embeddings get `1 / features`. Everything else keeps what it has.
+    that. A lookup sums one product: embeddings are kernels with a fan-in of one. Everything else
+    keeps what it has.
 
     Rows show the standard deviation that the model has now, the ratio of the two, and advice where
     they differ for a reason that can be told.
@@ -67,12 +68,10 @@ def _compared(plan: Plan, found: dict[str, Present], branches: int) -> dict[str,
 
 
 def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
-    if leaf.role == "kernel":
+    if leaf.role in ("kernel", "embedding"):
         if branches > 1 and _ends_branch(leaf):
             return variance_scaling(1 / branches, "fan_in", "truncated_normal")
         return _of_kernel(leaf.activation)
-    if leaf.role == "embedding":
-        return variance_scaling(1.0, "fan_out", "normal")
     if model.init is not None:
         return None
     return {"bias": zeros, "scale": ones}.get(leaf.role, lecun_normal())

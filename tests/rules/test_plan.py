@@ -102,6 +102,15 @@ def test_gains_are_those_of_the_activation_that_follows():
     assert rows["LayerNorm_0/scale"].initializer is None
 
 
+@pytest.mark.parametrize(("factor", "std"), [(1.0, 1.0), (8.0, 1 / 8)])
+def test_what_is_looked_up_has_a_second_moment_of_one(factor, std):
+    """What multiplies it counts, such as the √features of the first transformer."""
+    params = {"table": floats(100, 64), "kernel": floats(64, 3)}
+    tokens = jax.ShapeDtypeStruct((2, 7), jnp.int32)
+    model = jinit.trace(lambda p, i: p["table"][i] * factor @ p["kernel"], params, tokens)
+    assert [row.std for row in recommend(model).rows] == pytest.approx([std, 1 / 8])
+
+
 def test_advice_names_the_cause():
     rows = rows_of(Net(jinit.lecun_normal()))
     advice = {path: row.advice for path, row in rows.items() if row.role == "kernel"}
