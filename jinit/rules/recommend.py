@@ -7,6 +7,7 @@ from jinit.initializers import (
     activation_scaled,
     he_normal,
     lecun_normal,
+    normal,
     ones,
     variance_scaling,
     zeros,
@@ -72,9 +73,10 @@ def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
         if branches > 1 and _ends_branch(leaf):
             return variance_scaling(1 / branches, "fan_in", "truncated_normal")
         return _of_kernel(leaf.activation)
-    if model.init is not None:
+    if model.init is not None or leaf.role == "state":
         return None
-    return {"bias": zeros, "scale": ones}.get(leaf.role, lecun_normal())
+    others = {"bias": zeros, "scale": ones, "token": normal(0.02), "position": normal(0.02)}
+    return others.get(leaf.role, lecun_normal())
 
 
 def _of_kernel(activation: Activation | None) -> Any:

@@ -111,6 +111,17 @@ def test_what_is_looked_up_has_a_second_moment_of_one(factor, std):
     assert [row.std for row in recommend(model).rows] == pytest.approx([std, 1 / 8])
 
 
+def test_tokens_and_positions_of_a_model_without_initializers():
+    def apply(p, x):
+        token = jnp.broadcast_to(p["token"], (2, 1, 64))
+        return (jnp.concatenate([token, x], 1) + p["positions"][None]) @ p["kernel"]
+
+    params = {"token": floats(64), "positions": floats(8, 64), "kernel": floats(64, 3)}
+    rows = {row.path: row for row in recommend(jinit.trace(apply, params, X)).rows}
+    assert (rows["token"].role, rows["positions"].role) == ("token", "position")
+    assert rows["token"].initializer == rows["positions"].initializer == jinit.normal(0.02)
+
+
 def test_advice_names_the_cause():
     rows = rows_of(Net(jinit.lecun_normal()))
     advice = {path: row.advice for path, row in rows.items() if row.role == "kernel"}
