@@ -7,7 +7,7 @@ divides by the moments of a standard normal pre-activation.
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -51,23 +51,25 @@ class _Cut:
     def __init__(self, site: Site, streams: Mapping[int, int]) -> None:
         self.streams = streams
         self.graph, self.values = site.graph, site.values
+        self.start = site.position
         (self.root,) = site.graph.operations[site.position].results
         self.producer = site.graph.producers
         self.path = {self.root}
         self.reduced: dict[int, int] = {}
+        self.beside: set[int] = set()
         self.arguments: dict[Any, int] = {}
         self.steps: list[Step] = []
         self.emitted: dict[int, Operand | None] = {}
 
     def activation(self) -> Activation:
-        last, end = self._follow()
+        last, end, _ = self._follow(self.root)
         result = self._emit(last)
         if result is None:
             raise _MixedError
         return self._numbered(result, end)
 
     def end(self) -> str:
-        return self._follow()[1]
+        return self._follow(self.root)[1]
 
     def _numbered(self, result: Operand, end: str) -> Activation:
         """Arguments first, the kernel's own before another's; then steps."""
@@ -84,26 +86,45 @@ class _Cut:
             Step(step.primitive, step.params, tuple(map(new, step.operands)), step.count)
             for step in self.steps
         )
-        return Activation(count, steps, new(result), end)
+        return Activation(count, steps, new(result), end, 1 + len(self.beside))
 
-    def _follow(self) -> tuple[int, str]:
-        """The last value before the path ends, and in what."""
-        last = self.root
-        for operation in self._touching():
+    def _follow(self, start: int) -> tuple[int, str, Any]:
+        """The last value before the path from one on ends, in what, and by which operation."""
+        last = start
+        for operation in self._touching(start):
             touched = [o for o in operation.operands if self._on_path(o)]
             end = self._end(operation, touched)
             if end and touched[0] in self.reduced:
-                return self.reduced[touched[0]], "pooling"
+                return self.reduced[touched[0]], "pooling", operation
+            if end == "attention":
+                return self._weighted(touched[0], operation)
             if end:
-                return touched[0], end
+                return touched[0], end, operation
             self._lengthen(operation, touched)
             last = operation.results[0]
         outputs = [o for o in self.graph.outputs if self._on_path(o)]
-        return (outputs[0] if outputs else last), "output"
+        return (outputs[0] if outputs else last), "output", None
 
-    def _touching(self) -> Iterator[Operation]:
-        """Operations on what is made of the kernel's result, in execution order."""
-        waiting = list(self.graph.users.get(self.root, ()))
+    def _weighted(self, last: int, operation: Operation) -> tuple[int, str, Any]:
+        """A product with another signal: attention, unless a stream takes in what it weights."""
+        beside = set(self.beside)
+        self.path.update(operation.results)
+        _, end, sum_ = self._follow(operation.results[0])
+        self.beside = beside
+        joins = end == "residual" and self._sources().intersection(_numbers(sum_.operands))
+        return last, "residual" if joins else "attention", operation
+
+    def _sources(self) -> set[int]:
+        """All values that the kernel's own input is made of."""
+        found = {self.root}
+        for operation in reversed(self.graph.operations[: self.start + 1]):
+            if found.intersection(operation.results):
+                found.update(_numbers(operation.operands))
+        return found
+
+    def _touching(self, start: int) -> Iterator[Operation]:
+        """Operations on what is made of a value, in execution order."""
+        waiting = list(self.graph.users.get(start, ()))
         seen = set(waiting)
         while waiting:
             operation = self.graph.operations[heapq.heappop(waiting)]
@@ -154,26 +175,26 @@ class _Cut:
         if not others or name in PRODUCTS:
             return ""
         if name in SUMS:
-            if all(map(self._is_bare_product, others)):
+            products = list(map(self._products, others))
+            self.beside.update(*products)
+            if all(products):
                 return ""
             return "shortcut" if self.streams.get(operation.results[0]) in touched else "residual"
         return "" if name == "select_n" and others == [operation.operands[0]] else "other"
 
-    def _is_bare_product(self, value: int) -> bool:
-        """Whether this is the result of another kernel that goes nowhere else."""
+    def _products(self, value: int) -> set[int]:
+        """The results of other kernels that add up to this, if it goes nowhere else."""
         users = len(self.graph.users.get(value, ())) + self.graph.outputs.count(value)
         if users > 1 or value not in self.producer:
-            return False
+            return set()
         operation = self.producer[value]
         name = operation.name
         if name in CONTRACTING:
-            return self.values[value].product is not None
-        moved = name in SAME or (name in MOVES and name not in REDUCTIONS)
-        summed = name in SUMS and self.values[value].product is not None
-        if not moved and not summed:
-            return False
-        signals = [o for o in operation.operands if isinstance(o, int) and self.values[o].signal]
-        return all(map(self._is_bare_product, signals))
+            return set() if self.values[value].product is None else {value}
+        if name not in SAME | SUMS and (name not in MOVES or name in REDUCTIONS):
+            return set()
+        parts = [self._products(o) for o in _numbers(operation.operands) if self.values[o].signal]
+        return set().union(*parts) if all(parts) else set()
 
     def _emit(self, value: Any) -> Operand | None:
         """The number of a value among arguments and steps, a literal, or None if it is unknown."""
@@ -227,7 +248,7 @@ class _Cut:
     def _addend(self, operand: Any) -> Operand | None:
         """An operand of a sum on the path; another kernel's product counts as zero."""
         other = isinstance(operand, int) and operand not in self.path
-        return None if other and self._is_bare_product(operand) else self._emit(operand)
+        return None if other and self._products(operand) else self._emit(operand)
 
     def _elementwise(self, operation: Operation, operands: list[Operand | None]) -> Operand | None:
         known = [operand for operand in operands if operand is not None]
@@ -280,6 +301,11 @@ class _Cut:
             operation = self.producer[value]
             return operation.dtypes[operation.results.index(value)]
         return "float32"
+
+
+def _numbers(operands: Iterable[Any]) -> list[int]:
+    """The operands that are no literals."""
+    return [operand for operand in operands if isinstance(operand, int)]
 
 
 def _number(value: Any) -> float | None:

@@ -52,6 +52,8 @@ class Activation:
     """Where the path ends: in a `product` with another parameter or, as `attention`, with another
     signal, in a `residual` sum as its branch or, as `shortcut`, as its stream, in `pooling`, a
     `softmax`, an `output`, or in something `other`."""
+    kernels: int = 1
+    """Whose products add up to its argument, as two do in a recurrent cell."""
 
     def __call__(self, *numbers: Any) -> Array:
         """φ of as many numbers as there are arguments, entry by entry."""
@@ -75,10 +77,14 @@ class Activation:
         return f"{self.arguments} {[step.text for step in self.steps]} {self.result}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Activation) and (self.text, self.end) == (other.text, other.end)
+        return isinstance(other, Activation) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((self.text, self.end))
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str, int]:
+        return self.text, self.end, self.kernels
 
     def __repr__(self) -> str:
         names = [str(step.primitive) if not step.count else "mean" for step in self.steps]

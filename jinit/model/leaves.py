@@ -39,7 +39,7 @@ class Leaf:
     uses: int = 0
     """How many places of the computation it is used in."""
     activation: Activation | None = None
-    """What follows a kernel; None where that is no function of one or two of its outputs."""
+    """What follows a kernel or a lookup; None where that is no function of one or two of them."""
     end: str = ""
     """Of a kernel or scale, in what the elementwise path behind it ends, as in `activation`."""
     branch: int | None = None
@@ -67,8 +67,10 @@ def described(
     roles = dict(use.roles)
     rest = [UNIT if size == 1 else STACKED for size in shape]
     axes = tuple(roles.get(axis, other) for axis, other in enumerate(rest))
-    after = activation_after(site, around) if site.contracts else None
-    end = end_after(site, around) if use.kind == "scale" else after.end if after else ""
+    after = activation_after(site, around) if site.contracts or use.kind == "embedding" else None
+    end = after.end if after and use.kind == "kernel" else ""
+    if use.kind == "scale":
+        end = end_after(site, around)
     leaf = Leaf(
         *(path, shape, abstract.dtype, use.kind, () if use.kind == "unread" else axes),
         *(use.fan_in, use.fan_out, use.groups, use.strides, use.dilation, len(sites)),

@@ -32,9 +32,11 @@ def recommend(model: Model) -> Plan:
     r"""What every kernel should start from, given what the computation does with its output.
 
     Variance `gain² / fan_in`, with the true fan-in and the gain `√(1 / E[φ(z)²])` of the activation
-    φ that follows, integrated; `gain / fan_in` for each of two kernels that meet in a gated unit.
-    Kernels that end a residual branch are divided by `√n`, n the number of branches, unless a
-    normalization undoes that. Embeddings get `1 / features`. Everything else keeps what it has.
+    φ that follows, integrated; `gain / fan_in` for each of two kernels that meet in a gated unit,
+    and an equal share for each of several whose products are added up before φ. Kernels that end a
+    residual branch are divided by `√n`, n the number of branches, unless a normalization undoes
+    that. A lookup sums one product: embeddings are kernels with a fan-in of one. Everything else
+    keeps what it has.
 
     Rows show the standard deviation that the model has now, the ratio of the two, and advice where
     they differ for a reason that can be told.
@@ -77,12 +79,10 @@ def _compared(plan: Plan, found: dict[str, Present], branches: int) -> dict[str,
 
 
 def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
-    if leaf.role == "kernel":
+    if leaf.role in ("kernel", "embedding"):
         if branches > 1 and _ends_branch(leaf):
             return variance_scaling(1 / branches, "fan_in", "truncated_normal")
         return _of_kernel(leaf.activation)
-    if leaf.role == "embedding":
-        return variance_scaling(1.0, "fan_out", "normal")
     if model.init is not None or leaf.role == "state":
         return None
     if leaf.role == "unread":
@@ -97,11 +97,14 @@ def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
 
 
 def _of_kernel(activation: Activation | None) -> Any:
-    if activation is None or activation.end not in _SHAPED:
+    if activation is None:
         return lecun_normal()
-    name = name_of(activation)
-    if activation.arguments > 1:
-        return variance_scaling(moments(activation).gain, "fan_in", "truncated_normal")
+    gated, undone = activation.arguments > 1, activation.end in _SHAPED
+    if activation.kernels > 1 or (gated and undone):
+        gain = moments(activation).gain if undone else 1.0
+        scale = gain ** (1 if gated else 2) / activation.kernels
+        return variance_scaling(scale, "fan_in", "truncated_normal")
+    name = name_of(activation) if undone else "identity"
     known = {"identity": lecun_normal(), "relu": he_normal()}
     return known[name] if name in known else activation_scaled(name or activation)
 

@@ -173,6 +173,40 @@ def test_where_paths_end():
     }
 
 
+def test_products_that_are_added_up_are_counted():
+    def apply(w, x):
+        return jnp.tanh(x @ w["a"] + x @ w["b"] + x @ w["c"]) @ w["d"]
+
+    leaves = jinit.trace(apply, dict.fromkeys("abcd", W), X).leaves
+    found = {leaf.path: leaf.activation for leaf in leaves}
+    assert [found[name].kernels for name in "abcd"] == [3, 3, 3, 1]
+    assert found["a"] == found["b"] == found["c"]
+    np.testing.assert_allclose(found["c"](POINTS), jnp.tanh(POINTS), rtol=1e-6)
+
+
+def test_what_another_signal_weights_may_end_a_branch():
+    """A mixture of experts that a stream takes in does; scores that are added up do not."""
+
+    def mixture(w, x):
+        gates = jax.nn.softmax(x @ w["router"])
+        return x + jnp.einsum("bte,ebtd->btd", gates, jnp.einsum("btd,edf->ebtf", x, w["experts"]))
+
+    def scores(w, x):
+        q, k, r = (x @ w[name] for name in "qkr")
+        return q @ k.swapaxes(1, 2) + jnp.sin(q) @ r.swapaxes(1, 2)
+
+    experts = {"router": W, "experts": jax.ShapeDtypeStruct((16, 16, 16), jnp.float32)}
+    ends = [
+        {leaf.path: leaf.activation and leaf.activation.end for leaf in model.leaves}
+        for model in (
+            jinit.trace(mixture, experts, X),
+            jinit.trace(scores, dict.fromkeys("qkr", W), X),
+        )
+    ]
+    assert ends[0]["experts"] == "residual"
+    assert [ends[1][name] for name in "kr"] == ["attention"] * 2
+
+
 def test_pooling_and_classes():
     class Net(nn.Module):
         @nn.compact
