@@ -88,7 +88,8 @@ def _rngs(key: jax.Array) -> nnx.Rngs:
     whole trace for the text of the error that says there is none: two thirds of a trace's time.
     """
     rngs = nnx.Rngs(key)
-    rngs.default.count = nnx.RngCount(np.zeros((), np.uint32), tag=rngs.default.tag)
+    count: Any = np.zeros((), np.uint32)
+    rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
 
 

@@ -8,7 +8,7 @@ from jax import Array
 
 from jinit.rules.identity import name_of_program, steps
 from jinit.rules.memory import is_host, round_of
-from jinit.rules.programs import Call, Program
+from jinit.rules.programs import Call, Constant, Program
 from jinit.rules.slices import Slice
 
 
@@ -21,21 +21,22 @@ class Draw:
     window: Slice | None
     window_name: str | None
 
-    def call(self, values: Sequence[Any], whole: Any, sharding: Any = None) -> Call:
+    def call(self, values: Sequence[Any], whole: Any, sharding: Any = None) -> Call | Constant:
         """The call that draws `whole`, a shape and dtype, from the values of the inputs."""
-        part, name, extent = self.part, self.name, None
-        number = part.constant
+        number = self.part.constant
         if number is not None:
-            extent = whole
-        elif self.window and is_host(sharding):
-            part, name, extent = self.window, self.window_name, whole
+            return Constant(number, whole, sharding)
+        part, name, by_window = self.part, self.name, False
+        if self.window is not None and is_host(sharding):
+            part, name, by_window = self.window, self.window_name, True
 
         def function(inputs: Sequence[Any], numbers: Sequence[Any], *start: Any) -> Array:
             return _as(part.call(inputs, numbers, *start), whole.dtype)
 
-        made = function if extent is None else round_of(function)
+        made = round_of(function) if by_window else function
         program = Program((name, str(whole.dtype)), made, sharding)
-        return Call(program, (tuple(values), self.part.numbers), extent, number)
+        arguments = tuple(values), self.part.numbers
+        return Call(program, arguments, whole if by_window else None)
 
 
 def draws(parts: Sequence[Slice]) -> list[Draw]:

@@ -11,10 +11,7 @@ import numpy as np
 from jax import Array, lax
 
 from jinit.model import Graph, Operation, Scan
-from jinit.sampling import bits, fence, random_words, words_from
-
-WORDS = random_words.__name__
-"""The name under which jinit's own words stand in a trace."""
+from jinit.sampling import WORDS, bits, fence, random_words, words_from
 
 
 def drawn(graph: Graph, inputs: Sequence[Any], start: Any = None) -> list[Any]:

@@ -12,11 +12,12 @@ from jax import Array
 
 from jinit.model import Graph
 from jinit.rules.draws import Draw, draws
-from jinit.rules.evaluate import WORDS, drawn
+from jinit.rules.evaluate import drawn
 from jinit.rules.folding import folded
 from jinit.rules.host_keys import HostKeys
 from jinit.rules.programs import is_traced, run
 from jinit.rules.slices import slices
+from jinit.sampling import WORDS
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,13 +13,12 @@ from jax import Array
 
 from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
 from jinit.rules.draws import Draw, draws
-from jinit.rules.evaluate import WORDS
 from jinit.rules.fitting import FromKeyOf
 from jinit.rules.folding import folded
 from jinit.rules.plan import Plan, plan
-from jinit.rules.programs import Call, is_traced, run
+from jinit.rules.programs import Call, Constant, is_traced, run, settings
 from jinit.rules.slices import Slice, slices
-from jinit.sampling import fold_in_data, is_fused
+from jinit.sampling import WORDS, fold_in_data, is_fused
 
 _A_KEY = jax.eval_shape(jax.random.key, 0)
 _OWN: WeakKeyDictionary[Model, dict[str, Draw]] = WeakKeyDictionary()
@@ -166,14 +165,13 @@ class _Part:
     sharding: Any
     key: Any
 
-    def call(self) -> Call:
+    def call(self) -> Call | Constant:
         """The program that draws it, and what it is given."""
         draw = self.source if isinstance(self.source, Draw) else self._by_initializer()
         return draw.call([self.key] * len(draw.part.inputs), self.whole, self.sharding)
 
     def _by_initializer(self) -> Draw:
-        settings = jax.dtypes.canonicalize_dtype(float), jax.config.jax_threefry_partitionable
-        return _drawing(self.source, self.whole.shape, self.whole.dtype, settings)
+        return _drawing(self.source, self.whole.shape, self.whole.dtype, settings())
 
     def inline(self) -> Array:
         """Inside a program that is being traced, such as a jitted or vmapped one."""
@@ -189,9 +187,9 @@ class _Part:
 
 
 @lru_cache(maxsize=1024)
-def _drawing(initializer: Any, shape: tuple[int, ...], dtype: Any, settings: Any) -> Draw:
-    """One initializer as a draw, read off its trace."""
-    del settings
+def _drawing(initializer: Any, shape: tuple[int, ...], dtype: Any, around: Any) -> Draw:
+    """One initializer as a draw, read off its trace, with JAX's settings around it."""
+    del around
     closed = jax.make_jaxpr(lambda key: initializer(key, shape, dtype))(_A_KEY)
     (draw,) = draws(_parts(closed))
     return draw

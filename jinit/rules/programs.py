@@ -31,21 +31,28 @@ class Call:
     arguments: tuple[Any, ...]
     whole: jax.ShapeDtypeStruct | None = None
     """What is drawn, if the program draws windows of it, several at a time."""
-    number: Any = None
-    """What all entries of `whole` are, if that is known; then nothing is compiled."""
 
 
-def run(calls: Sequence[Call]) -> list[Array]:
+@dataclass(frozen=True)
+class Constant:
+    """An array of one known number, for which nothing is compiled."""
+
+    number: Any
+    whole: jax.ShapeDtypeStruct
+    sharding: Any = None
+
+
+def run(calls: Sequence[Call | Constant]) -> list[Array]:
     """All results, in order: drawing begins while other programs are still being compiled."""
-    waiting: dict[Future, list[int]] = {}
+    waiting: dict[Future, dict[int, Call]] = {}
     for number, call in enumerate(calls):
-        if call.number is None:
-            waiting.setdefault(_compiling(call), []).append(number)
+        if isinstance(call, Call):
+            waiting.setdefault(_compiling(call), {})[number] = call
     results: dict[int, Any] = {}
     drawing: list[Future] = []
     try:
         for ready in as_completed(waiting):
-            drawing += _begin(ready.result(), calls, waiting[ready], results)
+            drawing += _begin(ready.result(), waiting[ready], results)
     except Exception:
         submitted.cache_clear()  # the next attempt shall compile anew
         raise
@@ -53,22 +60,24 @@ def run(calls: Sequence[Call]) -> list[Array]:
         each.result()
     return [
         jax.device_put(results[number])
-        if call.number is None
-        else filled(call.number, call.whole, call.program.sharding)
+        if isinstance(call, Call)
+        else filled(call.number, call.whole, call.sharding)
         for number, call in enumerate(calls)
     ]
 
 
 def _begin(
-    compiled: Callable[..., Array], calls: Sequence[Call], which: list[int], results: dict[int, Any]
+    compiled: Callable[..., Array], calls: dict[int, Call], results: dict[int, Any]
 ) -> list[Future]:
-    """Note the results of these calls, all of one program, and return what fills them."""
-    if calls[which[0]].whole is None:
-        results.update({number: compiled(*calls[number].arguments) for number in which})
-        return []
-    arrays = {number: empty(calls[number].whole) for number in which}
-    results.update(arrays)
-    return fill(compiled, [(calls[n].arguments, arrays[n].reshape(-1)) for n in which])
+    """Note the results of calls of one program, by number, and return what fills them."""
+    fills = []
+    for number, call in calls.items():
+        if call.whole is None:
+            results[number] = compiled(*call.arguments)
+        else:
+            results[number] = empty(call.whole)
+            fills.append((call.arguments, results[number].reshape(-1)))
+    return fill(compiled, fills)
 
 
 def is_traced(tree: Any) -> bool:
@@ -81,12 +90,16 @@ def _compiling(call: Call) -> Future:
     arguments = call.arguments if call.whole is None else example(call.arguments)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    settings = (
+    return submitted(call.program, shapes, tree, settings())
+
+
+def settings() -> tuple[Any, ...]:
+    """JAX's settings on which a trace or a program depends."""
+    return (
         jax.dtypes.canonicalize_dtype(float),
         getattr(jax.config, "jax_default_device", None),
         getattr(jax.config, "jax_threefry_partitionable", None),
     )
-    return submitted(call.program, shapes, tree, settings)
 
 
 @lru_cache(maxsize=1024)

@@ -14,9 +14,10 @@ from jinit.sampling.host import fold_in_data, split_data
 from jinit.sampling.orthonormal import orthonormal
 from jinit.sampling.planar import complex_disk, complex_truncated_normal
 from jinit.sampling.reflectors import product
-from jinit.sampling.threefry import bits, is_fused, random_words, words_from
+from jinit.sampling.threefry import WORDS, bits, is_fused, random_words, words_from
 
 __all__ = [
+    "WORDS",
     "bits",
     "complex_disk",
     "complex_truncated_normal",

@@ -6,6 +6,7 @@ rounds written out on counters cost no memory, compile several times faster and 
 
 import math
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,13 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 # Skein's key-schedule parity (the same paper, section 3.3), low word.
 _PARITY = np.uint32(0x1BD11BDA)
 _WORDS_PER_COUNTER_WORD = 2**32
+WORDS = "random_words"
+"""The name of the call that makes all words, as a trace shows it."""
+Words = TypeVar("Words", Array, np.ndarray)
+"""Words in JAX or, on the host, in NumPy."""
 
 
-def threefry2x32(key: tuple[Array, Array], high: Array, low: Array) -> tuple[Array, Array]:
+def threefry2x32(key: tuple[Words, Words], high: Words, low: Words) -> tuple[Words, Words]:
     """Encrypt the 64-bit counters `(high, low)` under `key` with twenty Threefry rounds."""
     schedule = (*key, key[0] ^ key[1] ^ _PARITY)
     x, y = high + schedule[0], low + schedule[1]
@@ -98,7 +103,7 @@ def words_from(key_data: Array, start: ArrayLike, size: int, dtype: DTypeLike) -
     return _words(key_data, jnp.zeros((), jnp.uint32), low, np.dtype(dtype))
 
 
-# Traces show it as a call of this name: whoever wants a part of the stream replaces it there.
+# Traces show it as a call of the name WORDS: whoever wants a part of the stream replaces it there.
 @partial(jax.jit, static_argnums=(1, 2))
 def random_words(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """Words of a fused key's data; both are already checked."""
@@ -112,7 +117,7 @@ def _words(key_data: Array, high: Array, low: Array, dtype: np.dtype) -> Array:
     return (first ^ second).astype(dtype)
 
 
-def _rotate_left(word: Array, distance: int) -> Array:
+def _rotate_left(word: Words, distance: int) -> Words:
     return (word << np.uint32(distance)) | (word >> np.uint32(32 - distance))
 
 
