@@ -17,7 +17,11 @@ CACHE = pytest.StashKey[str]()
 
 # What does not depend on the version of JAX more than the contracts and all other tests do.
 ONCE = (
-    *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "rules/test_recipes.py"),
+    *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "frameworks"),
+    *(
+        f"rules/test_{name}.py"
+        for name in ("architectures", "mup", "plan", "recipes", "recipes_of_branches")
+    ),
     *(
         f"initializers/test_{name}.py"
         for name in (

@@ -21,7 +21,7 @@ from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SAME, SUMS
 from jinit.model.values import Value
 from jinit.model.walk import Site
 
-_PARTS = frozenset({"slice", "dynamic_slice", "split"})
+_PARTS = frozenset({"slice", "dynamic_slice", "split", "unstack"})
 _MOST_ARGUMENTS = 2
 
 

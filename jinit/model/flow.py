@@ -115,6 +115,10 @@ def _dropped(name: str) -> Callable[..., list[Axis]]:
     return drop
 
 
+def _without(axes: Sequence[Axis], dropped: int) -> list[Axis]:
+    return [axis for number, axis in enumerate(axes) if number != dropped]
+
+
 def _resized(axes: Sequence[Axis], before: Shape, after: Shape, params: Any) -> list[Axis]:
     """Slices shorten an axis; what is padded or concatenated has no more of a parameter."""
     del params
@@ -176,6 +180,7 @@ MOVES: dict[str, Callable[..., list[Axis]]] = {
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast,
     "squeeze": _dropped("dimensions"),
+    "unstack": lambda axes, before, after, params: _without(axes, params["axis"]),
     "reshape": _reshaped,
     "rev": lambda axes, *_: list(axes),
     "tile": _tiled,

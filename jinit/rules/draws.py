@@ -10,6 +10,7 @@ from jinit.rules.identity import name_of_program, steps
 from jinit.rules.memory import is_host, round_of
 from jinit.rules.programs import Call, Constant, Program
 from jinit.rules.slices import Slice
+from jinit.rules.windows import SIZE
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,9 @@ class Draw:
     """One slice of a computation, and what it is called in whole and by windows."""
 
     part: Slice
+    whole: Slice
+    """The same, in the shape of its result from the start where that can be: no step then has to
+    lay it out anew over a mesh."""
     name: str
     window: Slice | None
     window_name: str | None
@@ -26,7 +30,7 @@ class Draw:
         number = self.part.constant
         if number is not None:
             return Constant(number, whole, sharding)
-        part, name, by_window = self.part, self.name, False
+        part, name, by_window = self.whole, self.name, False
         if self.window is not None and is_host(sharding):
             part, name, by_window = self.window, self.window_name, True
 
@@ -52,9 +56,9 @@ def draws(parts: Sequence[Slice]) -> list[Draw]:
 
 
 def _draw(part: Slice) -> Draw:
-    window = part.window
-    name = name_of_program(part.graph)
-    return Draw(part, name, window, window and name_of_program(window.graph))
+    whole, window = part.lifted(part.shape) or part, part.lifted((SIZE,))
+    name = name_of_program(whole.graph)
+    return Draw(part, whole, name, window, window and name_of_program(window.graph))
 
 
 def _as(drawn: Array, dtype: Any) -> Array:

@@ -83,10 +83,13 @@ def _draw(
 
 
 def filled(number: Any, whole: jax.ShapeDtypeStruct, sharding: Any = None) -> Array:
-    """An array of one number."""
-    array = empty(whole)
-    array[...] = number
-    return jax.device_put(array, sharding)
+    """An array of one number; of a sharded one, each device holds its part only."""
+    if sharding is None:
+        array = empty(whole)
+        array[...] = number
+        return jax.device_put(array)
+    part = np.full(sharding.shard_shape(whole.shape), number, whole.dtype)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: part)
 
 
 def empty(whole: jax.ShapeDtypeStruct) -> np.ndarray:

@@ -12,7 +12,7 @@ from jax import Array
 from jinit.model import Graph, Operation
 from jinit.rules.evaluate import drawn
 from jinit.rules.folding import is_scalar
-from jinit.rules.windows import window_of
+from jinit.rules.windows import lifted
 
 _KEY_STEPS = frozenset({"random_fold_in", "random_wrap", "random_unwrap", "random_clone"})
 _MOVES = frozenset({"reshape", "convert_element_type", "transpose", "reduce_precision"})
@@ -39,11 +39,17 @@ class Slice:
         (output,) = drawn(self.graph, [*typed, *numbers], start)
         return jnp.asarray(output)
 
+    def lifted(self, shape: tuple[int, ...]) -> "Slice | None":
+        """The same draw in another shape; None if there is no such."""
+        graph = lifted(self.graph, shape)
+        return graph and replace(self, graph=graph)
+
     @property
-    def window(self) -> "Slice | None":
-        """The same for a window of entries, whatever the shape; None if there is no such."""
-        lifted = window_of(self.graph)
-        return lifted and replace(self, graph=lifted)
+    def shape(self) -> tuple[int, ...]:
+        """Of the output."""
+        (output,) = self.graph.outputs
+        made = self.graph.producers.get(output) if isinstance(output, int) else None
+        return made.shapes[made.results.index(output)] if made else ()
 
     @property
     def constant(self) -> Any:

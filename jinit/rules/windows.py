@@ -16,19 +16,17 @@ _ENTRYWISE = ELEMENTWISE | {
 }
 _LARGEST = 2**32
 """Entries that one word can count."""
-_ANYWHERE = {"shape": (SIZE,), "broadcast_dimensions": ()}
-"""Settings that say the shape of an operation, as they are for a window."""
 _FUSED = "key<fry>"
 """Keys whose words jinit makes itself."""
 
 
-def window_of(graph: Graph) -> Graph | None:
-    """The same draw for `SIZE` entries in a row, whatever the shape; None if there is no such.
+def lifted(graph: Graph, shape: tuple[int, ...]) -> Graph | None:
+    """The same draw in another shape; None if there is no such.
 
     Every entry has to be a function of the random words at its own position, and of numbers that
-    all entries share.
+    all entries share. Other shapes on the way to the result are left out.
     """
-    lifting = _Lifting(graph)
+    lifting = _Lifting(graph, shape)
     if not all(map(lifting.take, graph.operations)):
         return None
     (output,) = graph.outputs
@@ -39,9 +37,10 @@ def window_of(graph: Graph) -> Graph | None:
 
 
 class _Lifting:
-    """The operations of a window, one by one."""
+    """The operations in the other shape, one by one."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, shape: tuple[int, ...]) -> None:
+        self.shape = shape
         self.operations: list[Operation] = []
         self.entries: set[int] = set()
         """Values that have an entry at each position."""
@@ -88,16 +87,17 @@ class _Lifting:
         if len(operation.results) > 1 or size != self.size or size > _LARGEST:
             return False
         self.entries.update(operation.results)
-        self._add(operation, operands, (SIZE,))
+        self._add(operation, operands, self.shape)
         return True
 
     def _add(self, operation: Operation, operands: list[Any], shape: tuple[int, ...]) -> None:
         """The operation in another shape; nothing in it says the old one any more."""
         params = {name: value for name, value in operation.params.items() if name != "jaxpr"}
-        params |= {name: _ANYWHERE[name] for name in params.keys() & _ANYWHERE.keys()}
+        settings = {"shape": shape, "broadcast_dimensions": ()}
+        params |= {name: settings[name] for name in params.keys() & settings.keys()}
         given = zip(operands, operation.operand_shapes, strict=True)
         inside = tuple(
-            (SIZE,) if type(o) is int and o in self.entries else () if math.prod(s) == 1 else s
+            self.shape if type(o) is int and o in self.entries else () if math.prod(s) == 1 else s
             for o, s in given
         )
         changes: dict[str, Any] = {"shapes": (shape,), "operand_shapes": inside}

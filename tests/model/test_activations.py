@@ -248,3 +248,22 @@ def test_nnx_and_bfloat16():
 
     found = following(lambda rngs: Net(rngs), "one/kernel")
     np.testing.assert_allclose(found(POINTS), jax.nn.gelu(POINTS), atol=0.01)
+
+
+def test_parts_that_are_unstacked_are_not_one_number():
+    """However a version of JAX takes an array apart."""
+
+    def apply(kernel, x):
+        first, second, third = jnp.moveaxis((x @ kernel).reshape(2, 3, 8), 1, 0)
+        return jax.nn.silu(first) * second + third
+
+    def gated(kernel, x):
+        gate, value = jnp.moveaxis((x @ kernel).reshape(2, 2, 8), 1, 0)
+        return (jax.nn.silu(gate) * value) @ jnp.ones((8, 8))
+
+    shape = jax.ShapeDtypeStruct
+    x = shape((2, 8), jnp.float32)
+    (three,) = jinit.trace(apply, shape((8, 24), jnp.float32), x).leaves
+    (two,) = jinit.trace(gated, shape((8, 16), jnp.float32), x).leaves
+    assert three.activation is None
+    assert two.activation.arguments == 2

@@ -120,6 +120,11 @@ CASES = {
 }  # fmt: skip
 BOTH = [(name, framework) for name in CASES for framework in ("linen", "nnx")]
 every_architecture = pytest.mark.parametrize(("name", "framework"), BOTH)
+# Twins run the same programs: those in NNX with -m slow.
+one_of_twins = pytest.mark.parametrize(
+    ("name", "framework"),
+    [pytest.param(*each, marks=() if each[1] == "linen" else pytest.mark.slow) for each in BOTH],
+)
 
 
 def example(shape):
@@ -261,7 +266,7 @@ def error(values):
     return values.std() / math.sqrt(values.size)
 
 
-@every_architecture
+@one_of_twins
 def test_the_variance_of_every_layer_is_that_of_its_products(name, framework):
     """Of a recurrent kernel, at its first step with an input: a later one depends on the kernel."""
     checked = set()
@@ -275,7 +280,7 @@ def test_the_variance_of_every_layer_is_that_of_its_products(name, framework):
     assert len(checked) == len(gains) - joined
 
 
-@every_architecture
+@one_of_twins
 def test_the_variance_of_every_layer_is_that_of_its_gain(name, framework):
     """gain² where E[x²] = 1, and elsewhere as many times that as E[x²] may be."""
     case = CASES[name]
