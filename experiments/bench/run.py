@@ -7,12 +7,18 @@ from pathlib import Path
 
 import machine
 import measure
+import model_init
 import orthogonal
 import sampling
 import sweep
 import tables
 
-BENCHES = {"sampling": sampling, "orthogonal": orthogonal, "sweep": sweep}
+BENCHES = {
+    "sampling": sampling,
+    "orthogonal": orthogonal,
+    "model_init": model_init,
+    "sweep": sweep,
+}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

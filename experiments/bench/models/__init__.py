@@ -1,0 +1,1 @@
+"""Whole models started, each in a process of its own."""
