@@ -1,8 +1,10 @@
-"""Draws that make each entry for itself: one program for a window of entries serves every shape."""
+"""Draws that make each entry for itself, in another shape: a program for a window serves all."""
 
 import math
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from jinit.model import ELEMENTWISE, Graph, Operation
 from jinit.rules.evaluate import draws_words
@@ -45,43 +47,58 @@ class _Lifting:
         self.entries: set[int] = set()
         """Values that have an entry at each position."""
         self.names: dict[int, Any] = {}
-        """What values are called in the window that are there already under another name."""
-        self.dtypes = dict(
-            zip(graph.inputs, (str(aval.dtype) for aval in graph.avals), strict=True)
-        )
+        """Values that are there already, and what they are called."""
+        avals = dict(zip(graph.inputs, graph.avals, strict=True)) | graph.constants
+        self.dtypes = {name: str(aval.dtype) for name, aval in avals.items()}
+        self.shapes: dict[int, tuple[int, ...]] = {
+            name: tuple(aval.shape) for name, aval in avals.items()
+        }
         self.size: int | None = None
 
     def take(self, operation: Operation) -> bool:
-        """Add what a window needs of an operation; False if that cannot be said."""
-        name, (shape, *others) = operation.primitive.name, operation.shapes
+        """Add an operation, as far as it is needed; False if it cannot be had in the shape."""
         operands = [self.names.get(o, o) if type(o) is int else o for o in operation.operands]
-        inside = [o for o in operands if type(o) is int and o in self.entries]
-        if name in ("broadcast_in_dim", "reshape"):
-            size = math.prod(shape)
-            if size == math.prod(operation.operand_shapes[0]) and (inside or size == 1):
-                self.names[operation.results[0]] = operands[0]
-                return True
-        if draws_words(operation):
-            return not inside and self._from_one_key(operation) and self._lift(operation, operands)
-        if name == "broadcast_in_dim" and operation.operand_shapes[0] == ():
-            return self._lift(operation, operands)
-        given = zip(operands, operation.operand_shapes, strict=True)
-        alike = all(math.prod(shape) == 1 or operand in inside for operand, shape in given)
-        if inside:
-            return name in _ENTRYWISE and alike and self._lift(operation, operands)
-        if name in _ENTRYWISE and math.prod(shape) == 1 and not others:
+        if self._is_there(operation, operands):
+            return True
+        if draws_words(operation) or _spreads(operation):
+            return self._is_single(operation, operands) and self._lift(operation, operands)
+        alone = not any(type(o) is int and o in self.entries for o in operands)
+        alike = operation.primitive.name in _ENTRYWISE and all(map(self._fits, operands))
+        if not alone:
+            return alike and self._lift(operation, operands)
+        if alike and len(operation.results) == 1:
             self._add(operation, operands, ())
             return True
         self.dtypes |= zip(operation.results, operation.dtypes, strict=True)
+        self.shapes |= zip(operation.results, operation.shapes, strict=True)
         self.operations.append(operation)
         return operands == list(operation.operands)
 
-    def _from_one_key(self, operation: Operation) -> bool:
-        key, shape = operation.operands[0], operation.operand_shapes[0]
-        return (self.dtypes.get(key), shape) in ((_FUSED, ()), ("uint32", (2,)))
+    def _is_there(self, operation: Operation, operands: list[Any]) -> bool:
+        """Whether this only says another shape for the same entries in the same order."""
+        if operation.primitive.name not in ("broadcast_in_dim", "reshape"):
+            return False
+        same = math.prod(operation.shapes[0]) == math.prod(operation.operand_shapes[0])
+        if not same or not self._fits(operands[0]):
+            return False
+        self.names[operation.results[0]] = operands[0]
+        return True
+
+    def _fits(self, operand: Any) -> bool:
+        """Whether it has an entry at each position, or is one number."""
+        if type(operand) is not int:
+            return np.ndim(operand.val) == 0
+        return operand in self.entries or self.shapes[operand] == ()
+
+    def _is_single(self, operation: Operation, operands: list[Any]) -> bool:
+        """Whether it is made of one number, or of the one key whose words it draws."""
+        if _spreads(operation):
+            return True
+        key = operands[0]
+        return (self.dtypes.get(key), self.shapes.get(key)) in ((_FUSED, ()), ("uint32", (2,)))
 
     def _lift(self, operation: Operation, operands: list[Any]) -> bool:
-        """The operation on windows, if it makes an array of the one size that there is."""
+        """The operation in the shape, if it makes an array of the one size that there is."""
         size = math.prod(operation.shapes[0])
         self.size = self.size or size
         if len(operation.results) > 1 or size != self.size or size > _LARGEST:
@@ -95,11 +112,13 @@ class _Lifting:
         params = {name: value for name, value in operation.params.items() if name != "jaxpr"}
         settings = {"shape": shape, "broadcast_dimensions": ()}
         params |= {name: settings[name] for name in params.keys() & settings.keys()}
-        given = zip(operands, operation.operand_shapes, strict=True)
-        inside = tuple(
-            self.shape if type(o) is int and o in self.entries else () if math.prod(s) == 1 else s
-            for o, s in given
-        )
-        changes: dict[str, Any] = {"shapes": (shape,), "operand_shapes": inside}
+        given = tuple(self.shapes[o] if type(o) is int else () for o in operands)
+        self.shapes |= dict.fromkeys(operation.results, shape)
+        changes: dict[str, Any] = {"shapes": (shape,), "operand_shapes": given}
         changed = replace(operation, params=params, operands=tuple(operands), **changes)
         self.operations.append(changed)
+
+
+def _spreads(operation: Operation) -> bool:
+    """Whether this makes an array of one number."""
+    return operation.primitive.name == "broadcast_in_dim" and operation.operand_shapes[0] == ()

@@ -94,3 +94,32 @@ def test_an_array_can_be_donated_and_outlives_its_window():
     kept = np.array(x)
     y = jax.jit(lambda x: x + 1, donate_argnums=0)(x)
     np.testing.assert_array_equal(y, kept + 1)
+
+
+def odd(key):
+    """Draws whose entries, shapes and numbers are mixed in uncommon ways."""
+    one, two = jax.random.split(key)
+    numbers = jnp.array([2.0, 3.0])
+    return [
+        jax.random.normal(one, (8,)) * numbers[:1],
+        jax.random.normal(one, (1,)) * numbers[:1],
+        jax.random.normal(one, (4, 3)).reshape(3, 4) * jax.random.normal(two, (3, 4)),
+        jax.random.normal(one, (4, 3)).T,
+        jax.random.normal(one, (8,))[:, None] * jnp.ones((8, 1)),
+        jnp.broadcast_to(jax.random.normal(one), (5,)),
+        jnp.where(jax.random.normal(one, (7,)) > 0, 1.0, -1.0),
+        jax.random.bits(one, (5,), "uint8"),
+        jax.random.uniform(one, (3, 5), minval=numbers[0], maxval=numbers[1]),
+        jax.random.normal(one, (5,)).astype(jnp.bfloat16),
+        jax.random.bernoulli(one, 0.3, (9,)),
+        jax.random.gamma(one, 2.0, (4,)),
+        jax.vmap(lambda key: jax.random.normal(key, (5,)))(jax.random.split(one, 4)),
+        jnp.zeros((0, 3)),
+    ]
+
+
+def test_odd_draws():
+    for key in (KEY, jax.random.PRNGKey(5), jax.random.key(0, impl="rbg")):
+        for ours, theirs in zip(fast_init(odd)(key), odd(key), strict=True):
+            assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+            np.testing.assert_array_equal(ours, theirs)
