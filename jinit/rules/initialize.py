@@ -20,7 +20,6 @@ from jinit.rules.programs import Call, Constant, is_traced, run, settings
 from jinit.rules.slices import Slice, slices
 from jinit.sampling import WORDS, fold_in_data, is_fused
 
-_A_KEY = jax.eval_shape(jax.random.key, 0)
 _OWN: WeakKeyDictionary[Model, dict[str, Draw]] = WeakKeyDictionary()
 
 
@@ -135,7 +134,7 @@ def _own(model: Model) -> dict[str, Draw]:
                 "init: this model does not know its own initializers; give rules, such as "
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
-        closed = model.drawing or jax.make_jaxpr(model.init)(_A_KEY)
+        closed = model.drawing or jax.make_jaxpr(model.init)(_a_key())
         parts = [part.from_own_key for part in _parts(closed)]
         _OWN[model] = dict(zip(model.paths, draws(parts), strict=True))
     return _OWN[model]
@@ -190,9 +189,13 @@ class _Part:
 def _drawing(initializer: Any, shape: tuple[int, ...], dtype: Any, around: Any) -> Draw:
     """One initializer as a draw, read off its trace, with JAX's settings around it."""
     del around
-    closed = jax.make_jaxpr(lambda key: initializer(key, shape, dtype))(_A_KEY)
+    closed = jax.make_jaxpr(lambda key: initializer(key, shape, dtype))(_a_key())
     (draw,) = draws(_parts(closed))
     return draw
+
+
+def _a_key() -> jax.ShapeDtypeStruct:
+    return jax.eval_shape(jax.random.key, 0)
 
 
 def _parts(closed: Any) -> list[Slice]:
