@@ -157,7 +157,13 @@ def test_a_recommended_plan_has_nothing_left_to_say():
     assert [row.advice for row in recommend(started).rows] == [""] * len(wanted.rows)
 
 
-@pytest.mark.parametrize("activation", [jnp.tanh, jax.nn.gelu, jax.nn.relu])
+@pytest.mark.parametrize(
+    "activation",
+    [
+        jax.nn.gelu,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (jnp.tanh, jax.nn.relu)),
+    ],
+)
 def test_the_signal_of_a_deep_network_is_the_predicted_one(activation):
     """E[z²] of every layer, on the forward pass: q' = gain² E[φ(√q n)²]; 5σ, as seen over seeds."""
     depth, width, seeds = 6, 256, 64
