@@ -25,6 +25,7 @@ class Step:
     """One elementwise operation; or, if `count` is not 0, so many times the mean of its operand."""
 
     primitive: Any
+    """JAX's own; `"mean"` where there is a count, `"number"` for an integer turned into a float."""
     params: dict[str, Any]
     operands: tuple[Operand, ...]
     count: float = 0.0
