@@ -18,12 +18,16 @@ CACHE = pytest.StashKey[str]()
 # What does not depend on the version of JAX more than the contracts and all other tests do.
 ONCE = (
     *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "frameworks"),
+    "test_architecture.py",
     *(
         f"rules/test_{name}.py"
         for name in ("architectures", "mup", "plan", "recipes", "recipes_of_branches", "toml")
     ),
     # Lanes against plain loops of training remain, which would show what a version changes.
-    *(f"sweep/test_{name}.py" for name in ("engine", "plan", "settings", "space", "tasks")),
+    *(
+        f"sweep/test_{name}.py"
+        for name in ("draws", "engine", "plan", "settings", "space", "tasks")
+    ),
     *(
         f"initializers/test_{name}.py"
         for name in (

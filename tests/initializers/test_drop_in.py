@@ -131,6 +131,7 @@ def test_keys_of_another_implementation_give_the_values_of_jax():
         assert drawn.tobytes() == expected.tobytes(), label(case)
 
 
+@pytest.mark.once
 def test_float64_values_are_those_of_jax_bit_for_bit():
     with jax.enable_x64(True):
         for case in [case for case in CASES if case[3] == MATRIX][::4]:
@@ -146,6 +147,7 @@ def test_orthogonal_values_are_those_of_jax(case):
     np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("law", "dtype"),
     [*((law, "complex64") for law in LAWS), ("truncated_normal", "complex128")],

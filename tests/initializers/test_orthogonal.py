@@ -12,8 +12,10 @@ import jinit
 KEY = jax.random.key(5)
 
 
-@pytest.mark.parametrize("taps", [(3,), (4,), (3, 3), (2, 4), (3, 1, 2)])
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    ("taps", "groups"),
+    [((3,), 1), ((4,), 2), ((3, 3), 2), ((2, 4), 1), ((2, 4), 2), ((3, 1, 2), 1)],
+)
 def test_a_delta_kernel_keeps_the_norm_of_every_input(taps, groups):
     """Circular padding, odd and even sizes, every group a layer of its own."""
     init = jinit.delta_orthogonal(groups=groups)

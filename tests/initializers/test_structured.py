@@ -41,8 +41,10 @@ def test_idinit_repeats_the_identity(shape):
     np.testing.assert_array_equal(jinit.idinit(1e-6)(KEY, shape), np.float32(1e-6) * expected)
 
 
-@pytest.mark.parametrize("taps", [(3,), (5, 3), (3, 3, 3)])
-@pytest.mark.parametrize(("inputs", "outputs", "groups"), [(6, 6, 1), (6, 6, 3), (4, 8, 2)])
+@pytest.mark.parametrize(
+    ("taps", "inputs", "outputs", "groups"),
+    [((3,), 6, 6, 1), ((3,), 4, 8, 2), ((5, 3), 6, 6, 3), ((5, 3), 4, 8, 2), ((3, 3, 3), 6, 6, 1)],
+)
 def test_a_dirac_convolution_hands_its_input_on(taps, inputs, outputs, groups):
     init = jinit.dirac(groups)
     layer = nn.Conv(outputs, taps, feature_group_count=groups, kernel_init=init, use_bias=False)

@@ -167,7 +167,7 @@ def test_every_leaf_is_read(name, framework):
     assert known
 
 
-@every_architecture
+@one_of_twins
 def test_the_published_number_of_parameters(name, framework):
     case = CASES[name]
     config = type(case.small)()

@@ -66,8 +66,11 @@ def test_the_values_do_not_depend_on_the_mesh(rules):
     assert head.addressable_shards[0].data.size * 8 == head.size
 
 
-@pytest.mark.parametrize("rules", [None, recipes.gpt2(3)], ids=["own", "gpt2"])
-def test_the_programs_do_not_grow_with_depth(monkeypatch, rules):
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("rules", "depths"), [(None, (12, 96)), (recipes.gpt2(3), (3, 12))], ids=["own", "gpt2"]
+)
+def test_the_programs_do_not_grow_with_depth(monkeypatch, rules, depths):
     programs = []
 
     def count(calls):
@@ -75,7 +78,7 @@ def test_the_programs_do_not_grow_with_depth(monkeypatch, rules):
         return [jnp.zeros(()) for _ in calls]
 
     monkeypatch.setattr(initialize, "run", count)
-    for layers in (12, 96):
+    for layers in depths:
         config = Config(vocabulary=97, positions=16, width=64, heads=4, layers=layers, tied=False)
         jinit.init(jinit.linen.trace(LinenGPT2(config), TOKENS), KEY, rules)
     shallow, deep = programs
