@@ -1,6 +1,6 @@
 """The draws that a computation is made of, ready to be called."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,16 +43,26 @@ class Draw:
         return Call(program, arguments, whole if by_window else None)
 
 
-def draws(parts: Sequence[Slice]) -> list[Draw]:
-    """One per slice; slices of one trace that do the same are looked at once."""
-    known: dict[Any, Draw] = {}
-    found = []
-    for part in parts:
-        same = steps(part.graph)
-        if same not in known:
-            known[same] = _draw(part)
-        found.append(replace(known[same], part=part))
-    return found
+class Draws:
+    """The draws of a computation by number of the output, each cut out when it is asked for.
+
+    The programs of the first are compiled while others are cut, and what does the same is looked
+    at once.
+    """
+
+    def __init__(self, cut: Callable[[int], Slice]) -> None:
+        self._cut = cut
+        self._found: dict[int, Draw] = {}
+        self._known: dict[Any, Draw] = {}
+
+    def __getitem__(self, output: int) -> Draw:
+        if output not in self._found:
+            part = self._cut(output)
+            same = steps(part.graph)
+            if same not in self._known:
+                self._known[same] = _draw(part)
+            self._found[output] = replace(self._known[same], part=part)
+        return self._found[output]
 
 
 def _draw(part: Slice) -> Draw:

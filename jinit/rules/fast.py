@@ -11,12 +11,12 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph
-from jinit.rules.draws import Draw, draws
+from jinit.rules.draws import Draws
 from jinit.rules.evaluate import drawn
 from jinit.rules.folding import folded
 from jinit.rules.host_keys import HostKeys
-from jinit.rules.programs import is_traced, run
-from jinit.rules.slices import slices
+from jinit.rules.programs import Call, Constant, is_traced, run
+from jinit.rules.slices import slicing
 from jinit.sampling import WORDS
 
 P = ParamSpec("P")
@@ -72,7 +72,7 @@ class _Traced:
 
     graph: Graph
     keys: HostKeys
-    draws: tuple[Draw, ...]
+    draws: Draws
     avals: tuple[Any, ...]
     """Shapes and dtypes of the arrays of the result."""
     result: list[Any]
@@ -95,8 +95,8 @@ class _Traced:
         closed = jax.make_jaxpr(arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
         graph = folded(Graph.eager(closed, WORDS))
         keys = HostKeys.of(graph)
-        parts = slices(graph, keys.made)
-        return cls(graph, keys, tuple(draws(parts)), tuple(closed.out_avals), *found)
+        draws = Draws(slicing(graph, keys.made))
+        return cls(graph, keys, draws, tuple(closed.out_avals), *found)
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The function's result for other arrays of the same shapes."""
@@ -111,12 +111,14 @@ class _Traced:
 
     def _run(self, inputs: dict[int, Any]) -> list[Array]:
         values = inputs | self.keys.run(inputs)
-        return run(
-            [
-                draw.call([values[name] for name in draw.part.inputs], aval)
-                for draw, aval in zip(self.draws, self.avals, strict=True)
-            ]
-        )
+        largest = sorted(range(len(self.avals)), key=lambda number: -self.avals[number].size)
+        made = run(self._call(number, values) for number in largest)
+        results = dict(zip(largest, made, strict=True))
+        return [results[number] for number in range(len(self.avals))]
+
+    def _call(self, number: int, values: dict[int, Any]) -> Call | Constant:
+        draw = self.draws[number]
+        return draw.call([values[name] for name in draw.part.inputs], self.avals[number])
 
 
 def _is_array(leaf: Any) -> bool:

@@ -1,6 +1,6 @@
 """Parameters of a whole model: every one from a key of its own, equal draws compiled once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,15 +12,15 @@ import numpy as np
 from jax import Array
 
 from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
-from jinit.rules.draws import Draw, draws
+from jinit.rules.draws import Draw, Draws
 from jinit.rules.fitting import FromKeyOf
 from jinit.rules.folding import folded
 from jinit.rules.plan import Plan, plan
 from jinit.rules.programs import Call, Constant, is_traced, run, settings
-from jinit.rules.slices import Slice, slices
+from jinit.rules.slices import Slice, slicing
 from jinit.sampling import WORDS, fold_in_data, is_fused
 
-_OWN: WeakKeyDictionary[Model, dict[str, Draw]] = WeakKeyDictionary()
+_OWN: WeakKeyDictionary[Model, Draws] = WeakKeyDictionary()
 
 
 def init(
@@ -68,22 +68,22 @@ def init(
     {'params': {'bias': (3,), 'kernel': (4, 3)}}
     """
     key, kept = _typed(key), _kept(model, only, keep)
+    shapes = dict(zip(model.paths, jax.tree.leaves(model.params), strict=True))
     missing = [path for path in model.paths if path not in kept]
+    missing.sort(key=lambda path: -shapes[path].size)  # the largest are drawn first
     planned = rules if isinstance(rules, Plan) or rules is None else plan(model, rules)
     chosen = _chosen(planned) if planned else {}
-    own = {} if planned and None not in planned.initializers else _own(model)
-    shapes = dict(zip(model.paths, jax.tree.leaves(model.params), strict=True))
+    source = chosen.get if planned and None not in planned.initializers else _own(model, chosen)
     places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
-    sources = [chosen.get(path) or own[path] for path in missing]
-    keys = _own_keys(key, list(map(_origin, sources, missing)))
-    parts = [
-        _Part(_drawer(source), _as(shapes[path], dtype), places[path], each)
-        for source, path, each in zip(sources, missing, keys, strict=True)
-    ]
+    keys = _own_keys(key, [_origin(chosen.get(path), path) for path in missing])
+    parts = (
+        _Part(_drawer(source(path)), _as(shapes[path], dtype), places[path], each)
+        for path, each in zip(missing, keys, strict=True)
+    )
     if is_traced(key):
         values = [part.inline() for part in parts]
     else:
-        values = run([part.call() for part in parts])
+        values = run(part.call() for part in parts)
     made = kept | dict(zip(missing, values, strict=True))
     tree = jax.tree.structure(model.params)
     return model.finish(jax.tree.unflatten(tree, [made[path] for path in model.paths]), key)
@@ -126,8 +126,8 @@ def _as(abstract: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(abstract.shape, np.dtype(dtype) if floating else abstract.dtype)
 
 
-def _own(model: Model) -> dict[str, Draw]:
-    """The draws of the model's own initializers."""
+def _own(model: Model, chosen: dict[str, Any]) -> Callable[[str], Any]:
+    """What a parameter is drawn by, given its path: as chosen, else as the model itself does."""
     if model not in _OWN:
         if model.init is None:
             raise ValueError(
@@ -135,9 +135,10 @@ def _own(model: Model) -> dict[str, Draw]:
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
         closed = model.drawing or jax.make_jaxpr(model.init)(_a_key())
-        parts = [part.from_own_key for part in _parts(closed)]
-        _OWN[model] = dict(zip(model.paths, draws(parts), strict=True))
-    return _OWN[model]
+        cut = _cut(closed)
+        _OWN[model] = Draws(lambda output: cut(output).from_own_key)
+    own, place = _OWN[model], {path: number for number, path in enumerate(model.paths)}
+    return lambda path: chosen.get(path) or own[place[path]]
 
 
 def _chosen(plan: Plan) -> dict[str, Any]:
@@ -190,16 +191,15 @@ def _drawing(initializer: Any, shape: tuple[int, ...], dtype: Any, around: Any) 
     """One initializer as a draw, read off its trace, with JAX's settings around it."""
     del around
     closed = jax.make_jaxpr(lambda key: initializer(key, shape, dtype))(_a_key())
-    (draw,) = draws(_parts(closed))
-    return draw
+    return Draws(_cut(closed))[0]
 
 
 def _a_key() -> jax.ShapeDtypeStruct:
     return jax.eval_shape(jax.random.key, 0)
 
 
-def _parts(closed: Any) -> list[Slice]:
-    return slices(folded(Graph.eager(closed, WORDS)))
+def _cut(closed: Any) -> Callable[[int], Slice]:
+    return slicing(folded(Graph.eager(closed, WORDS)))
 
 
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
+from queue import SimpleQueue
 from typing import Any
 
 import jax
@@ -15,8 +16,10 @@ from jinit.rules.windows import SIZE
 Fill = tuple[Any, np.ndarray]
 """Arguments of a program for one window, and all entries that are to be drawn."""
 
-_ROUND = 16
+_ROUND = 64
 """Windows that are drawn by one call, so that calling costs little beside drawing."""
+BUFFER = 3
+"""Which argument of a program for several windows is the memory that it may write to."""
 _ALIGNMENT = 64
 """Bytes; at such addresses JAX takes an array of NumPy's as it is, without a copy."""
 
@@ -30,32 +33,44 @@ def is_host(sharding: Any) -> bool:
 
 
 def round_of(window: Callable[..., Array]) -> Callable[..., Array]:
-    """A program for several windows: of stacked arguments and starts, and how many there are."""
+    """A program for several windows: of stacked arguments and starts, how many there are, and rows
+    to write them to."""
 
-    def program(arguments: Any, starts: Array, count: Array) -> Array:
+    def program(arguments: Any, starts: Array, count: Array, rows: Array) -> Array:
         def draw(place: Array, rows: Array) -> Array:
             inputs, start = jax.tree.map(lambda leaf: leaf[place], (arguments, starts))
-            return rows.at[place].set(window(*inputs, start))
+            drawn = window(*inputs, start)
+            if drawn.dtype != rows.dtype:
+                drawn = lax.bitcast_convert_type(drawn, rows.dtype)
+            return rows.at[place].set(drawn)
 
-        first = jax.tree.map(lambda leaf: leaf[0], arguments)
-        dtype = jax.eval_shape(window, *first, starts[0]).dtype
-        return lax.fori_loop(0, count, draw, jax.numpy.zeros((_ROUND, SIZE), dtype))
+        return lax.fori_loop(0, count, draw, rows)
 
     return program
 
 
-def example(arguments: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-    """What the program for several windows takes, given the arguments of one."""
+def example(arguments: Any, dtype: np.dtype) -> tuple[Any, ...]:
+    """What the program for several windows takes, given the arguments of one and its dtype."""
     stacked = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (_ROUND, *leaf.shape)), arguments)
-    return stacked, np.zeros(_ROUND, np.uint32), np.zeros((), np.int32)
+    return stacked, np.zeros(_ROUND, np.uint32), np.zeros((), np.int32), _rows(dtype)
+
+
+def _rows(dtype: np.dtype) -> np.ndarray:
+    """Memory for several windows; as words of the same size where NumPy shares no such numbers."""
+    shared = dtype if dtype.isbuiltin == 1 else np.dtype(f"uint{8 * dtype.itemsize}")
+    return np.empty((_ROUND, SIZE), shared)
 
 
 def fill(program: Callable[..., Array], fills: Sequence[Fill]) -> list[Future]:
     """Begin to draw arrays by a program for several windows; they are there when all futures are.
 
     Each future belongs to a thread of its own; JAX's settings hold in the calling one only, which
-    is why arguments become JAX's arrays here.
+    is why arguments become JAX's arrays here. As many rows as there are threads go round: each
+    call hands them in and gets them back, so that no memory is asked for or zeroed.
     """
+    free: SimpleQueue[Array] = SimpleQueue()
+    for _ in range(_threads()):
+        free.put(jax.device_put(_rows(fills[0][1].dtype)))
     futures, every = [], list(_windows(fills))
     for first in range(0, len(every), _ROUND):
         windows = every[first : first + _ROUND]
@@ -63,7 +78,7 @@ def fill(program: Callable[..., Array], fills: Sequence[Fill]) -> list[Future]:
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[fills[i][0] for i, _ in padded])
         starts = np.array([start for _, start in padded], np.uint32)
         arguments = jax.device_put((stacked, starts, np.int32(len(windows))))
-        futures.append(_pool().submit(_draw, partial(program, *arguments), fills, windows))
+        futures.append(_pool().submit(_draw, partial(program, *arguments), free, fills, windows))
     return futures
 
 
@@ -74,11 +89,19 @@ def _windows(fills: Sequence[Fill]) -> Iterator[tuple[int, int]]:
 
 
 def _draw(
-    program: Callable[[], Array], fills: Sequence[Fill], windows: Sequence[tuple[int, int]]
+    program: Callable[[Array], Array],
+    free: SimpleQueue[Array],
+    fills: Sequence[Fill],
+    windows: Sequence[tuple[int, int]],
 ) -> None:
-    rows = np.asarray(program())
+    rows: Any = program(free.get()).block_until_ready()
+    _copy(np.from_dlpack(rows), fills, windows)  # which looks at the rows no longer than that
+    free.put(rows)
+
+
+def _copy(rows: np.ndarray, fills: Sequence[Fill], windows: Sequence[tuple[int, int]]) -> None:
     for row, (number, start) in zip(rows, windows, strict=False):
-        window = fills[number][1][start : start + SIZE]
+        window = fills[number][1][start : start + SIZE].view(rows.dtype)
         window[:] = row[: window.size]
 
 
@@ -102,4 +125,8 @@ def empty(whole: jax.ShapeDtypeStruct) -> np.ndarray:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="jinit-draw")
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="jinit-draw")
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1

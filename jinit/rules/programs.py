@@ -1,7 +1,7 @@
 """Many small programs at once: equal ones compiled once, several at a time, drawn as they come."""
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -11,7 +11,7 @@ import jax
 from jax import Array
 from jax.core import Tracer
 
-from jinit.rules.memory import empty, example, fill, filled
+from jinit.rules.memory import BUFFER, empty, example, fill, filled
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ class Constant:
     sharding: Any = None
 
 
-def run(calls: Sequence[Call | Constant]) -> list[Array]:
-    """All results, in order: drawing begins while other programs are still being compiled."""
+def run(calls: Iterable[Call | Constant]) -> list[Array]:
+    """All results, in order: compiling begins while other calls are still being made up, and
+    drawing while other programs are still being compiled."""
     waiting: dict[Future, dict[int, Call]] = {}
+    every = []
     for number, call in enumerate(calls):
+        every.append(call)
         if isinstance(call, Call):
             waiting.setdefault(_compiling(call), {})[number] = call
     results: dict[int, Any] = {}
@@ -62,7 +65,7 @@ def run(calls: Sequence[Call | Constant]) -> list[Array]:
         jax.device_put(results[number])
         if isinstance(call, Call)
         else filled(call.number, call.whole, call.sharding)
-        for number, call in enumerate(calls)
+        for number, call in enumerate(every)
     ]
 
 
@@ -77,7 +80,7 @@ def _begin(
         else:
             results[number] = empty(call.whole)
             fills.append((call.arguments, results[number].reshape(-1)))
-    return fill(compiled, fills)
+    return fill(compiled, fills) if fills else []
 
 
 def is_traced(tree: Any) -> bool:
@@ -87,10 +90,12 @@ def is_traced(tree: Any) -> bool:
 
 def _compiling(call: Call) -> Future:
     """The program of a call on its way, or compiled before."""
-    arguments = call.arguments if call.whole is None else example(call.arguments)
+    arguments, donated = call.arguments, ()
+    if call.whole is not None:
+        arguments, donated = example(call.arguments, call.whole.dtype), (BUFFER,)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    return submitted(call.program, shapes, tree, settings())
+    return submitted(call.program, shapes, tree, donated, settings())
 
 
 def settings() -> tuple[Any, ...]:
@@ -103,11 +108,14 @@ def settings() -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=1024)
-def submitted(program: Program, shapes: tuple[Any, ...], tree: Any, settings: Any) -> Future:
+def submitted(
+    program: Program, shapes: tuple[Any, ...], tree: Any, donated: tuple[int, ...], settings: Any
+) -> Future:
     """A program handed to the compiler's threads; traced here, where JAX's settings hold."""
     del settings
     arguments = jax.tree.unflatten(tree, shapes)
-    traced = jax.jit(program.function, out_shardings=program.sharding).trace(*arguments)
+    options: dict[str, Any] = {"out_shardings": program.sharding, "donate_argnums": donated}
+    traced = jax.jit(program.function, **options).trace(*arguments)
     return _pool().submit(traced.lower().compile)
 
 

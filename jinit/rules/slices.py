@@ -1,6 +1,6 @@
 """A computation cut into one small program per output, so that equal ones are compiled once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,8 +107,8 @@ def _own_key(graph: Graph) -> int:
     return own
 
 
-def slices(graph: Graph, given: Mapping[int, Any] | None = None) -> list[Slice]:
-    """One per output, in order, of a graph made by `Graph.eager`.
+def slicing(graph: Graph, given: Mapping[int, Any] | None = None) -> Callable[[int], Slice]:
+    """Cuts one output after the other, by number, out of a graph made by `Graph.eager`.
 
     `given` are values besides its inputs, by name, that a slice need not compute.
     """
@@ -120,7 +120,12 @@ def slices(graph: Graph, given: Mapping[int, Any] | None = None) -> list[Slice]:
         if result not in given
     }
     values = _values(graph, given)
-    return [_slice(graph, values, _closure(producers, each), each) for each in graph.outputs]
+
+    def cut(number: int) -> Slice:
+        output = graph.outputs[number]
+        return _slice(graph, values, _closure(producers, output), output)
+
+    return cut
 
 
 def _values(graph: Graph, given: Mapping[int, Any]) -> dict[int, Any]:
