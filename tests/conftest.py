@@ -18,7 +18,8 @@ CACHE = pytest.StashKey[str]()
 # What does not depend on the version of JAX more than the contracts and all other tests do.
 ONCE = (
     *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "frameworks"),
-    "test_architecture.py",
+    *("test_architecture.py", "sampling/test_engines.py"),
+    *("sampling/test_laws.py", "initializers/test_laws.py"),
     *(
         f"rules/test_{name}.py"
         for name in ("architectures", "mup", "plan", "recipes", "recipes_of_branches", "toml")

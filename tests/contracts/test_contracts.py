@@ -1,7 +1,8 @@
 """What every initializer of the catalogue promises: one table, no exceptions by name.
 
 Entries that run one program with different numbers, such as the seventeen variance scalings, take
-turns: what needs compilations is run for the first of them, and for all with `-m slow`.
+turns: what needs compilations is run for the first of them, for the others with `-m slow`, and of
+those for the first of every family by the newest Python.
 """
 
 import dataclasses
@@ -39,16 +40,19 @@ def first_of_its_program(entry: Entry) -> bool:
     return entry == next(other for other in CATALOG if program(other) == program(entry))
 
 
+def marks(entry: Entry) -> tuple:
+    """Of what takes compilations: the newest JAX compiles one entry of every family."""
+    if not first_of_its_program(entry):
+        return (pytest.mark.slow,)
+    family = next(other for other in CATALOG if other.family == entry.family)
+    return () if entry == family else (pytest.mark.once,)
+
+
 for_every_entry = pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
 # What takes compilations: here for one entry of every program, for the others with `-m slow`.
 compiled_for_every_entry = pytest.mark.parametrize(
     "entry",
-    [
-        pytest.param(
-            entry, id=entry.name, marks=() if first_of_its_program(entry) else pytest.mark.slow
-        )
-        for entry in CATALOG
-    ],
+    [pytest.param(entry, id=entry.name, marks=marks(entry)) for entry in CATALOG],
 )
 
 

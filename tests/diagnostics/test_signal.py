@@ -96,8 +96,9 @@ PHIS = {
 }
 
 
-@pytest.mark.parametrize("framework", ["linen", "nnx", "pair"])
-@pytest.mark.parametrize("name", PHIS)
+@pytest.mark.parametrize(
+    ("name", "framework"), [("relu", "linen"), ("tanh", "nnx"), ("relu", "pair")]
+)
 def test_against_backpropagation_by_hand(name, framework):
     phi, numpy_phi, slope = PHIS[name]
     layers, inputs, targets = case()
@@ -153,8 +154,9 @@ def test_relu_units_are_born_dead_at_the_known_rate(examples):
     assert np.isnan(found.dead_fraction[1])
 
 
-@pytest.mark.parametrize("q", [0.5, 1.0, 9.0])
-@pytest.mark.parametrize(("phi", "stretch"), [(jnp.tanh, 1.0), (jax.nn.sigmoid, 2.0)])
+@pytest.mark.parametrize(
+    ("phi", "stretch", "q"), [(jnp.tanh, 1.0, 0.5), (jnp.tanh, 1.0, 9.0), (jax.nn.sigmoid, 2.0, 1)]
+)
 def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
     """P(|tanh h| > 0.95) = 2Φ(-atanh(0.95)/√q); the logistic function is a stretched tanh."""
     kernel = math.sqrt(q / 64) * jax.random.normal(jax.random.key(0), (64, 4096))
@@ -165,8 +167,7 @@ def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
 
 
 @pytest.mark.parametrize("phi", [
-    jax.nn.relu, jax.nn.leaky_relu, jax.nn.elu, jax.nn.gelu, jax.nn.silu, jax.nn.softplus,
-    jnp.abs, lambda x: x, lambda x: x**2,
+    jax.nn.relu, jax.nn.elu, jax.nn.gelu, jnp.abs, lambda x: x**2,
 ])  # fmt: skip
 def test_an_activation_without_two_limits_never_saturates(phi):
     kernel = 100 * jax.random.normal(jax.random.key(0), (16, 64))

@@ -66,6 +66,7 @@ def test_the_activation_is_the_one_written(name, wrap):
     np.testing.assert_allclose(found(POINTS), function(POINTS), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.once
 def test_its_moments_are_those_of_the_activation():
     for name in ("relu", "gelu", "tanh"):
         found = moments(after(lambda w, x, f=FUNCTIONS[name]: f(x @ w) @ w))

@@ -72,6 +72,7 @@ def test_bounds_may_be_traced(ours, reference, traced):
         assert equal_bits(wrap(ours)(key, low, high), reference(key, low, high))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("implementation", ["rbg", "philox4x32"])
 @pytest.mark.parametrize(("ours", "reference"), CASES)
 def test_keys_of_another_implementation_get_the_values_of_jax(ours, reference, implementation):
@@ -86,6 +87,7 @@ def test_unpartitionable_threefry_gets_the_values_of_jax(ours, reference):
         assert equal_bits(ours(key, (33,), "float32"), reference(key, (33,), "float32"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", LOW)
 @pytest.mark.parametrize("draw", [uniform, normal], ids=["uniform", "normal"])
 def test_low_precision_is_the_rounded_float32(draw, dtype):
@@ -99,6 +101,7 @@ def test_low_precision_is_the_rounded_float32(draw, dtype):
     assert equal_bits(widened, np.asarray(low).astype(np.float32))
 
 
+@pytest.mark.once
 def test_low_precision_of_the_others_is_the_rounded_float32():
     key = jax.random.key(SEED)
     for draw in (

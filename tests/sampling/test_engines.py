@@ -22,7 +22,6 @@ FLOAT = np.dtype("float32")
 ALARM = 1e-7
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("shape", "dtype"),

@@ -41,6 +41,7 @@ def test_values_are_those_of_jax(dtype, rows, columns):
     np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn"])
 def test_low_precision_is_the_rounded_float32(dtype):
     key = jax.random.key(SEED)

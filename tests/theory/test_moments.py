@@ -80,13 +80,17 @@ def test_kinks_and_jumps_wherever_they_are(phi, kinks):
 
 
 def test_gated_units():
-    """Of independent factors the second moments multiply; of a maximum all three are known."""
+    """Of independent factors the second moments multiply."""
     silu, swiglu = moments(jax.nn.silu), moments(lambda a, b: a * jax.nn.silu(b))
     assert swiglu.mean == pytest.approx(0, abs=1e-11)
     assert swiglu.second == pytest.approx(silu.second, rel=1e-10)
     assert swiglu.slope2 == pytest.approx((silu.second + silu.slope2) / 2, rel=1e-10)
     glu, sigmoid = moments(jax.nn.glu), moments(jax.nn.sigmoid)
     assert glu.second == pytest.approx(sigmoid.second, rel=1e-10)
+
+
+@pytest.mark.slow
+def test_the_maximum_of_two():
     largest = moments(jnp.maximum)
     seen = (largest.mean, largest.second, largest.slope2)
     np.testing.assert_allclose(seen, (1 / math.sqrt(math.pi), 1, 0.5), atol=1e-5)
