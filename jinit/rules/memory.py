@@ -61,25 +61,43 @@ def _rows(dtype: np.dtype) -> np.ndarray:
     return np.empty((_ROUND, SIZE), shared)
 
 
-def fill(program: Callable[..., Array], fills: Sequence[Fill]) -> list[Future]:
-    """Begin to draw arrays by a program for several windows; they are there when all futures are.
+class Filling:
+    """Arrays on their way, drawn by as many threads as there are cores.
 
-    Each future belongs to a thread of its own; JAX's settings hold in the calling one only, which
-    is why arguments become JAX's arrays here. As many rows as there are threads go round: each
-    call hands them in and gets them back, so that no memory is asked for or zeroed.
+    As many rows as there are threads go round: each call hands them in and gets them back, so that
+    no memory is asked for or zeroed.
     """
-    free: SimpleQueue[Array] = SimpleQueue()
-    for _ in range(_threads()):
-        free.put(jax.device_put(_rows(fills[0][1].dtype)))
-    futures, every = [], list(_windows(fills))
-    for first in range(0, len(every), _ROUND):
-        windows = every[first : first + _ROUND]
-        padded = [*windows, *[windows[0]] * (_ROUND - len(windows))]
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[fills[i][0] for i, _ in padded])
-        starts = np.array([start for _, start in padded], np.uint32)
-        arguments = jax.device_put((stacked, starts, np.int32(len(windows))))
-        futures.append(_pool().submit(_draw, partial(program, *arguments), free, fills, windows))
-    return futures
+
+    def __init__(self) -> None:
+        self._free: dict[np.dtype, SimpleQueue[Array]] = {}
+
+    def begin(self, program: Callable[..., Array], fills: Sequence[Fill]) -> list[Future]:
+        """Begin to draw arrays of one dtype by a program for several windows.
+
+        They are there when all futures are. JAX's settings hold in the calling thread only, which
+        is why arguments become JAX's arrays here.
+        """
+        if not fills:
+            return []
+        free, futures, every = self._rows_of(fills[0][1].dtype), [], list(_windows(fills))
+        leaves, tree = zip(*(jax.tree.flatten(arguments) for arguments, _ in fills), strict=True)
+        columns = [np.stack(column) for column in zip(*leaves, strict=True)]
+        for first in range(0, len(every), _ROUND):
+            windows = every[first : first + _ROUND]
+            numbers, starts = np.zeros((2, _ROUND), np.uint32)
+            numbers[: len(windows)], starts[: len(windows)] = np.transpose(windows)
+            stacked = tree[0].unflatten([column[numbers] for column in columns])
+            arguments = jax.device_put((stacked, starts, np.int32(len(windows))))
+            call = partial(program, *arguments)
+            futures.append(_pool().submit(_draw, call, free, fills, windows))
+        return futures
+
+    def _rows_of(self, dtype: np.dtype) -> SimpleQueue[Array]:
+        if dtype not in self._free:
+            self._free[dtype] = SimpleQueue()
+            for _ in range(_threads()):
+                self._free[dtype].put(jax.device_put(_rows(dtype)))
+        return self._free[dtype]
 
 
 def _windows(fills: Sequence[Fill]) -> Iterator[tuple[int, int]]:

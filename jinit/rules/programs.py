@@ -11,7 +11,7 @@ import jax
 from jax import Array
 from jax.core import Tracer
 
-from jinit.rules.memory import BUFFER, empty, example, fill, filled
+from jinit.rules.memory import BUFFER, Fill, Filling, empty, example, filled
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,26 @@ def run(calls: Iterable[Call | Constant]) -> list[Array]:
             waiting.setdefault(_compiling(call), {})[number] = call
     results: dict[int, Any] = {}
     drawing: list[Future] = []
+    filling = Filling()
     try:
         for ready in as_completed(waiting):
-            drawing += _begin(ready.result(), waiting[ready], results)
+            fills = _begun(ready.result(), waiting[ready], results)
+            drawing += filling.begin(ready.result(), fills)
     except Exception:
         submitted.cache_clear()  # the next attempt shall compile anew
         raise
     for each in drawing:
         each.result()
-    return [
-        jax.device_put(results[number])
-        if isinstance(call, Call)
-        else filled(call.number, call.whole, call.sharding)
-        for number, call in enumerate(every)
-    ]
+    for number, call in enumerate(every):
+        if isinstance(call, Constant):
+            results[number] = filled(call.number, call.whole, call.sharding)
+    return jax.device_put([results[number] for number in range(len(every))])
 
 
-def _begin(
+def _begun(
     compiled: Callable[..., Array], calls: dict[int, Call], results: dict[int, Any]
-) -> list[Future]:
-    """Note the results of calls of one program, by number, and return what fills them."""
+) -> list[Fill]:
+    """Note the results of calls of one program, by number, and return what is to be filled."""
     fills = []
     for number, call in calls.items():
         if call.whole is None:
@@ -80,7 +80,7 @@ def _begin(
         else:
             results[number] = empty(call.whole)
             fills.append((call.arguments, results[number].reshape(-1)))
-    return fill(compiled, fills) if fills else []
+    return fills
 
 
 def is_traced(tree: Any) -> bool:
