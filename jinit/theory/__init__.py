@@ -1,6 +1,8 @@
 """What a random layer does to a signal; true without any network."""
 
 from jinit.theory.finite_width import FiniteWidth, finite_width
+from jinit.theory.kernels import Dual, TangentKernel, dual, ntk, ntk_condition_number
+from jinit.theory.losses import born_dead, initial_loss
 from jinit.theory.marginals import (
     Marginal,
     frame_law,
@@ -9,20 +11,44 @@ from jinit.theory.marginals import (
     truncated_normal_law,
     uniform_law,
 )
+from jinit.theory.meanfield import (
+    FixedPoint,
+    c_map,
+    critical_point,
+    critical_sigma_w2,
+    fixed_point,
+    q_map,
+)
 from jinit.theory.moments import Activation, Moments, gain, moments
 from jinit.theory.quadrature import normal_mean
+from jinit.theory.spectra import Spectrum, jacobian_spectrum
 
 __all__ = [
     "Activation",
+    "Dual",
     "FiniteWidth",
+    "FixedPoint",
     "Marginal",
     "Moments",
+    "Spectrum",
+    "TangentKernel",
+    "born_dead",
+    "c_map",
+    "critical_point",
+    "critical_sigma_w2",
+    "dual",
     "finite_width",
+    "fixed_point",
     "frame_law",
     "gain",
+    "initial_loss",
+    "jacobian_spectrum",
     "moments",
     "normal_law",
     "normal_mean",
+    "ntk",
+    "ntk_condition_number",
+    "q_map",
     "scaled_law",
     "truncated_normal_law",
     "uniform_law",

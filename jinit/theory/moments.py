@@ -4,15 +4,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.theory.normals import means
 from jinit.theory.quadrature import normal_mean
 
 Activation = Callable[..., Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,40 @@ def gain(phi: Activation, q: float = 1.0) -> float:
     return moments(phi, q).gain
 
 
+def named_mean(mean: Callable[..., T], phi: Activation, *numbers: float) -> T:
+    """A mean from `jinit.theory.normals` of an activation of one number; errors name it.
+
+    Raises:
+      TypeError: `phi` takes no single number to another.
+      ValueError: the mean does not exist.
+    """
+    scalar, arguments = _scalar(phi)
+    if arguments != 1:
+        raise TypeError(
+            f"the activation {_name(phi)} takes two numbers, for which there is no mean-field "
+            "theory here: give one that takes one"
+        )
+    try:
+        return mean(scalar, *numbers)
+    except ValueError as error:
+        raise ValueError(f"the activation {_name(phi)} with q={numbers[0]:g}: {error}") from error
+
+
 @lru_cache(maxsize=256)
 def _moments(phi: Activation, q: float) -> Moments:
     scalar, arguments = _scalar(phi)
+    if arguments == 1:
+        mean, second, slope2, _ = named_mean(means, phi, q)
+    else:
+        mean, second, slope2 = _of_gate(phi, scalar, arguments, q)
+    if second == 0:
+        raise ValueError(f"the activation {_name(phi)} is zero everywhere: no gain undoes that")
+    return Moments(mean, second, slope2, q)
+
+
+def _of_gate(
+    phi: Activation, scalar: Callable[..., Array], arguments: int, q: float
+) -> tuple[float, ...]:
     width = math.sqrt(q)
 
     def integrand(*z: Array) -> Array:
@@ -101,14 +134,12 @@ def _moments(phi: Activation, q: float) -> Moments:
         return jnp.stack([value, value**2, sum(slope**2 for slope in slopes) / arguments])
 
     try:
-        mean, second, slope2 = (float(each) for each in normal_mean(integrand, arguments))
+        return tuple(float(each) for each in normal_mean(integrand, arguments))
     except ValueError as error:
         raise ValueError(f"the activation {_name(phi)} with q={q:g}: {error}") from error
-    if second == 0:
-        raise ValueError(f"the activation {_name(phi)} is zero everywhere: no gain undoes that")
-    return Moments(mean, second, slope2, q)
 
 
+@lru_cache(maxsize=256)
 def _scalar(phi: Activation) -> tuple[Callable[..., Array], int]:
     """φ as a function of scalars, and of how many."""
     if not callable(phi):

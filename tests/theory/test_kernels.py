@@ -1,0 +1,125 @@
+"""Dual activations and tangent kernels: closed forms against quadrature and wide networks."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jinit.theory import dual, ntk, ntk_condition_number
+from jinit.theory.kernels import _CLOSED
+from jinit.theory.normals import pair_means
+
+ERF = jax.scipy.special.erf
+COVARIANCES = [(1.0, 0.0, 1.0), (1.0, 0.9, 1.0), (0.3, -0.4, 2.0), (1e-6, 5e-4, 1.0), (50, 49, 50)]
+
+
+@pytest.mark.parametrize("phi", [phi for phi in _CLOSED if phi is not jnp.sign])
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_closed_forms_against_quadrature(phi, covariance):
+    k11, k12, k22 = covariance
+    c = k12 / math.sqrt(k11 * k22)
+    np.testing.assert_allclose(
+        dual(phi, *covariance), pair_means(phi, k11, k22, c), rtol=1e-10, atol=1e-14
+    )
+
+
+def test_piecewise_linear_and_gelu_by_their_formulas():
+    for a in (0.0, 0.01, 0.3, -1.0):
+        for k11, k12, k22 in COVARIANCES:
+            theta = math.acos(k12 / math.sqrt(k11 * k22))
+            slope = (a * a + 1) / 2 - (1 - a) ** 2 * theta / (2 * math.pi)
+            value = (1 - a) ** 2 / (2 * math.pi) * math.sqrt(k11 * k22 - k12**2) + slope * k12
+            found = dual(lambda x, a=a: jnp.where(x < 0, a * x, x), k11, k12, k22)
+            np.testing.assert_allclose(found, (value, slope), rtol=1e-10, atol=1e-14)
+    for q in (0.01, 1.0, 1.7, 30.0):
+        part = q / ((q + 1) * math.sqrt(1 + 2 * q)) + math.atan(q / math.sqrt(1 + 2 * q)) / 2
+        value = dual(lambda x: jax.nn.gelu(x, approximate=False), q, q, q).value
+        assert value == pytest.approx(q * (0.25 + part / math.pi), rel=1e-12)
+
+
+def test_sign():
+    found = dual(jnp.sign, 2.0, 1.0, 2.0)
+    assert found.value == pytest.approx(1 - 2 * math.acos(0.5) / math.pi)
+    step = 1e-6
+    ends = [dual(jnp.sign, 2.0, 1 + each, 2.0).value for each in (-step, step)]
+    assert found.slope == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-6)
+
+
+@pytest.mark.parametrize("phi", [jax.nn.relu, jnp.abs, ERF, jnp.sin, jnp.sign, jax.nn.silu])
+def test_against_wide_random_layers(phi):
+    """A layer of 400,000 units on two inputs; five standard errors."""
+    units = 400_000
+    x = np.array([[1.0, 0.5, -0.2], [0.3, 1.2, 0.8]])
+    covariance = x @ x.T
+    kernel = np.random.default_rng(3).normal(size=(3, units))
+    products = np.prod(np.asarray(phi(jnp.asarray(x @ kernel)), np.float64), axis=0)
+    value = dual(phi, covariance[0, 0], covariance[0, 1], covariance[1, 1]).value
+    assert abs(products.mean() - value) < 5 * products.std() / math.sqrt(units)
+
+
+def test_the_ratio_of_relu_at_depth():
+    ratios = [ntk(jax.nn.relu, depth, 0.0).ratio for depth in (100, 1000)]
+    assert 1 / 4 < ratios[1] < ratios[0]
+    # It is approached as 1 / depth, up to a logarithm.
+    assert ratios[1] - 1 / 4 < (ratios[0] - 1 / 4) / 5
+
+
+def test_the_ratio_at_depth_of_a_smooth_activation_at_criticality():
+    from jinit.theory import critical_point
+
+    sigma_w2, sigma_b2 = critical_point(ERF, 0.5)
+    found = ntk(ERF, 3000, 0.3, 0.5, sigma_w2=sigma_w2, sigma_b2=sigma_b2)
+    assert found.ratio == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_condition_numbers():
+    assert ntk_condition_number(jax.nn.relu, 9) == 4
+    assert ntk_condition_number(jax.nn.leaky_relu, 9) == 4
+    assert ntk_condition_number(jax.nn.elu, 8) == 5
+    ratio = ntk(jax.nn.relu, 20, 0.0).ratio
+    matrix = np.full((9, 9), ratio) + (1 - ratio) * np.eye(9)
+    found = ntk_condition_number(jax.nn.relu, 9, 20)
+    assert found == pytest.approx(np.linalg.cond(matrix), rel=1e-10)
+
+
+def test_the_tangent_kernel_of_a_wide_network():
+    """Three relu layers of 1000 units, in parametrization by √(2/n); 5 % for finite width."""
+    width, inputs = 1000, np.array([[1.0, 0.0], [0.6, 0.8]]) * math.sqrt(2)
+
+    def apply(kernels, x):
+        *hidden, last = kernels
+        for number, kernel in enumerate(hidden):
+            x = x @ kernel * math.sqrt((1 if number == 0 else 2) / kernel.shape[0])
+            x = jax.nn.relu(x)
+        return (x @ last * math.sqrt(2 / width))[0]
+
+    found = []
+    for seed in range(4):
+        keys = jax.random.split(jax.random.key(seed), 4)
+        shapes = [(2, width), (width, width), (width, width), (width, 1)]
+        kernels = [jax.random.normal(*each) for each in zip(keys, shapes, strict=True)]
+        gradients = [jax.grad(apply)(kernels, jnp.asarray(x, jnp.float32)) for x in inputs]
+        flat = np.stack([np.concatenate([g.ravel() for g in each]) for each in gradients])
+        found.append(flat @ flat.T)
+    mean = np.mean(found, axis=0)
+    expected = ntk(jax.nn.relu, 3, 0.6)
+    assert mean[0, 0] == pytest.approx(expected.diagonal, rel=0.1)
+    assert mean[0, 1] / mean[0, 0] == pytest.approx(expected.ratio, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: dual(jax.nn.relu, 1.0, 2.0, 1.0), "k12=2.0 is no covariance"),
+        (lambda: dual(jax.nn.relu, 0.0, 0.0, 1.0), "expected variances above 0"),
+        (lambda: dual(lambda x: jnp.floor(x), 1.0, 0.0, 1.0), "jumps at"),
+        (lambda: ntk(jax.nn.relu, -1, 0.0), "depth: expected"),
+        (lambda: ntk_condition_number(jnp.sign, 3), "jumps at 0"),
+        (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
+    ],
+)
+def test_bad_input(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
