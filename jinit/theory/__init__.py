@@ -21,6 +21,7 @@ from jinit.theory.meanfield import (
 )
 from jinit.theory.moments import Activation, Moments, gain, moments
 from jinit.theory.quadrature import normal_mean
+from jinit.theory.shaping import Shaped, dks, tat, tat_leaky_slope
 from jinit.theory.spectra import Spectrum, jacobian_spectrum
 
 __all__ = [
@@ -30,12 +31,14 @@ __all__ = [
     "FixedPoint",
     "Marginal",
     "Moments",
+    "Shaped",
     "Spectrum",
     "TangentKernel",
     "born_dead",
     "c_map",
     "critical_point",
     "critical_sigma_w2",
+    "dks",
     "dual",
     "finite_width",
     "fixed_point",
@@ -50,6 +53,8 @@ __all__ = [
     "ntk_condition_number",
     "q_map",
     "scaled_law",
+    "tat",
+    "tat_leaky_slope",
     "truncated_normal_law",
     "uniform_law",
 ]

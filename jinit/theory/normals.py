@@ -68,6 +68,15 @@ def means(phi: Callable[..., Any], q: float) -> Means:
     return found
 
 
+def at_nodes(
+    phi: Callable[..., Any], edges: np.ndarray, scale: float, shift: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points z, their probabilities, and φ and φ' at `scale · z + shift`, cut at the edges."""
+    inside = edges[np.abs(edges) < _EDGE]
+    z, weights = nodes(np.union1d(inside, _UNITS))
+    return z, weights * _density(z, 1.0), _evaluated(phi)(scale * z + shift).T
+
+
 def slopes2(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, np.ndarray]:
     """Values of φ'² and their probabilities."""
     function, cut = seen(phi, q)
