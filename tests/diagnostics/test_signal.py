@@ -188,14 +188,14 @@ def start(model, inputs):
     return jax.jit(lambda params: signal(model, params, [inputs], jnp.mean)[1])(params)
 
 
-@pytest.mark.parametrize("init", ["zeros", jinit.constant(0.1), jinit.constant(1e-4)])
+@pytest.mark.parametrize("init", ["zeros", jinit.constant(1e-4)])
 def test_equal_weights_make_identical_units(init):
     x = jax.random.normal(jax.random.key(0), (16, 8))
     model = as_model(mlp(8, 3, depth=3, width=5, activation="sigmoid", init=init), x)
     assert start(model, x).identical.all()
 
 
-@pytest.mark.parametrize("init", ["normal", "he_normal", "orthogonal", "random_uniform"])
+@pytest.mark.parametrize("init", ["he_normal", "orthogonal"])
 def test_drawn_weights_make_different_units(init):
     x = jax.random.normal(jax.random.key(0), (16, 8))
     model = as_model(mlp(8, 3, depth=3, width=5, activation="tanh", init=init), x)
@@ -235,7 +235,7 @@ def test_low_precision_is_measured_in_float32():
 
 
 @pytest.mark.parametrize(("init", "factor"), [
-    ("he_normal", 1.0), ("xavier_normal", 0.5),
+    ("he_normal", 1.0), pytest.param("xavier_normal", 0.5, marks=pytest.mark.slow),
     pytest.param("he_uniform", 1.0, marks=pytest.mark.slow),
     pytest.param("lecun_normal", 0.5, marks=pytest.mark.slow),
 ])  # fmt: skip

@@ -109,7 +109,7 @@ def inverse_transform(taps):
     return np.fft.irfftn(units, taps, axes=axes).reshape(len(units), -1)
 
 
-@pytest.mark.parametrize(("taps", "bases"), [((4,), 2), ((3, 4), 1), ((2, 3, 3), 1)])
+@pytest.mark.parametrize(("taps", "bases"), [((4,), 2), ((2, 3, 3), 1)])
 def test_complete_spectra_are_orthonormal_bases(taps, bases):
     """As many channels as bins: the filters' second moments are those of the whole transform."""
     transform = inverse_transform(taps)

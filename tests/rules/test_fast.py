@@ -84,6 +84,7 @@ def test_an_nnx_constructor_returns_the_module():
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.once
 def test_any_function():
     def build(key, data, scale=2.0):
         one, two = jax.random.split(key)

@@ -90,8 +90,8 @@ def test_correlations_over_depth():
     np.testing.assert_allclose([found[i] for i in (0, 1, 9, 19, 99)], expected, atol=6e-11)
 
 
-@pytest.mark.parametrize("c", [-1, -0.999, -0.3, 0, 0.5, 0.9, 0.999999, 1 - 1e-12, 1])
-@pytest.mark.parametrize("q", [1e-12, 1.0, 1e6])
+@pytest.mark.parametrize("c", [-1, -0.999, 0, 0.5, 0.999999, 1 - 1e-12, 1])
+@pytest.mark.parametrize("q", [1e-12, 1e6])
 def test_correlations_against_closed_forms(c, q):
     assert c_map(jax.nn.relu, c, q, 2.0) == pytest.approx(relu_c(c), abs=1e-13)
     erf = 2 / math.pi * math.asin(2 * c * q / (1 + 2 * q))

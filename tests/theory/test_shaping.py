@@ -28,7 +28,7 @@ def curvature(phi):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@pytest.mark.parametrize("depth", [5, 100])
+@pytest.mark.parametrize("depth", [5, pytest.param(100, marks=pytest.mark.slow)])
 def test_dks(name, depth):
     phi = dks(SMOOTH[name], depth=depth)
     found = moments(phi)
@@ -40,7 +40,7 @@ def test_dks(name, depth):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@pytest.mark.parametrize("depth", [5, 100])
+@pytest.mark.parametrize("depth", [pytest.param(5, marks=pytest.mark.slow), 100])
 def test_tat(name, depth):
     phi = tat(SMOOTH[name], depth=depth)
     found = moments(phi)
