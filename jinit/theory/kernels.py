@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jinit.theory.moments import Activation, named_mean
 from jinit.theory.normals import means, pair_means, seen
@@ -141,7 +142,7 @@ def _without_jumps(name: str, phi: Activation) -> bool:
     found = named_mean(seen, phi, 1.0)
     for kink in found.pieces.kinks:
         near = 1e-9 * max(1.0, abs(kink))
-        (below, _), (above, _) = found.function(kink + near * jnp.array([-1.0, 1.0]))
+        (below, _), (above, _) = found.function(kink + near * np.array([-1.0, 1.0]))
         if abs(above - below) > 1e-6 * max(abs(above), abs(below)) + 4 * near:
             raise ValueError(
                 f"{name}: this activation jumps at {kink:.6g}; its slope, and so its tangent "

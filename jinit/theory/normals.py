@@ -53,9 +53,8 @@ def means(phi: Callable[..., Any], q: float) -> Means:
       ValueError: it is not finite, grows too fast, or bends nearly everywhere.
     """
     function, cut = seen(phi, q)
-    z, weights = nodes(np.union1d(cut.edges, _UNITS))
+    z, weights = _normal_nodes(cut.edges)
     value, slope = function(z).T
-    weights = weights * _density(z, 1.0)
     found = Means(
         float(weights @ value),
         float(weights @ value**2),
@@ -72,16 +71,14 @@ def at_nodes(
     phi: Callable[..., Any], edges: np.ndarray, scale: float, shift: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points z, their probabilities, and φ and φ' at `scale · z + shift`, cut at the edges."""
-    inside = edges[np.abs(edges) < _EDGE]
-    z, weights = nodes(np.union1d(inside, _UNITS))
-    return z, weights * _density(z, 1.0), _evaluated(phi)(scale * z + shift).T
+    z, weights = _normal_nodes(edges[np.abs(edges) < _EDGE])
+    return z, weights, _evaluated(phi)(scale * z + shift).T
 
 
 def slopes2(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, np.ndarray]:
     """Values of φ'² and their probabilities."""
     function, cut = seen(phi, q)
-    z, weights = nodes(np.union1d(cut.edges, _UNITS))
-    probabilities = weights * _density(z, 1.0)
+    z, probabilities = _normal_nodes(cut.edges)
     return function(z)[:, 1] ** 2, probabilities / probabilities.sum()
 
 
@@ -123,10 +120,8 @@ def _over_sum(first: Seen, second: Seen, std: float, d: np.ndarray) -> np.ndarra
 def _same_line(phi: Callable[..., Any], q1: float, q2: float, c: float) -> tuple[float, float]:
     """Of a correlation of one or minus one."""
     first, second = seen(phi, q1), seen(phi, q2)
-    edges = [first.pieces.edges, np.sign(c) * second.pieces.edges, _UNITS]
-    z, weights = nodes(np.unique(np.concatenate(edges)))
-    product = first.function(z) * second.function(np.sign(c) * z)
-    value, slope = (weights * _density(z, 1.0)) @ product
+    z, weights = _normal_nodes(np.append(first.pieces.edges, np.sign(c) * second.pieces.edges))
+    value, slope = weights @ (first.function(z) * second.function(np.sign(c) * z))
     return float(value), float(slope)
 
 
@@ -154,6 +149,12 @@ def _evaluated(phi: Callable[..., Any]) -> Function:
         return np.concatenate(found)[: len(u)] if found else np.zeros((0, 2))
 
     return evaluated
+
+
+def _normal_nodes(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points z and their probabilities, for functions cut at the edges."""
+    z, weights = nodes(np.union1d(edges, _UNITS))
+    return z, weights * _density(z, 1.0)
 
 
 def _density(x: np.ndarray | float, std: float) -> Any:

@@ -236,10 +236,10 @@ def _starts() -> Iterator[np.ndarray]:
 
 def _each(name: str, given: float | None, depth: int | None, of: Callable[[int], float]) -> float:
     """What each layer needs: as given, or of the depth."""
-    if (given is None) == (depth is None):
+    if given is not None and depth is None:
+        return float(given)
+    if given is not None or depth is None:
         raise ValueError(f"expected either depth or {name}, got {depth!r} and {given!r}")
-    if depth is None:
-        return float(given)  # pyright: ignore[reportArgumentType]
     if depth < 1:
         raise ValueError(f"depth: expected at least 1 layer, got {depth!r}")
     return of(depth)

@@ -228,18 +228,21 @@ def test_it_is_abstractly_evaluable(entry):
 
 
 @compiled_for_every_entry
-def test_eager_jit_and_vmap_agree(entry):
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("bfloat16", "float32"), pytest.param("float32", "bfloat16", marks=pytest.mark.slow)],
+)
+def test_eager_jit_and_vmap_agree(entry, one, many):
     keys = jax.random.split(KEY, 2)
-    draw = partial(entry.example, shape=SHAPE)
-    low = partial(draw, dtype="bfloat16")
+    draw, mapped = (partial(entry.example, shape=SHAPE, dtype=dtype) for dtype in (one, many))
 
     @jax.jit
     def program(keys):
-        return low(keys[0]), jax.vmap(draw)(keys)
+        return draw(keys[0]), jax.vmap(mapped)(keys)
 
     single, lanes = program(keys)
-    assert same(single, low(keys[0]))
-    assert same(lanes, np.stack([np.asarray(draw(key)) for key in keys]))
+    assert same(single, draw(keys[0]))
+    assert same(lanes, np.stack([np.asarray(mapped(key)) for key in keys]))
 
 
 @compiled_for_every_entry

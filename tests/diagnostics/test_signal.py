@@ -97,7 +97,13 @@ PHIS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "framework"), [("relu", "linen"), ("tanh", "nnx"), ("relu", "pair")]
+    ("name", "framework"),
+    [
+        *(("relu", "linen"), ("tanh", "nnx"), ("relu", "pair")),
+        pytest.param("tanh", "linen", marks=pytest.mark.slow),
+        pytest.param("relu", "nnx", marks=pytest.mark.slow),
+        pytest.param("tanh", "pair", marks=pytest.mark.slow),
+    ],
 )
 def test_against_backpropagation_by_hand(name, framework):
     phi, numpy_phi, slope = PHIS[name]
@@ -155,7 +161,13 @@ def test_relu_units_are_born_dead_at_the_known_rate(examples):
 
 
 @pytest.mark.parametrize(
-    ("phi", "stretch", "q"), [(jnp.tanh, 1.0, 0.5), (jnp.tanh, 1.0, 9.0), (jax.nn.sigmoid, 2.0, 1)]
+    ("phi", "stretch", "q"),
+    [
+        *((jnp.tanh, 1.0, 0.5), (jnp.tanh, 1.0, 9.0), (jax.nn.sigmoid, 2.0, 1.0)),
+        pytest.param(jnp.tanh, 1.0, 1.0, marks=pytest.mark.slow),
+        pytest.param(jax.nn.sigmoid, 2.0, 0.5, marks=pytest.mark.slow),
+        pytest.param(jax.nn.sigmoid, 2.0, 9.0, marks=pytest.mark.slow),
+    ],
 )
 def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
     """P(|tanh h| > 0.95) = 2Φ(-atanh(0.95)/√q); the logistic function is a stretched tanh."""
@@ -168,6 +180,8 @@ def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
 
 @pytest.mark.parametrize("phi", [
     jax.nn.relu, jax.nn.elu, jax.nn.gelu, jnp.abs, lambda x: x**2,
+    *(pytest.param(phi, marks=pytest.mark.slow)
+      for phi in (jax.nn.leaky_relu, jax.nn.silu, jax.nn.softplus, lambda x: x)),
 ])  # fmt: skip
 def test_an_activation_without_two_limits_never_saturates(phi):
     kernel = 100 * jax.random.normal(jax.random.key(0), (16, 64))
@@ -188,14 +202,24 @@ def start(model, inputs):
     return jax.jit(lambda params: signal(model, params, [inputs], jnp.mean)[1])(params)
 
 
-@pytest.mark.parametrize("init", ["zeros", jinit.constant(1e-4)])
+@pytest.mark.parametrize(
+    "init",
+    ["zeros", jinit.constant(1e-4), pytest.param(jinit.constant(0.1), marks=pytest.mark.slow)],
+)
 def test_equal_weights_make_identical_units(init):
     x = jax.random.normal(jax.random.key(0), (16, 8))
     model = as_model(mlp(8, 3, depth=3, width=5, activation="sigmoid", init=init), x)
     assert start(model, x).identical.all()
 
 
-@pytest.mark.parametrize("init", ["he_normal", "orthogonal"])
+@pytest.mark.parametrize(
+    "init",
+    [
+        "he_normal",
+        "orthogonal",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("normal", "random_uniform")),
+    ],
+)
 def test_drawn_weights_make_different_units(init):
     x = jax.random.normal(jax.random.key(0), (16, 8))
     model = as_model(mlp(8, 3, depth=3, width=5, activation="tanh", init=init), x)

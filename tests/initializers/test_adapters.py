@@ -48,7 +48,8 @@ def stacked(array):
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, "float32") for name in ADAPTERS]
-    + [(name, "bfloat16") for name in ("lora_orthogonal", "lora_ga")],
+    + [(name, "bfloat16") for name in ("lora_orthogonal", "lora_ga")]
+    + [pytest.param(name, "bfloat16", marks=pytest.mark.slow) for name in ("lora", "pissa")],
 )
 def test_the_layer_starts_as_it_was(name, dtype):
     adapter, data = ADAPTERS[name]

@@ -109,7 +109,9 @@ def inverse_transform(taps):
     return np.fft.irfftn(units, taps, axes=axes).reshape(len(units), -1)
 
 
-@pytest.mark.parametrize(("taps", "bases"), [((4,), 2), ((2, 3, 3), 1)])
+@pytest.mark.parametrize(
+    ("taps", "bases"), [((4,), 2), ((2, 3, 3), 1), pytest.param((3, 4), 1, marks=pytest.mark.slow)]
+)
 def test_complete_spectra_are_orthonormal_bases(taps, bases):
     """As many channels as bins: the filters' second moments are those of the whole transform."""
     transform = inverse_transform(taps)

@@ -14,7 +14,13 @@ KEY = jax.random.key(5)
 
 @pytest.mark.parametrize(
     ("taps", "groups"),
-    [((3,), 1), ((4,), 2), ((3, 3), 2), ((2, 4), 1), ((2, 4), 2), ((3, 1, 2), 1)],
+    [
+        *(((3,), 1), ((4,), 2), ((3, 3), 2), ((2, 4), 1), ((2, 4), 2), ((3, 1, 2), 1)),
+        pytest.param((3,), 2, marks=pytest.mark.slow),
+        pytest.param((4,), 1, marks=pytest.mark.slow),
+        pytest.param((3, 3), 1, marks=pytest.mark.slow),
+        pytest.param((3, 1, 2), 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_delta_kernel_keeps_the_norm_of_every_input(taps, groups):
     """Circular padding, odd and even sizes, every group a layer of its own."""

@@ -43,7 +43,14 @@ def test_idinit_repeats_the_identity(shape):
 
 @pytest.mark.parametrize(
     ("taps", "inputs", "outputs", "groups"),
-    [((3,), 6, 6, 1), ((3,), 4, 8, 2), ((5, 3), 6, 6, 3), ((5, 3), 4, 8, 2), ((3, 3, 3), 6, 6, 1)],
+    [
+        *(((3,), 6, 6, 1), ((3,), 4, 8, 2), ((5, 3), 6, 6, 3)),
+        *(((5, 3), 4, 8, 2), ((3, 3, 3), 6, 6, 1)),
+        pytest.param((3,), 6, 6, 3, marks=pytest.mark.slow),
+        pytest.param((5, 3), 6, 6, 1, marks=pytest.mark.slow),
+        pytest.param((3, 3, 3), 6, 6, 3, marks=pytest.mark.slow),
+        pytest.param((3, 3, 3), 4, 8, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_dirac_convolution_hands_its_input_on(taps, inputs, outputs, groups):
     init = jinit.dirac(groups)

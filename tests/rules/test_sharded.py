@@ -69,7 +69,12 @@ def test_the_values_do_not_depend_on_the_mesh(rules):
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("rules", "depths"), [(None, (12, 96)), (recipes.gpt2(3), (3, 12))], ids=["own", "gpt2"]
+    ("rules", "depths"),
+    [
+        pytest.param(None, (12, 96), id="own"),
+        pytest.param(recipes.gpt2(3), (3, 12), id="gpt2"),
+        pytest.param(recipes.gpt2(3), (12, 96), id="gpt2-deep", marks=pytest.mark.slow),
+    ],
 )
 def test_the_programs_do_not_grow_with_depth(monkeypatch, rules, depths):
     programs = []

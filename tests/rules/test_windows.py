@@ -118,8 +118,12 @@ def odd(key):
     ]
 
 
-def test_odd_draws():
-    key = jax.random.PRNGKey(5)
+@pytest.mark.parametrize(
+    "key",
+    [jax.random.PRNGKey(5), pytest.param(KEY, marks=pytest.mark.slow)],
+    ids=["legacy", "typed"],
+)
+def test_odd_draws(key):
     for ours, theirs in zip(fast_init(odd)(key), odd(key), strict=True):
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
         np.testing.assert_array_equal(ours, theirs)

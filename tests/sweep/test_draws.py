@@ -30,7 +30,7 @@ def assert_of_its_seed(member, params, rows):
             np.testing.assert_array_equal(mine[lane], theirs)
 
 
-@pytest.mark.parametrize("ahead", [0, 2**26])
+@pytest.mark.parametrize("ahead", [0, 2**26, pytest.param(2**10, marks=pytest.mark.slow)])
 def test_each_lane_starts_from_the_draw_of_its_seed(members, monkeypatch, ahead):
     monkeypatch.setattr(module, "_AHEAD_BYTES", ahead)
     draws = Draws(SEEDS)

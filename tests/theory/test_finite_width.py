@@ -42,7 +42,9 @@ def test_width_one_is_a_chi_square_of_one_degree():
     assert law.log_var == pytest.approx(math.pi**2 / 2)
 
 
-@pytest.mark.parametrize("widths", [[16, 16, 16], [8, 32]])
+@pytest.mark.parametrize(
+    "widths", [[16, 16, 16], [8, 32], pytest.param([48] * 4, marks=pytest.mark.slow)]
+)
 def test_real_relu_networks_follow_the_law(widths):
     """Mean of ln(q_L / q_0) within 5 standard errors (1e-6 per case), variance within 15 %."""
 

@@ -117,6 +117,8 @@ def test_the_tangent_kernel_of_a_wide_network():
         (lambda: dual(lambda x: jnp.floor(x), 1.0, 0.0, 1.0), "jumps at"),
         (lambda: ntk(jax.nn.relu, -1, 0.0), "depth: expected"),
         (lambda: ntk_condition_number(jnp.sign, 3), "jumps at 0"),
+        (lambda: ntk_condition_number(lambda x: jnp.sign(x - 0.7), 3), "jumps at 0.7"),
+        (lambda: dual(lambda x: x + (x > -2.3), 1.0, 0.0, 1.0), "jumps at -2.3"),
         (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
     ],
 )
