@@ -81,6 +81,13 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, annotated)
 
 
+class _Count(np.ndarray):
+    """A count that is read as a copy: JAX may hold on to what it is given, NNX adds in place."""
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.array(super().__getitem__(index))
+
+
 def _rngs(key: jax.Array) -> nnx.Rngs:
     """`nnx.Rngs(key)`, but its keys are counted by NumPy.
 
@@ -88,7 +95,7 @@ def _rngs(key: jax.Array) -> nnx.Rngs:
     whole trace for the text of the error that says there is none: two thirds of a trace's time.
     """
     rngs = nnx.Rngs(key)
-    count: Any = np.zeros((), np.uint32)
+    count: Any = np.zeros((), np.uint32).view(_Count)
     rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
+from jax.extend.core import jaxpr_as_fun
 
 import jinit
 from jinit.hooks import as_model
@@ -67,6 +69,8 @@ def test_an_nnx_constructor(constructor):
     module = constructor(nnx.Rngs(jax.random.key(0)))
     own = jax.tree.leaves(nnx.state(module, nnx.Param))
     jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(params), own)
+    drawn = jaxpr_as_fun(model.drawing)(jax.random.key(0))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), drawn, own)
     np.testing.assert_allclose(model.apply(params, X), module(X), rtol=1e-6)
     assert jax.tree.structure(params) == jax.tree.structure(model.params)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
