@@ -3,21 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.model import Contraction, Model
-
-# An entry is saturated within this share of its activation's range from either limit: for tanh
-# that is |y| > 0.95, for the logistic function the same inputs doubled.
-_SATURATION_MARGIN = 0.025
-# Pre-activations at which a bounded activation has reached its limits and an unbounded one has not.
-_FAR, _FARTHER = 1e3, 1e4
+from jinit.diagnostics.measure import Found, measure
+from jinit.model import Model
 
 
 class Signal(NamedTuple):
-    """Statistics by layer, in execution order; arrays of one entry per contraction."""
+    """Statistics by layer, in execution order; arrays of one entry per layer."""
 
     activation_std: Array
     """Standard deviation of the pre-activations over examples and units."""
@@ -53,94 +47,37 @@ def signal(
     >>> bool(jnp.allclose(found.activation_second_moment, jnp.array([1, jnp.tanh(1.0) ** 2])))
     True
     """
-    leaves = [*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))]
-    layers = model.contractions
-    structure = jax.tree.structure(jax.eval_shape(model.apply, params, *inputs))
-
-    def forward(offsets: dict[int, Array]) -> tuple[Array, dict[int, tuple[Any, ...]]]:
-        outputs, seen = model.graph.run(leaves, _adding(offsets))
-        return loss(jax.tree.unflatten(structure, outputs)), seen
-
-    zeros = {layer.position: jnp.zeros(layer.shape) for layer in layers}
-    (value, seen), gradients = jax.value_and_grad(forward, has_aux=True)(zeros)
-    return value, _statistics(layers, seen, gradients, _limits(model, leaves))
+    found = measure(model, params, inputs, loss)
+    rows = [_row(model, found, number) for number in range(len(model.contractions))]
+    ordered = [
+        rows[number] if step is None else _round(rows[number], step)
+        for number, step in model.layers
+    ]
+    if not ordered:
+        return found.loss, Signal(*(jnp.zeros(0) for _ in Signal._fields))
+    return found.loss, Signal(*(jnp.stack(column) for column in zip(*ordered, strict=True)))
 
 
-def _adding(offsets: dict[int, Array]) -> Callable[[int, Array], Array]:
-    def edit(position: int, value: Array) -> Array:
-        offset = offsets.get(position)
-        return value if offset is None else value + offset.astype(value.dtype)
-
-    return edit
-
-
-def _limits(model: Model, leaves: list[Any]) -> dict[int, Array]:
-    """What every contraction takes in when every pre-activation is held far from zero.
-
-    By position; the leading axis goes through -1e4, -1e3, 1e3, 1e4.
-    """
-    signals = {layer.position: layer.signal for layer in model.contractions}
-
-    def taken_in(far: Array) -> dict[int, Array]:
-        def edit(position: int, value: Array) -> Array:
-            return jnp.full_like(value, far) if position in signals else value
-
-        _, seen = model.graph.run(leaves, edit)
-        return {position: seen[position][signal] for position, signal in signals.items()}
-
-    return jax.vmap(taken_in)(jnp.array([-_FARTHER, -_FAR, _FAR, _FARTHER]))
+def _row(model: Model, found: Found, number: int) -> Signal:
+    """Of a contraction; of one in a loop, by rounds if its kernels are stacked, else their mean."""
+    layer = model.contractions[number]
+    made, back = found.layers[number].made, found.layers[number].back
+    places = {each.place: place for place, each in enumerate(model.contractions)}
+    after = None if layer.follower is None else found.layers[places[layer.follower]].taken
+    missing = jnp.full(layer.rounds, jnp.nan)
+    constant = found.weights[model.paths[layer.kernel]].spread == 0
+    row = Signal(
+        jnp.sqrt(jnp.maximum(made.second - made.mean**2, 0)),
+        made.second,
+        jnp.sqrt(jnp.maximum(back.second - back.mean**2, 0)),
+        missing if after is None else after.dead,
+        missing if after is None else after.saturated,
+        jnp.where(jnp.isnan(made.identical), constant, made.identical == 1),
+    )
+    if not layer.rounds or layer.stacked:
+        return Signal(*(each.reshape(-1) if layer.rounds else each for each in row))
+    return Signal(*(each.mean() for each in row[:-1]), row.identical.all())
 
 
-def _statistics(
-    layers: tuple[Contraction, ...],
-    seen: dict[int, tuple[Any, ...]],
-    gradients: dict[int, Array],
-    limits: dict[int, Array],
-) -> Signal:
-    rows = []
-    by_position = {layer.position: layer for layer in layers}
-    for layer in layers:
-        before = _wide(seen[layer.position][2])
-        gradient = gradients[layer.position] * before.shape[0]
-        after = by_position.get(layer.follower) if layer.follower is not None else None
-        dead = saturated = jnp.full((), jnp.nan)
-        if after is not None:
-            taken = _wide(seen[after.position][after.signal])
-            dead = jnp.mean(jnp.all(taken == 0, axis=0), dtype=jnp.float32)
-            saturated = _saturated(taken, _wide(limits[after.position]))
-        rows.append(
-            Signal(
-                before.std(),
-                jnp.mean(before**2),
-                gradient.std(),
-                dead,
-                saturated,
-                _identical(before, seen[layer.position][1 - layer.signal], layer),
-            )
-        )
-    if not rows:
-        return Signal(*(jnp.zeros(0) for _ in Signal._fields))
-    return Signal(*(jnp.stack(column) for column in zip(*rows, strict=True)))
-
-
-def _wide(value: Array) -> Array:
-    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
-
-
-def _saturated(taken: Array, ends: Array) -> Array:
-    """Share of entries near a limit of their activation; 0 where it is not bounded."""
-    lowest, low, high, highest = ends
-    span = jnp.abs(highest - lowest)
-    bounded = (jnp.abs(highest - high) <= 0.01 * span) & (jnp.abs(low - lowest) <= 0.01 * span)
-    margin = _SATURATION_MARGIN * span
-    near = (jnp.abs(taken - lowest) < margin) | (jnp.abs(taken - highest) < margin)
-    return jnp.mean(near & bounded & (span > 0), dtype=jnp.float32)
-
-
-def _identical(before: Array, kernel: Array, layer: Contraction) -> Array:
-    """Whether the units agree on every example; where no signal arrives, whether weights do."""
-    if layer.width < 2:
-        return jnp.zeros((), bool)
-    spread = before.max(layer.units) - before.min(layer.units)
-    size = jnp.abs(before).max()
-    return jnp.where(size > 0, spread.max() <= 1e-6 * size, kernel.max() == kernel.min())
+def _round(row: Signal, step: int) -> Signal:
+    return Signal(*(each[step] for each in row))

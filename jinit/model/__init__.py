@@ -9,6 +9,7 @@ from jinit.model.leaves import Leaf
 from jinit.model.model import Model, trace
 from jinit.model.paths import glob, paths_of
 from jinit.model.primitives import ELEMENTWISE
+from jinit.model.tapped import Place, Tap, tapped
 
 __all__ = [
     "ELEMENTWISE",
@@ -18,10 +19,13 @@ __all__ = [
     "Leaf",
     "Model",
     "Operation",
+    "Place",
     "Scan",
+    "Tap",
     "glob",
     "key_of",
     "path_words",
     "paths_of",
+    "tapped",
     "trace",
 ]

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinit.model.graph import CONTRACTING, Graph, Operation
+from jinit.model.tapped import Place
 from jinit.model.walk import Site
 
 
@@ -12,8 +14,8 @@ from jinit.model.walk import Site
 class Contraction:
     """A matrix product or convolution of a weight with a signal."""
 
-    position: int
-    """Index of the operation in its graph."""
+    place: Place
+    """Of the operation: its position, behind those of the loops that it lies in."""
     kernel: int
     """Index of the weight among the graph's inputs (the largest, if it is made of several)."""
     signal: int
@@ -22,8 +24,20 @@ class Contraction:
     """Axes of the result that enumerate units."""
     shape: tuple[int, ...]
     """Shape of the result."""
-    follower: int | None
-    """Position of the first contraction that takes in what is made of this result, or None."""
+    follower: Place | None
+    """Place of the first contraction that takes in what is made of this result, or None."""
+    rounds: tuple[int, ...] = ()
+    """How often the loops go round that it lies in."""
+    stacked: bool = False
+    """Whether each round has a kernel of its own, so that it is a layer of its own."""
+    biased: Place | None = None
+    """Place of the sum with a bias, if that is the next thing to happen to the result."""
+    bias: int = 0
+    """Which operand of that sum is the bias."""
+    inputs: tuple[int, ...] = ()
+    """Axes of the signal that enumerate the units that it comes from."""
+    fan_in: int = 1
+    """Products that an entry of the result sums over."""
 
     @property
     def width(self) -> int:
@@ -31,32 +45,100 @@ class Contraction:
         return math.prod(self.shape[axis] for axis in self.units)
 
 
-def contractions(graph: Graph, uses: Sequence[Site]) -> tuple[Contraction, ...]:
-    """Contractions of parameters with a signal in the graph itself, in execution order.
+def in_order(found: Sequence[Contraction]) -> tuple[tuple[int, int | None], ...]:
+    """Every layer in execution order: the number of its contraction, and its round if stacked."""
+    order: list[tuple[Any, int, int | None]] = []
+    for number, each in enumerate(found):
+        rounds = range(math.prod(each.rounds)) if each.stacked else [None]
+        order += [((each.place[0], step or 0, each.place), number, step) for step in rounds]
+    return tuple((number, step) for _, number, step in sorted(order, key=lambda one: one[0]))
 
-    `uses` are all uses of parameters in it, as `sites` finds them.
+
+def contractions(
+    graph: Graph, uses: Sequence[Site], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Contraction, ...]:
+    """Contractions of parameters with a signal, in the order in which they are first executed.
+
+    Those in the graph itself and in loops that go over stacked operands; `uses` are all uses of
+    the parameters of these shapes, as `sites` finds them.
     """
-    kernels: dict[int, list[int]] = {}
-    signals: dict[int, int] = {}
+    kernels: dict[Place, list[Site]] = {}
+    graphs: dict[Place, Graph] = {}
+    rounds: dict[Place, tuple[int, ...] | None] = {}
     for site in uses:
         operation = site.graph.operations[site.position]
-        if site.graph is graph and operation.primitive.name in CONTRACTING:
-            sides = [type(o) is int and site.values[o].signal for o in operation.operands]
-            if any(sides):
-                kernels.setdefault(site.position, []).append(site.use.leaf)
-                signals[site.position] = sides.index(True)
-    followers = _followers(graph, frozenset(kernels))
+        sides = [type(o) is int and site.values[o].signal for o in operation.operands]
+        if site.outer not in rounds:
+            rounds[site.outer] = graph.rounds(site.outer)
+        if operation.primitive.name not in CONTRACTING or not any(sides):
+            continue
+        if rounds[site.outer] is not None:
+            kernels.setdefault((*site.outer, site.position), []).append(site)
+            graphs[site.outer] = site.graph
+    followers: dict[Place, Place] = {}
+    for outer, inside in graphs.items():
+        found = frozenset(place[-1] for place in kernels if place[:-1] == outer)
+        for one, other in _followers(inside, found).items():
+            followers[(*outer, one)] = (*outer, other)
     return tuple(
-        Contraction(
-            position,
-            max(kernels[position], key=lambda leaf: _rank(graph, leaf)),
-            signals[position],
-            _unit_axes(graph.operations[position], 1 - signals[position]),
-            graph.operations[position].shapes[0],
-            followers.get(position),
-        )
-        for position in sorted(kernels)
+        _contraction(place, kernels[place], rounds[place[:-1]] or (), followers.get(place), shapes)
+        for place in sorted(kernels)
     )
+
+
+def _contraction(
+    place: Place,
+    uses: Sequence[Site],
+    rounds: tuple[int, ...],
+    follower: Place | None,
+    shapes: Sequence[tuple[int, ...]],
+) -> Contraction:
+    site = max(uses, key=lambda each: _rank(shapes[each.use.leaf], each.use.leaf))
+    operation = site.graph.operations[site.position]
+    sides = [type(o) is int and site.values[o].signal for o in operation.operands]
+    signal, shape = sides.index(True), shapes[site.use.leaf]
+    named = {axis for axis, _ in site.use.roles}
+    free = [size for axis, size in enumerate(shape) if axis not in named and size > 1]
+    return Contraction(
+        place,
+        site.use.leaf,
+        signal,
+        _unit_axes(operation, 1 - signal),
+        operation.shapes[0],
+        follower,
+        rounds,
+        bool(rounds) and math.prod(free) == math.prod(rounds),
+        *_biased(site),
+        *_summed(operation, signal),
+    )
+
+
+def _biased(site: Site) -> tuple[Place | None, int]:
+    """Where a bias is added to the result and to nothing else, and which operand it is."""
+    operation = site.graph.operations[site.position]
+    users = site.graph.users.get(operation.results[0], [])
+    if len(users) != 1:
+        return None, 0
+    step = site.graph.operations[users[0]]
+    if step.name not in ("add", "add_any") or step.shapes != operation.shapes:
+        return None, 0
+    bias = 1 - step.operands.index(operation.results[0])
+    other = step.operands[bias]
+    made = site.values[other] if isinstance(other, int) else None
+    alone = made is not None and bool(made.weights) and not made.signal
+    return ((*site.outer, users[0]), bias) if alone else (None, 0)
+
+
+def _summed(operation: Operation, signal: int) -> tuple[tuple[int, ...], int]:
+    """Axes of the signal that are summed over and hold units, and how many products are summed."""
+    numbers = operation.params["dimension_numbers"]
+    if operation.primitive.name == "conv_general_dilated":
+        _, inputs, *spatial = numbers.rhs_spec
+        shape = operation.operand_shapes[1]
+        taps = math.prod(shape[axis] for axis in spatial)
+        return (numbers.lhs_spec[1],), shape[inputs] * taps
+    contracted = numbers[0][signal]
+    return tuple(contracted), math.prod(operation.operand_shapes[signal][a] for a in contracted)
 
 
 def _followers(graph: Graph, found: frozenset[int]) -> dict[int, int]:
@@ -74,9 +156,8 @@ def _followers(graph: Graph, found: frozenset[int]) -> dict[int, int]:
     return followers
 
 
-def _rank(graph: Graph, leaf: int) -> tuple[int, int, int]:
-    aval = graph.avals[leaf]
-    return (aval.ndim, aval.size, -leaf)
+def _rank(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:
+    return (len(shape), math.prod(shape), -leaf)
 
 
 def _unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:

@@ -21,6 +21,10 @@ class Walk(Protocol):
         """Values of the outputs only."""
         ...
 
+    def body(self, closed: Any) -> Graph:
+        """The graph of a computation inside the operation that the walk is at."""
+        ...
+
 
 def entered(walk: Walk, operation: Operation, operands: Sequence[Value]) -> list[Value] | None:
     """The results of an operation that has bodies, by a walk through them; None of any other."""
@@ -41,7 +45,7 @@ class Scan:
     """Operands that a round hands on to the next; they come second, and first in the results."""
 
     @classmethod
-    def of(cls, operation: Operation) -> Self:
+    def of(cls, operation: Operation, flatten: Callable[[Any], Graph]) -> Self:
         """Told by their ranks: what is stacked has one axis more outside than inside."""
         (closed,) = bodies(operation.params)
         inside, outside = closed.jaxpr.invars, operation.operand_shapes
@@ -52,11 +56,11 @@ class Scan:
             len(shape) == len(getattr(var.aval, "shape", ()))
             for shape, var in zip(operation.shapes, closed.jaxpr.outvars, strict=True)
         )
-        return cls(Graph.within(closed), len(inside) - stacked - carried, carried)
+        return cls(flatten(closed), len(inside) - stacked - carried, carried)
 
 
 def _scan(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
-    scan = Scan.of(operation)
+    scan = Scan.of(operation, walk.body)
     body, carried, first = scan.body, scan.carried, scan.fixed + scan.carried
     fixed, carry, stacked = operands[: scan.fixed], operands[scan.fixed : first], operands[first:]
     steps = [_mapped(value, lambda axes: axes[1:]) for value in stacked]
@@ -71,7 +75,7 @@ def _while(walk: Walk, operation: Operation, operands: list[Value]) -> list[Valu
     first, second = params["cond_nconsts"], params["body_nconsts"]
     fixed, carry = operands[first : first + second], operands[first + second :]
     (body,) = bodies({"body": params["body_jaxpr"]})
-    return _looped(walk, Graph.within(body), fixed, carry, [])
+    return _looped(walk, walk.body(body), fixed, carry, [])
 
 
 def _looped(
@@ -87,7 +91,7 @@ def _looped(
 
 
 def _cond(walk: Walk, operation: Operation, operands: list[Value]) -> list[Value]:
-    branches = [walk.through(Graph.within(body), operands[1:]) for body in bodies(operation.params)]
+    branches = [walk.through(walk.body(body), operands[1:]) for body in bodies(operation.params)]
     joined, *others = branches
     for branch in others:
         joined = [left.joined(right) for left, right in zip(joined, branch, strict=True)]
@@ -103,7 +107,7 @@ def _shard_map(walk: Walk, operation: Operation, operands: list[Value]) -> list[
         return _mapped(value, lambda axes: tuple(_split(axes, spec, sizes)))
 
     inside = [local(value, spec) for value, spec in zip(operands, params["in_specs"], strict=True)]
-    results = walk.through(Graph.within(body), inside)
+    results = walk.through(walk.body(body), inside)
     return [
         Value(tuple(weight.mixed() for weight in value.weights), value.signal) for value in results
     ]

@@ -62,6 +62,8 @@ class Graph:
     outputs: tuple[Any, ...]
     stored: frozenset[int] = frozenset()
     """Results of the function's own calls, which are stored when it runs without jit."""
+    inlined: frozenset[str] = _INLINED
+    """Calls that were replaced by their operations."""
 
     @classmethod
     def of(cls, function: Callable, *arguments: Any) -> "Graph":
@@ -83,6 +85,24 @@ class Graph:
         """The graph of a traced computation; of custom derivatives only the function is kept."""
         return _Flattening(_ENTERED).flatten(closed)
 
+    def inside(self, closed: jex.ClosedJaxpr) -> "Graph":
+        """The graph of a computation inside one of the operations, such as a loop's body."""
+        return _Flattening(self.inlined).flatten(closed)
+
+    def rounds(self, places: Sequence[int]) -> tuple[int, ...] | None:
+        """How often the loops at these positions go round, each inside the one before.
+
+        None if one of them is no loop over stacked operands.
+        """
+        graph, lengths = self, []
+        for position in places:
+            operation = graph.operations[position]
+            if operation.name != "scan":
+                return None
+            lengths.append(operation.params["length"])
+            graph = graph.inside(next(bodies(operation.params)))
+        return tuple(lengths)
+
     def pruned(self) -> "Graph":
         """Without the operations that no output needs."""
         needed = {output for output in self.outputs if isinstance(output, int)}
@@ -93,28 +113,6 @@ class Graph:
                 needed.update(o for o in operation.operands if isinstance(o, int))
         constants = {name: value for name, value in self.constants.items() if name in needed}
         return replace(self, operations=tuple(reversed(kept)), constants=constants)
-
-    def run(
-        self, inputs: Sequence[Any], edit: Callable[[int, Any], Any] | None = None
-    ) -> tuple[list[Any], dict[int, tuple[Any, ...]]]:
-        """Evaluate on flat inputs; also the operand values of every contracting operation.
-
-        `edit(position, value)` may replace the result of the operation at `position`.
-        """
-        values = dict(zip(self.inputs, inputs, strict=True)) | self.constants
-        seen = {}
-
-        def read(operand: Any) -> Any:
-            return values[operand] if isinstance(operand, int) else operand.val
-
-        for position, operation in enumerate(self.operations):
-            operands = [read(operand) for operand in operation.operands]
-            results = operation.bind(operands)
-            if operation.primitive.name in CONTRACTING:
-                results = [edit(position, results[0]) if edit else results[0]]
-                seen[position] = (*operands, results[0])
-            values.update(zip(operation.results, results, strict=True))
-        return [read(output) for output in self.outputs], seen
 
     @cached_property
     def producers(self) -> dict[int, Operation]:
@@ -132,9 +130,13 @@ class Graph:
 
     @property
     def unread(self) -> int:
-        """Contractions inside loops, branches and custom derivatives, which are not looked into."""
-        inside = (body for operation in self.operations for body in bodies(operation.params))
-        return sum(map(_count_contractions, inside))
+        """Contractions inside branches, custom derivatives and loops that end when they like."""
+        count = 0
+        for operation in self.operations:
+            for body in bodies(operation.params):
+                loops = operation.name == "scan"
+                count += self.inside(body).unread if loops else _count_contractions(body)
+        return count
 
     @property
     def fingerprint(self) -> str:
@@ -183,7 +185,9 @@ class _Flattening:
         outputs = self._inline(closed, inputs)
         avals = tuple(var.aval for var in closed.jaxpr.invars)
         operations, stored = tuple(self.operations), frozenset(self.stored)
-        return Graph(inputs, avals, self.constants, operations, tuple(outputs), stored)
+        return Graph(
+            inputs, avals, self.constants, operations, tuple(outputs), stored, self.inlined
+        )
 
     def _new(self) -> int:
         self.count += 1

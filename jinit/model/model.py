@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jinit.model.branches import branches_of, numbered
-from jinit.model.contractions import Contraction, contractions
+from jinit.model.contractions import Contraction, contractions, in_order
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, described
 from jinit.model.paths import paths_of
+from jinit.model.residuals import Residual, residuals
 from jinit.model.told import Axes, as_told, stated
 from jinit.model.walk import Site, sites
 
@@ -110,20 +111,40 @@ class Model:
         return Graph.of(self.apply, self.params, *self.inputs).pruned()
 
     @cached_property
+    def _sites(self) -> tuple[Site, ...]:
+        return sites(self.graph, [leaf.shape for leaf in jax.tree.leaves(self.params)])
+
+    @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
         """Where weights meet signals, in execution order."""
         shapes = [leaf.shape for leaf in jax.tree.leaves(self.params)]
-        return contractions(self.graph, sites(self.graph, shapes))
+        return contractions(self.graph, self._sites, shapes)
+
+    @cached_property
+    def residuals(self) -> tuple[Residual, ...]:
+        """Where residual branches are added to their streams, in execution order."""
+        return residuals(self.graph, self._sites)
+
+    @cached_property
+    def layers(self) -> tuple[tuple[int, int | None], ...]:
+        """Layers in execution order, each as the number of its contraction and, in a loop over
+        stacked kernels, of its round; other loops use the same kernel in every round."""
+        return in_order(self.contractions)
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:
-        """The path of each contraction's kernel; uses after the first are numbered `#2`, `#3`."""
-        names: list[str] = []
+        """The path of each layer's kernel; uses after the first are numbered `#2`, `#3`, and rounds
+        of a loop `[0]`, `[1]`."""
+        uses: dict[int, int] = {}
+        names = []
         for contraction in self.contractions:
+            number = uses[contraction.kernel] = uses.get(contraction.kernel, 0) + 1
             path = self.paths[contraction.kernel]
-            uses = sum(name.partition("#")[0] == path for name in names)
-            names.append(f"{path}#{uses + 1}" if uses else path)
-        return tuple(names)
+            names.append(f"{path}#{number}" if number > 1 else path)
+        return tuple(
+            names[number] if step is None else f"{names[number]}[{step}]"
+            for number, step in self.layers
+        )
 
 
 def trace(

@@ -24,6 +24,8 @@ class Site:
     graph: Graph
     position: int
     values: dict[int, Value]
+    outer: tuple[int, ...] = ()
+    """Positions of the operations that the graph lies in, outermost first."""
 
     @property
     def contracts(self) -> bool:
@@ -53,7 +55,8 @@ class _Walk:
     def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
         self.shapes = shapes
         self.sites: list[Site] = []
-        self._place: tuple[Graph, int, dict[int, Value]]
+        self._place: tuple[Graph, int, dict[int, Value], tuple[int, ...]]
+        self._outer: tuple[int, ...] = ()
 
     def through(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
         """What the outputs of a graph are, given what its inputs are."""
@@ -63,11 +66,17 @@ class _Walk:
         def read(operand: Any) -> Value:
             return values[operand] if isinstance(operand, int) else CONSTANT
 
+        outer = self._outer
         for position, operation in enumerate(graph.operations):
-            self._place = graph, position, values
+            self._place, self._outer = (graph, position, values, outer), (*outer, position)
             results = self._visit(operation, [read(operand) for operand in operation.operands])
             values.update(zip(operation.results, results, strict=True))
+            self._outer = outer
         return [replace(read(output), looked=()) for output in graph.outputs]
+
+    def body(self, closed: Any) -> Graph:
+        """The graph of a computation inside the operation that the walk is at."""
+        return self._place[0].inside(closed)
 
     def probe(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
         """The same without noting uses."""
@@ -226,7 +235,7 @@ class _Walk:
 
     def _multiply(self, operation: Operation, weight: Weight) -> None:
         """A scale; or a kernel, if all that follows is a sum over some of its axes."""
-        graph, position, values = self._place
+        graph, position, values, outer = self._place
         (result,) = operation.results
         follower, *others = graph.users.get(result, (position,))
         step = graph.operations[follower]
@@ -234,7 +243,7 @@ class _Walk:
         if alone and operation.name == "mul" and step.name == "reduce_sum" and step.shapes[0]:
             use = summed(weight, step.params["axes"])
             if use.kind == "kernel":
-                self.sites.append(Site(use, graph, follower, values))
+                self.sites.append(Site(use, graph, follower, values, outer))
                 return
         self._note(Use.elementwise(weight, "scale"))
 

@@ -72,7 +72,7 @@ def _rounded(value: Any) -> Any:
 
 def _scan(operation: Operation, operands: list[Any], wanted: list[bool]) -> list[Any]:
     """The loop without what nobody asked for, such as the layers' outputs at initialization."""
-    scan, params = Scan.of(operation), operation.params
+    scan, params = Scan.of(operation, Graph.within), operation.params
     body, fixed, carried = scan.body, scan.fixed, scan.carried
     first = fixed + carried
     keep, needed = _needed(body, wanted, fixed, carried)

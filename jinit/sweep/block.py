@@ -101,7 +101,7 @@ class Flight:
 
     def _verdict(self, group: Group, lane: int) -> str:
         model = group.trial.model
-        layers = model.contractions
+        layers = [model.contractions[number] for number, _ in model.layers]
         hidden = [index for index, layer in enumerate(layers) if layer.follower is not None]
         found = jax.tree.map(lambda values: values[lane, hidden], self._signal)
         word = verdict(

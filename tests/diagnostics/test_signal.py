@@ -122,9 +122,10 @@ def test_against_backpropagation_by_hand(name, framework):
         model = trace(pure(phi), params, x)
     value, found = jax.jit(lambda p: signal(model, p, [x], cross_entropy(targets)))(params)
     np.testing.assert_allclose(value, loss, rtol=1e-5)
-    np.testing.assert_allclose(found.activation_std, [p.std() for p in products], rtol=1e-4)
+    sums = [product + bias for product, (_, bias) in zip(products, layers, strict=True)]
+    np.testing.assert_allclose(found.activation_std, [h.std() for h in sums], rtol=1e-4)
     np.testing.assert_allclose(
-        found.activation_second_moment, [(p**2).mean() for p in products], rtol=1e-4
+        found.activation_second_moment, [(h**2).mean() for h in sums], rtol=1e-4
     )
     np.testing.assert_allclose(found.gradient_std, [g.std() for g in gradients], rtol=1e-4)
     dead = [(a == 0).all(0).mean() for a in activations] + [np.nan]
@@ -309,13 +310,21 @@ def test_a_signal_that_underflows_is_not_called_symmetric():
     assert not found.identical.any()
 
 
-def test_a_network_inside_a_loop_is_measured_nowhere():
-    def apply(w, x):
-        return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, w)[0]
+def test_a_network_inside_a_loop_is_measured_like_the_same_without():
+    def looped(w, x):
+        return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, w)[0] @ w[0]
 
-    weights, x = jnp.ones((3, 8, 8)), jnp.ones((4, 8))
-    model = trace(apply, weights, x)
-    loss, found = signal(model, weights, [x], lambda outputs: outputs.sum())
-    assert model.graph.unread == 1
-    assert found.identical.shape == (0,)
-    assert jnp.isfinite(loss)
+    def unrolled(w, x):
+        for each in w:
+            x = jnp.tanh(x @ each)
+        return x @ w[0]
+
+    weights = 0.4 * jax.random.normal(jax.random.key(0), (3, 8, 8))
+    x = jax.random.normal(jax.random.key(1), (4, 8))
+    (loss, inside), (same, outside) = (
+        signal(trace(apply, weights, x), weights, [x], lambda outputs: outputs.sum())
+        for apply in (looped, unrolled)
+    )
+    np.testing.assert_allclose(loss, same, rtol=1e-5)
+    for name in ("activation_std", "activation_second_moment", "gradient_std", "identical"):
+        np.testing.assert_allclose(getattr(inside, name), getattr(outside, name), rtol=1e-5)

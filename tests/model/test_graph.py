@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from jinit.hooks import as_model
-from jinit.model import Graph, trace
+from jinit.model import Graph, tapped, trace
 
 X = jax.random.normal(jax.random.key(1), (6, 5))
 W = jax.random.normal(jax.random.key(2), (5, 5))
@@ -22,6 +22,16 @@ def straight_through(x):
 
 
 straight_through.defvjp(lambda x: (jnp.round(x), None), lambda _, g: (g,))
+
+
+def look(operands, result, probe):
+    """A tap that changes nothing and finds operands and result."""
+    return result, (*operands, result)
+
+
+def evaluated(graph, inputs):
+    """The first output."""
+    return tapped(graph, inputs, {})[0][0]
 
 
 def nested(w, x):
@@ -42,7 +52,9 @@ def test_calls_are_inlined_and_custom_rules_kept():
 
 
 def test_running_the_graph_is_running_the_function():
-    (result,), seen = Graph.of(nested, W, X).run([W, X])
+    model = trace(nested, W, X)
+    taps = {layer.place: look for layer in model.contractions}
+    (result,), seen = tapped(model.graph, [W, X], taps)
     np.testing.assert_allclose(result, nested(W, X), rtol=1e-6)
     first, second = seen.values()
     np.testing.assert_allclose(first[2], X @ W, rtol=1e-6)
@@ -55,7 +67,7 @@ def test_the_gradient_of_the_graph_is_that_of_the_function():
     def total(function):
         return jax.grad(lambda w, x: function(w, x).sum(), argnums=(0, 1))
 
-    ours = total(lambda w, x: graph.run([w, x])[0][0])(W, X)
+    ours = total(lambda w, x: evaluated(graph, [w, x]))(W, X)
     for mine, true in zip(ours, total(nested)(W, X), strict=True):
         np.testing.assert_allclose(mine, true, rtol=1e-5, atol=1e-6)
 
@@ -64,13 +76,13 @@ def test_the_gradient_of_relu_at_zero_stays_zero():
     """jnp.maximum alone would give 1/2 there: the custom rule must survive the flattening."""
     for wrap in (lambda f: f, jax.jit, jax.checkpoint):
         graph = Graph.of(wrap(jax.nn.relu), jnp.zeros(3))
-        slope = jax.grad(lambda x, graph=graph: graph.run([x])[0][0].sum())(jnp.zeros(3))
+        slope = jax.grad(lambda x, graph=graph: evaluated(graph, [x]).sum())(jnp.zeros(3))
         assert slope.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_the_gradient_of_a_custom_vjp_survives():
     graph = Graph.of(straight_through, X)
-    slope = jax.grad(lambda x: graph.run([x])[0][0].sum())(X)
+    slope = jax.grad(lambda x: evaluated(graph, [x]).sum())(X)
     np.testing.assert_array_equal(slope, jnp.ones_like(X))
 
 
@@ -81,23 +93,50 @@ def test_several_outputs_trees_literals_and_constants():
         return {"sum": x @ params["w"] + table, "same": x, "one": jnp.ones(()), "n": 3 * x[0, 0]}
 
     graph = Graph.of(function, {"w": W}, X)
-    results, _ = graph.run([W, X])
+    results, _ = tapped(graph, [W, X], {})
     expected = jax.tree.leaves(function({"w": W}, X))
     for mine, true in zip(results, expected, strict=True):
         np.testing.assert_allclose(mine, true, rtol=1e-6)
 
 
-def test_edit_replaces_the_result_of_a_contraction_only():
-    graph = Graph.of(nested, W, X)
-    positions = []
-
-    def edit(position, value):
-        positions.append(graph.operations[position].primitive.name)
-        return value * 0
-
-    (result,), _ = graph.run([W, X], edit)
-    assert positions == ["dot_general", "dot_general"]
+def test_a_tap_replaces_the_result_where_it_is_only():
+    model = trace(nested, W, X)
+    seen = {
+        layer.place: lambda operands, result, probe: (result * 0, None)
+        for layer in model.contractions
+    }
+    (result,), _ = tapped(model.graph, [W, X], seen)
     np.testing.assert_allclose(result, jnp.round(X), atol=1e-6)
+
+
+def test_what_taps_find_in_loops_is_stacked():
+    kernels = 0.5 * jax.random.normal(jax.random.key(4), (2, 3, 5, 5))
+
+    def once(h, kernel):
+        return jnp.tanh(h @ kernel), h.sum()
+
+    def apply(kernels, x):
+        def outer(h, some):
+            return jax.lax.scan(once, h, some, reverse=True)
+
+        return jax.lax.scan(outer, x, kernels)
+
+    model = trace(apply, kernels, X)
+    (layer,) = model.contractions
+    assert (layer.rounds, layer.stacked, layer.width) == ((2, 3), True, 5)
+    assert model.layer_names == tuple(f"[{number}]" for number in range(6))
+    taps = {layer.place: lambda operands, result, probe: (result + probe, result)}
+    probes = {layer.place: jnp.ones((2, 3, 1, 1))}
+    (last, sums), found = tapped(model.graph, [kernels, X], taps, probes)
+    hidden, products, taken = X, np.zeros((2, 3, 6, 5)), np.zeros((2, 3))
+    for step in range(2):
+        for inner in (2, 1, 0):
+            taken[step, inner] = hidden.sum()
+            products[step, inner] = hidden @ kernels[step, inner]
+            hidden = jnp.tanh(products[step, inner] + 1)
+    np.testing.assert_allclose(last, hidden, rtol=1e-5)
+    np.testing.assert_allclose(sums, taken, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[layer.place], products, rtol=1e-4, atol=1e-5)
 
 
 def test_pruning_drops_what_no_output_needs():
@@ -111,7 +150,7 @@ def test_pruning_drops_what_no_output_needs():
     assert "sin" in primitives(graph)
     assert primitives(pruned) == ["dot_general"]
     assert not pruned.constants
-    np.testing.assert_allclose(pruned.run([W, X])[0][0], X @ W, rtol=1e-6)
+    np.testing.assert_allclose(evaluated(pruned, [W, X]), X @ W, rtol=1e-6)
     assert pruned.fingerprint == Graph.of(lambda w, x: x @ w, W, X).fingerprint
     assert graph.fingerprint != pruned.fingerprint
 
@@ -278,9 +317,9 @@ def test_the_unit_axes_are_those_along_which_the_weight_varies():
     w = jnp.broadcast_to(column, (5, 2, 3))
     for formula in ("bi,ijk->bjk", "bi,ijk->jbk", "bi,ijk->kjb"):
         model = trace(lambda w, x, formula=formula: jnp.einsum(formula, x, w), w, X)
-        _, seen = model.graph.run([w, X])
         (layer,) = model.contractions
-        result = np.asarray(seen[layer.position][2])
+        _, seen = tapped(model.graph, [w, X], {layer.place: look})
+        result = np.asarray(seen[layer.place][2])
         assert layer.width == 6
         assert np.ptp(result, axis=layer.units).max() < 1e-6
         others = tuple(axis for axis in range(3) if axis not in layer.units)
@@ -313,7 +352,7 @@ def test_attention_has_four_contractions_of_weights():
     operations = model.graph.operations
     assert sum(operation.primitive.name == "dot_general" for operation in operations) == 6
     *projections, out = model.contractions
-    assert {layer.follower for layer in projections} == {out.position}
+    assert {layer.follower for layer in projections} == {out.place}
     assert [layer.width for layer in model.contractions] == [8, 8, 8, 8]
     assert out.follower is None
 
@@ -329,14 +368,14 @@ def test_a_tied_embedding_reads_by_gather_and_writes_by_contraction():
     model = as_model(Tied(), jnp.zeros((2, 5), jnp.int32))
     assert model.layer_names == ("params/mix/kernel", "params/embed/embedding")
     mix, attend = model.contractions
-    assert mix.follower == attend.position
+    assert mix.follower == attend.place
     assert attend.width == 11
 
 
 def test_a_kernel_used_twice_is_numbered():
     model = trace(lambda w, x: jnp.tanh(jnp.tanh(x @ w["k"]) @ w["k"]) @ w["k"], {"k": W}, X)
     assert model.layer_names == ("k", "k#2", "k#3")
-    positions = [layer.position for layer in model.contractions]
+    positions = [layer.place for layer in model.contractions]
     assert [layer.follower for layer in model.contractions] == [*positions[1:], None]
 
 
@@ -347,8 +386,8 @@ def test_a_skip_connection_is_followed_by_the_first_contraction_that_takes_it_in
 
     model = trace(block, {"a": W, "b": W, "c": W}, X)
     first, second, third = model.contractions
-    assert first.follower == second.position
-    assert second.follower == third.position
+    assert first.follower == second.place
+    assert second.follower == third.place
 
 
 def test_a_weight_made_of_several_is_named_by_the_largest():
@@ -369,22 +408,31 @@ def scanned(w, x):
     return jax.lax.scan(lambda h, _: (jnp.tanh(h @ w), None), x, length=3)[0] @ w
 
 
-def test_contractions_in_loops_are_counted_as_unread():
+def test_contractions_that_cannot_be_looked_at_are_counted_as_unread():
     model = trace(scanned, W, X)
-    assert model.layer_names == ("",)
-    assert model.graph.unread == 1
-    assert trace(layer(), W, X).graph.unread == 0
+    assert model.layer_names == ("", "#2")
+    assert [layer.rounds for layer in model.contractions] == [(3,), ()]
+    assert trace(layer(), W, X).graph.unread == model.graph.unread == 0
     branches = trace(
         lambda w, x: jax.lax.cond(x[0, 0] > 0, lambda: x @ w, lambda: jnp.tanh(x @ w) @ w), W, X
     )
     assert branches.graph.unread == 3
+    assert branches.layer_names == ()
+
+    def until(w, x):
+        return jax.lax.while_loop(lambda h: h.sum() < 9, lambda h: h @ w, x)
+
+    def around(w, x):
+        return jax.lax.scan(lambda h, _: (until(w, h @ w), None), x, length=3)[0]
+
     loop = partial(jax.lax.fori_loop, 0, 3)
-    assert trace(lambda w, x: loop(lambda _, h: h @ w, x), W, X).graph.unread == 1
+    assert trace(lambda w, x: loop(lambda _, h: h @ w, x), W, X).graph.unread == 0
+    assert (trace(until, W, X).graph.unread, trace(around, W, X).graph.unread) == (1, 1)
 
 
 def test_a_loop_is_evaluated_whole_and_its_body_is_fingerprinted():
     graph = Graph.of(scanned, W, X)
-    np.testing.assert_allclose(graph.run([W, X])[0][0], scanned(W, X), rtol=1e-5)
+    np.testing.assert_allclose(evaluated(graph, [W, X]), scanned(W, X), rtol=1e-5)
 
     def other(w, x):
         return jax.lax.scan(lambda h, _: (jnp.sin(h @ w), None), x, length=3)[0] @ w

@@ -24,6 +24,7 @@ from flax import nnx
 
 import jinit
 from jinit import recipes
+from jinit.model import tapped
 from jinit.theory import moments
 
 DRAWS = 6
@@ -214,14 +215,17 @@ def layers(name, framework):
     params = jax.tree.map(lambda *each: np.stack(list(map(np.asarray, each))), *drawn)
 
     def run(params, x):
-        _, seen = graph.run([*jax.tree.leaves(params), x])
-        return [seen[layer.position] for layer in model.contractions]
+        taps = {
+            layer.place: lambda operands, z, probe: (z, (*operands, z))
+            for layer in model.contractions
+        }
+        return list(tapped(graph, [*jax.tree.leaves(params), x], taps)[1].values())
 
     seen = jax.tree.map(np.asarray, jax.jit(jax.vmap(run))(params, x))
     products = _products(graph, model.contractions, seen)
     paths = (label.partition("#")[0] for label in model.layer_names)
     return [
-        _layer(rows[path], *_by_unit(graph.operations[layer.position], layer, z**2, sums))
+        _layer(rows[path], *_by_unit(graph.operations[layer.place[0]], layer, z**2, sums))
         for path, layer, (*_, z), sums in zip(
             paths, model.contractions, seen, products, strict=True
         )
@@ -238,7 +242,7 @@ def _products(graph, contractions, seen):
 
     # The ones are arguments: of constant ones, jax 0.10 to 0.12 make garbage under jit and vmap.
     def run(arguments):
-        operations = (graph.operations[layer.position] for layer in contractions)
+        operations = (graph.operations[layer.place[0]] for layer in contractions)
         return [
             operation.bind(operands)[0]
             for operation, operands in zip(operations, arguments, strict=True)

@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 import jinit
+from jinit.model import tapped
 from jinit.rules import Rule, plan, recommend
 from jinit.theory import moments
 
@@ -183,8 +184,11 @@ def test_the_signal_of_a_deep_network_is_the_predicted_one(activation):
 
     @jax.jit
     def second_moments(kernels, x):
-        _, seen = model.graph.run([*kernels, x])
-        return jnp.stack([(seen[layer.position][2] ** 2).mean() for layer in model.contractions])
+        taps = {
+            layer.place: lambda operands, z, probe: (z, (z**2).mean())
+            for layer in model.contractions
+        }
+        return jnp.stack(list(tapped(model.graph, [*kernels, x], taps)[1].values()))
 
     found = []
     for key in jax.random.split(KEY, seeds):

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from jinit.model import Model
+from jinit.model import Model, tapped
 from jinit.rules.initialize import init
 
 Optimizer = optax.GradientTransformation | Callable[[Model], optax.GradientTransformation]
@@ -115,8 +115,16 @@ def _moved(
     """A function of initial parameters to the mean |change| of every layer."""
 
     def layers(params: Any) -> list[Array]:
-        _, seen = model.graph.run([*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))])
-        return [seen[layer.position][2] for layer in model.contractions]
+        leaves = [*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))]
+        taps = {
+            layer.place: lambda operands, result, probe: (result, result)
+            for layer in model.contractions
+        }
+        _, seen = tapped(model.graph, leaves, taps)
+        return [
+            _round(seen[layer.place], layer.rounds, step)
+            for layer, step in ((model.contractions[number], step) for number, step in model.layers)
+        ]
 
     def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
         params, state = carry
@@ -130,6 +138,10 @@ def _moved(
         return jnp.stack([jnp.mean(jnp.abs(after - before)) for before, after in pairs])
 
     return moved
+
+
+def _round(seen: Array, rounds: Sequence[int], step: int | None) -> Array:
+    return seen if step is None else seen.reshape(-1, *seen.shape[len(rounds) :])[step]
 
 
 def _sound(layer: str, width: int, change: float) -> float:
