@@ -3,6 +3,7 @@
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
+from jinit.diagnostics import Diagnosis, audit, diagnose
 from jinit.initializers import (
     CATALOG,
     Adapter,
@@ -114,7 +115,7 @@ from jinit.rules import (
 )
 from jinit.sweep import Space, Sweep, Task, grid, tasks
 
-from . import initializers, report, rules, sampling, sweep, theory
+from . import diagnostics, initializers, report, rules, sampling, sweep, theory
 
 if TYPE_CHECKING:
     from jinit.hooks import linen, nnx
@@ -124,6 +125,7 @@ __version__ = metadata.version("jinit")
 __all__ = [
     "CATALOG",
     "Adapter",
+    "Diagnosis",
     "HippoDiagonal",
     "Initializer",
     "LowRank",
@@ -136,6 +138,7 @@ __all__ = [
     "Sweep",
     "Task",
     "activation_scaled",
+    "audit",
     "blockwise",
     "cast",
     "chrono",
@@ -144,6 +147,8 @@ __all__ = [
     "convolutional_orthogonal",
     "corda",
     "delta_orthogonal",
+    "diagnose",
+    "diagnostics",
     "dirac",
     "eva",
     "fast_init",

@@ -1,4 +1,4 @@
-"""The command line: `jinit sweep`, `jinit list`, `jinit show`; the only place that prints."""
+"""The command line: `jinit sweep`, `diagnose`, `list` and `show`; the only place that prints."""
 
 import argparse
 import contextlib
@@ -13,11 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+DONE, ILL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted.
+    """Run the command line; returns the exit code.
+
+    0 done, 1 a diagnosis found something wrong, 2 bad input, 130 interrupted.
 
     >>> main(["--version"])  # doctest: +ELLIPSIS
     jinit ...
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--steps", type=int, help="optimizer steps (default: 300)")
     sweep.add_argument("--lr", type=float, help="learning rate (default: 0.001)")
     sweep.add_argument("--out", type=Path, metavar="DIR", help="directory to write results to")
+    _add_diagnose(commands)
     listing = commands.add_parser(
         "list", help="print the catalogue of initializers by family, with variance and paper"
     )
@@ -89,6 +92,106 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
     return parser
+
+
+def _add_diagnose(commands: Any) -> None:
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="say whether a network of yours will train, and if not, where, why and what to write",
+        description="Run a network once forward and backward, compare every layer with theory, and "
+        "say what is wrong, where, why and what to write instead. Exit code 1 if anything is.",
+    )
+    diagnose.set_defaults(run=_diagnose)
+    diagnose.add_argument(
+        "target",
+        metavar="MODULE:FUNCTION",
+        help="a function that returns (model, params, *batch), a dictionary of the arguments of "
+        "jinit.diagnose, or a model alone; such as train:start for start() of train.py",
+    )
+    diagnose.add_argument("--seeds", type=int, help="measure so many starts at once")
+    diagnose.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    diagnose.add_argument("--plot", type=Path, metavar="FILE.png", help="draw it as well")
+    diagnose.add_argument(
+        "--json", type=Path, metavar="FILE", help="write it as plain data as well"
+    )
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+
+    found = _diagnosed(_called(options.target), options)
+    Console().print(found.table(), highlight=False)
+    if options.plot:
+        found.plot(options.plot)
+        _say(f"Figure: {options.plot}")
+    if options.json:
+        options.json.write_text(json.dumps(found.to_dict(), indent=1))
+        _say(f"Data: {options.json}")
+    return DONE if found.healthy else ILL
+
+
+def _called(target: str) -> Any:
+    """What the function of a module returns; modules of the working directory come first."""
+    import importlib
+
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"diagnose: expected MODULE:FUNCTION, such as train:start, got {target!r}")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0] and error.name != module_name:
+            raise
+        raise ValueError(
+            f"diagnose: there is no module {module_name!r} here or among the installed ones; give "
+            "it as in an import: train:start for start() of train.py in this directory"
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [
+            each
+            for each, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module_name
+        ]
+        raise ValueError(
+            f"diagnose: {module_name} has no function {name!r}; it has {', '.join(known) or 'none'}"
+        )
+    return function()
+
+
+def _diagnosed(given: Any, options: argparse.Namespace) -> Any:
+    import jax
+
+    from jinit.diagnostics import Diagnosis, diagnose
+    from jinit.model import Model
+    from jinit.rules import init
+
+    key = jax.random.key(options.seed)
+    if isinstance(given, Diagnosis):
+        return given
+    batch: Sequence[Any] = ()
+    arguments: dict[str, Any] = {"key": key, "seeds": options.seeds}
+    if isinstance(given, Model):
+        model, params = given, None
+    elif isinstance(given, dict):
+        rest: dict[str, Any] = {"params": None, "batch": ()} | given
+        model, params, batch = (rest.pop(name, None) for name in ("model", "params", "batch"))
+        arguments |= rest
+    elif isinstance(given, tuple) and len(given) > 1:
+        model, params, *batch = given
+    else:
+        raise TypeError(
+            "diagnose: the function must return (model, params, *batch), a dictionary of the "
+            f"arguments of jinit.diagnose, or a model, but it returned {type(given).__name__}"
+        )
+    if options.seeds is not None and not callable(params):
+        params = None
+    if params is None and options.seeds is None:
+        params = init(model, key)
+    return diagnose(model, params, *batch, **arguments)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -36,11 +36,11 @@ ARROWS = {
     "theory": Room(libraries="jax numpy scipy"),
     "initializers": Room("sampling theory"),
     "model": Room(),
-    "rules": Room("model initializers theory sampling", libraries="jax numpy optax"),
+    "rules": Room("model initializers theory sampling diagnostics", libraries="jax numpy optax"),
     "hooks": Room("model rules initializers", libraries="jax numpy flax"),
     "calibrate": Room("model initializers theory", libraries="jax numpy optax"),
     "pretrain": Room("model initializers theory", libraries="jax numpy optax"),
-    "diagnostics": Room("model theory"),
+    "diagnostics": Room("model theory report"),
     "sweep": Room(
         "model rules calibrate pretrain diagnostics initializers theory hooks report",
         libraries="jax numpy optax",

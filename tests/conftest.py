@@ -17,7 +17,15 @@ CACHE = pytest.StashKey[str]()
 
 # What does not depend on the version of JAX more than the contracts and all other tests do.
 ONCE = (
-    *("theory", "report", "diagnostics", "test_cli.py", "test_readme.py", "frameworks"),
+    *(
+        "theory",
+        "report",
+        "diagnostics",
+        "test_cli.py",
+        "test_cli_diagnose.py",
+        "test_readme.py",
+        "frameworks",
+    ),
     *("test_architecture.py", "sampling/test_engines.py", "sampling/test_deadlock.py"),
     *("sampling/test_laws.py", "initializers/test_laws.py"),
     *(

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import diagnose
 import machine
 import measure
 import model_init
@@ -17,6 +18,7 @@ BENCHES = {
     "sampling": sampling,
     "orthogonal": orthogonal,
     "model_init": model_init,
+    "diagnose": diagnose,
     "sweep": sweep,
 }
 

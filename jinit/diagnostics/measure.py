@@ -7,10 +7,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
-from jinit.diagnostics.statistics import Back, Made, Taken, Weight, back, made, taken, weight, wide
-from jinit.diagnostics.symmetry import Repeats, repeats
+from jinit.diagnostics.statistics import (
+    Back,
+    Made,
+    Number,
+    Taken,
+    Weight,
+    back,
+    made,
+    taken,
+    weight,
+    wide,
+)
+from jinit.diagnostics.symmetry import Products, products
 from jinit.model import Activation, Contraction, Leaf, Model, Place, Tap, tapped
 
 Loss = Callable[[Any], Array]
@@ -26,26 +37,24 @@ class Layer(NamedTuple):
     taken: Taken
     made: Made
     back: Back
-    kernel_second: Array
+    kernel_second: Number
     """Mean square of the kernel as it is applied."""
-    bias_second: Array
+    bias_second: Number
     """Mean square of the bias that is added; zero without one."""
 
 
 class Branch(NamedTuple):
     """What is measured where a residual branch is added to its stream: mean squares."""
 
-    stream: Array
-    branch: Array
+    stream: Number
+    branch: Number
 
 
 class Outputs(NamedTuple):
     """Of all outputs of the network together."""
 
-    mean: Array
-    std: Array
-    broken: Array
-    """Share of entries that are NaN or infinite."""
+    mean: Number
+    std: Number
 
 
 class Found(NamedTuple):
@@ -59,7 +68,8 @@ class Found(NamedTuple):
     """One for each of the model's residual sums."""
     weights: dict[str, Weight]
     """By path; trained parameters of floating-point numbers only."""
-    repeats: dict[str, Repeats]
+    products: dict[str, Products]
+    """By path; of parameters with two axes at least."""
 
 
 def measure(
@@ -100,23 +110,22 @@ def measure(
     )(own, probes)
     updates = _updates(optimizer, tree, trained, own, gradients)
     paths = [path for path, flag in zip(model.paths, trained, strict=True) if flag]
-    words = {leaf.path: leaf for leaf in model.leaves}
-    kept = [path for path in paths if path not in model.untrained]
-    weights = {
-        path: weight(*each)
-        for path, *each in zip(paths, own, gradients, updates, strict=True)
-        if path in kept
-    }
+    by_path = {leaf.path: leaf for leaf in model.leaves}
+    kept = [
+        each
+        for each in zip(paths, own, gradients, updates, strict=True)
+        if each[0] not in model.untrained
+    ]
     return Found(
         value,
         outputs,
         tuple(_layer(each, found, backs) for each in model.contractions),
         tuple(found[each.place] for each in model.residuals),
-        weights,
+        {path: weight(value, gradient, update) for path, value, gradient, update in kept},
         {
-            path: repeats(value, _words(words[path]))
-            for path, value in zip(paths, own, strict=True)
-            if path in kept
+            path: products(value, _words(by_path[path]))
+            for path, value, *_ in kept
+            if value.ndim > 1
         },
     )
 
@@ -131,15 +140,13 @@ def _is_float(leaf: Any) -> bool:
 
 
 def _words(leaf: Leaf) -> Sequence[str]:
-    return leaf.axes if leaf.role == "kernel" else ("",) * len(leaf.shape)
+    return leaf.axes or ("",) * len(leaf.shape)
 
 
 def _outputs(flat: Sequence[Any]) -> Outputs:
     numbers = [wide(each).ravel() for each in flat if _is_float(each)]
-    if not numbers:
-        return Outputs(*jnp.zeros(3))
-    every = jnp.concatenate(numbers) if len(numbers) > 1 else numbers[0]
-    return Outputs(every.mean(), every.std(), jnp.mean(~jnp.isfinite(every), dtype=jnp.float32))
+    every = jnp.concatenate([jnp.zeros(0), *numbers]) if len(numbers) != 1 else numbers[0]
+    return Outputs(every.mean(), every.std()) if every.size else Outputs(*jnp.zeros(2))
 
 
 def _updates(
@@ -187,25 +194,26 @@ def _see_product(
     result: Array,
     probe: Back | None,
 ) -> tuple[Array, Any]:
-    x, kernel = operands[layer.signal], operands[1 - layer.signal]
+    x, kernel, z = lax.stop_gradient((operands[layer.signal], operands[1 - layer.signal], result))
     before = taken(x, layer.inputs, ends), jnp.mean(wide(kernel) ** 2)
     if layer.biased:
         return result, before
-    return _watched(examples, result, probe), (*before, made(result, layer.units))
+    return _watched(examples, result, probe), (*before, made(z, layer.units))
 
 
 def _see_sum(
     layer: Contraction, examples: int, operands: Sequence[Any], result: Array, probe: Back | None
 ) -> tuple[Array, Any]:
-    bias = jnp.mean(wide(operands[layer.bias]) ** 2)
-    return _watched(examples, result, probe), (made(result, layer.units), bias)
+    bias, h = lax.stop_gradient((operands[layer.bias], result))
+    seen = made(h, layer.units), jnp.mean(wide(bias) ** 2)
+    return _watched(examples, result, probe), seen
 
 
 def _see_branch(
     stream: int, behind: Tap | None, operands: Sequence[Any], result: Array, probe: Any
 ) -> tuple[Array, Branch]:
     del behind, probe
-    sizes = [jnp.mean(wide(operand) ** 2) for operand in operands]
+    sizes = [jnp.mean(wide(lax.stop_gradient(operand)) ** 2) for operand in operands]
     return result, Branch(sizes[stream], sizes[1 - stream])
 
 

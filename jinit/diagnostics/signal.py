@@ -76,7 +76,8 @@ def _row(model: Model, found: Found, number: int) -> Signal:
     )
     if not layer.rounds or layer.stacked:
         return Signal(*(each.reshape(-1) if layer.rounds else each for each in row))
-    return Signal(*(each.mean() for each in row[:-1]), row.identical.all())
+    means = Signal(*(each.mean() for each in row))
+    return means._replace(identical=row.identical.all())
 
 
 def _round(row: Signal, step: int) -> Signal:

@@ -4,8 +4,10 @@ Every function is pure, takes arrays of any floating dtype and computes in float
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -18,68 +20,70 @@ _ALIKE = 1e-6
 """Units that differ by less than this share of the largest are the same."""
 
 
+Number = Any
+"""An array of one number; once it was read, a float."""
+
+
 class Taken(NamedTuple):
     """Of what a layer takes in."""
 
-    second: Array
+    second: Number
     """Mean square."""
-    zero: Array
+    zero: Number
     """Share of entries that are 0."""
-    dead: Array
+    dead: Number
     """Share of units that are 0 for every example and position."""
-    saturated: Array
+    saturated: Number
     """Share of entries at a limit of the activation that they come from."""
 
 
 class Made(NamedTuple):
     """Of a layer's pre-activations, its bias included."""
 
-    mean: Array
-    second: Array
+    mean: Number
+    second: Number
     """Mean square."""
-    largest: Array
+    largest: Number
     """Largest absolute value."""
-    broken: Array
-    """Share of entries that are NaN or infinite."""
-    identical: Array
+    broken: Number
+    """Whether an entry is NaN or infinite, or too large to be squared."""
+    identical: Number
     """Whether all units are the same for every example; if nothing arrives, NaN."""
-    apart: Array
+    apart: Number
     """1 - c, with c the mean correlation (uncentred cosine) of pairs of rows."""
-    rank: Array
+    rank: Number
     """Effective rank of the rows about their mean: their participation ratio."""
 
 
 class Back(NamedTuple):
     """Of the gradient of the loss with respect to a layer's pre-activations."""
 
-    mean: Array
-    second: Array
+    mean: Number
+    second: Number
     """Mean square over examples, positions and units."""
-    total: Array
+    total: Number
     """Sum of squares."""
-    broken: Array
-    """Share of entries that are NaN or infinite."""
-    lost: Array
-    """Share of entries that are 0 or too small for their dtype."""
+    broken: Number
+    """Whether an entry is NaN or infinite, or too large to be squared."""
+    lost: Number
+    """Share of entries that are 0 or too small for a dtype of less than 32 bits."""
 
 
 class Weight(NamedTuple):
     """Of one parameter and its gradient."""
 
-    mean: Array
-    second: Array
+    mean: Number
+    second: Number
     """Mean square."""
-    gradient_second: Array
+    gradient_second: Number
     """Mean square of the gradient."""
-    inner: Array
+    inner: Number
     """⟨W, ∂W⟩."""
-    broken: Array
-    """Share of entries that are NaN or infinite."""
-    zero: Array
-    """Share of entries that are 0."""
-    spread: Array
+    broken: Number
+    """Whether an entry is NaN or infinite, or too large to be squared."""
+    spread: Number
     """Largest minus smallest entry."""
-    update_second: Array
+    update_second: Number
     """Mean square of the optimizer's first update; NaN without an optimizer."""
 
 
@@ -88,70 +92,75 @@ def wide(value: Array) -> Array:
     return value.astype(jnp.promote_types(value.dtype, jnp.float32))
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def taken(x: Array, units: Sequence[int], ends: Sequence[float] | None) -> Taken:
     """Of a signal whose axes `units` enumerate units, and the limits of its activation."""
     others = tuple(axis for axis in range(x.ndim) if axis not in units)
-    zero, value = x == 0, wide(x)
+    value = wide(x)
     return Taken(
         jnp.mean(value**2),
-        _share(zero),
-        _share(jnp.all(zero, axis=others)),
-        jnp.zeros(()) if ends is None else _share(_saturated(value, ends)),
+        _zeros(value),
+        _zeros(jnp.abs(value).max(others)),
+        jnp.zeros(()) if ends is None else _saturated(value, ends),
     )
+
+
+def _zeros(value: Array) -> Array:
+    """Share of zeros; a mean of comparisons takes XLA three times as long to compile."""
+    return jnp.mean(1 - jnp.abs(jnp.sign(value)))
 
 
 def _saturated(value: Array, ends: Sequence[float]) -> Array:
     low, high = ends
     margin = _SATURATION_MARGIN * (high - low)
-    return (value < low + margin) | (value > high - margin)
+    middle, reach = (low + high) / 2, (high - low) / 2 - margin
+    return jnp.mean(1 + jnp.sign(jnp.abs(value - middle) - reach)) / 2
 
 
+@partial(jax.jit, static_argnums=1)
 def made(h: Array, units: Sequence[int]) -> Made:
     """Of pre-activations whose axes `units` enumerate units."""
     value = wide(h)
-    chosen = _rows(value, units)
-    apart, rank = _apart(chosen), _rank(chosen)
+    second, chosen = jnp.mean(value**2), _rows(value, units)
     return Made(
         value.mean(),
-        jnp.mean(value**2),
+        second,
         jnp.abs(value).max(),
-        _share(~jnp.isfinite(value)),
+        _broken(second),
         _identical(value, units),
-        apart,
-        rank,
+        _apart(chosen),
+        _rank(chosen),
     )
 
 
+@partial(jax.jit, static_argnums=1)
 def back(gradient: Array, examples: int) -> Back:
     """Of a gradient of a mean over `examples`; it is that of one example that counts."""
     value = wide(gradient) * examples
-    smallest = jnp.finfo(gradient.dtype).tiny
-    return Back(
-        value.mean(),
-        jnp.mean(value**2),
-        jnp.sum(value**2) / examples,
-        _share(~jnp.isfinite(value)),
-        _share(jnp.abs(gradient) < smallest),
-    )
+    second = jnp.mean(value**2)
+    normal = jnp.finfo(gradient.dtype)
+    low = normal.bits < 32  # whatever is smaller than float32 can hold is 0 by now
+    lost = jnp.mean(jnp.abs(gradient) < normal.tiny, dtype=jnp.float32) if low else jnp.zeros(())
+    return Back(value.mean(), second, second * value.size / examples, _broken(second), lost)
 
 
 def weight(value: Array, gradient: Array, update: Array | None) -> Weight:
     """Of a parameter, its gradient and its first update."""
     value, gradient = wide(value), wide(gradient)
+    second = jnp.mean(value**2)
     return Weight(
         value.mean(),
-        jnp.mean(value**2),
+        second,
         jnp.mean(gradient**2),
         jnp.sum(value * gradient),
-        _share(~jnp.isfinite(value)),
-        _share(value == 0),
+        _broken(second),
         value.max() - value.min(),
         jnp.full((), jnp.nan) if update is None else jnp.mean(wide(update) ** 2),
     )
 
 
-def _share(mask: Array) -> Array:
-    return jnp.mean(mask, dtype=jnp.float32)
+def _broken(second: Array) -> Array:
+    return (~jnp.isfinite(second)).astype(jnp.float32)
 
 
 def _identical(value: Array, units: Sequence[int]) -> Array:

@@ -62,6 +62,7 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
         tuple(state),
         frozenset(path for path in paths_of(variables) if not path.startswith("params/")),
         lambda variables, key: linen.meta.replace_boxed(boxed, variables),
+        linen.meta.unbox,
         annotated,
     )
 

@@ -78,7 +78,7 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
     flags = zip(paths_of(params), jax.tree.leaves(trained), strict=True)
     untrained = frozenset(path for path, flag in flags if not flag)
     kinds = _kinds(rngs, abstract)
-    return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, annotated)
+    return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, _tree, annotated)
 
 
 class _Count(np.ndarray):
@@ -98,6 +98,14 @@ def _rngs(key: jax.Array) -> nnx.Rngs:
     count: Any = np.zeros((), np.uint32).view(_Count)
     rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
+
+
+def _tree(params: Any) -> Any:
+    """The parameters of a module; parameters themselves stay as they are."""
+    if not isinstance(params, nnx.Module):
+        return params
+    _, _, state, *_ = nnx.split(params, nnx.RngState, ...)
+    return nnx.to_pure_dict(state)
 
 
 def _kinds(*states: Any) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """Variance scaled for the activation before a kernel: the gain is integrated, not looked up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -13,44 +12,11 @@ from jinit.initializers.base import Initializer, dtype_name
 from jinit.initializers.choice import one_of
 from jinit.initializers.fans import Axes, as_axes, fans
 from jinit.initializers.variance import DISTRIBUTIONS, Distribution, drawn, law_of
-from jinit.theory import Activation, Marginal, Moments, moments
+from jinit.theory import ACTIVATIONS, Activation, Marginal, Moments, moments
 
 Direction = Literal["forward", "backward", "average"]
 
 
-def _gated(gate: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
-    return lambda value, control: value * gate(control)
-
-
-# Every activation of jax.nn, and the gated units that papers name after their gate.
-ACTIVATIONS: dict[str, Activation] = {
-    "celu": jax.nn.celu,
-    "elu": jax.nn.elu,
-    "gelu": jax.nn.gelu,
-    "gelu_exact": lambda x: jax.nn.gelu(x, approximate=False),
-    "hard_sigmoid": jax.nn.hard_sigmoid,
-    "hard_silu": jax.nn.hard_silu,
-    "hard_tanh": jax.nn.hard_tanh,
-    "identity": jax.nn.identity,
-    "leaky_relu": jax.nn.leaky_relu,
-    "log_sigmoid": jax.nn.log_sigmoid,
-    "mish": jax.nn.mish,
-    "relu": jax.nn.relu,
-    "relu6": jax.nn.relu6,
-    "selu": jax.nn.selu,
-    "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
-    "sin": jnp.sin,
-    "soft_sign": jax.nn.soft_sign,
-    "softplus": jax.nn.softplus,
-    "squareplus": jax.nn.squareplus,
-    "tanh": jnp.tanh,
-    "bilinear": _gated(jax.nn.identity),
-    "glu": _gated(jax.nn.sigmoid),
-    "reglu": _gated(jax.nn.relu),
-    "geglu": _gated(jax.nn.gelu),
-    "swiglu": _gated(jax.nn.silu),
-}
 _NAMES = {function: name for name, function in ACTIVATIONS.items()} | {jax.nn.tanh: "tanh"}
 
 

@@ -56,14 +56,14 @@ def fans(
     inputs, outputs = (
         math.prod(shape[axis] for axis in taken[role]) for role in ("in_axis", "out_axis")
     )
-    if outputs % groups:
+    if groups > 1 and outputs % groups:
         raise ValueError(
             f"cannot compute the fans of shape {shape}: {outputs} outputs do not divide into "
             f"{groups} groups; groups must be the convolution's feature_group_count"
         )
     return Fans(
         _over(inputs * math.prod(taps), _steps("input_dilation", input_dilation, taps, shape)),
-        _over(outputs // groups * math.prod(taps), _steps("strides", strides, taps, shape)),
+        _over(_over(outputs * math.prod(taps), groups), _steps("strides", strides, taps, shape)),
     )
 
 
@@ -90,7 +90,7 @@ def _steps(name: str, steps: Steps, taps: list[int], shape: tuple[int, ...]) -> 
     return math.prod(steps)
 
 
-def _over(number: int, parts: int) -> float:
+def _over(number: float, parts: int) -> float:
     return number / parts if number % parts else number // parts
 
 

@@ -7,9 +7,11 @@ from jinit.model.graph import Graph, Operation
 from jinit.model.keys import key_of, path_words
 from jinit.model.leaves import Leaf
 from jinit.model.model import Model, trace
+from jinit.model.naming import names_of
 from jinit.model.paths import glob, paths_of
 from jinit.model.primitives import ELEMENTWISE
 from jinit.model.tapped import Place, Tap, tapped
+from jinit.model.told import give_axes
 
 __all__ = [
     "ELEMENTWISE",
@@ -22,8 +24,10 @@ __all__ = [
     "Place",
     "Scan",
     "Tap",
+    "give_axes",
     "glob",
     "key_of",
+    "names_of",
     "path_words",
     "paths_of",
     "tapped",

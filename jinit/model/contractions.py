@@ -24,6 +24,8 @@ class Contraction:
     """Axes of the result that enumerate units."""
     shape: tuple[int, ...]
     """Shape of the result."""
+    dtype: str
+    """Of the result."""
     follower: Place | None
     """Place of the first contraction that takes in what is made of this result, or None."""
     rounds: tuple[int, ...] = ()
@@ -105,6 +107,7 @@ def _contraction(
         signal,
         _unit_axes(operation, 1 - signal),
         operation.shapes[0],
+        operation.dtypes[0],
         follower,
         rounds,
         bool(rounds) and math.prod(free) == math.prod(rounds),

@@ -43,6 +43,8 @@ class Model:
     """Paths of `params` that hold such values."""
     finish: Callable[[Any, jax.Array], Any] = lambda params, key: params
     """Parameters and the key of their draw to what the framework calls an initialized network."""
+    tree: Callable[[Any], Any] = lambda params: params
+    """What the framework calls an initialized network to the tree of its parameters."""
     annotated: Callable[[Any], Any] | None = None
     """A mesh to the tree of shardings that the network's own annotations ask for."""
     axes: Mapping[str, Axes] = field(default_factory=dict)
@@ -191,6 +193,7 @@ def trace(
         apply=lambda params, *values: apply(whole(params), *values),
         init=init and (lambda key: arrays_of(init(key))),
         finish=lambda params, key: whole(params),
+        tree=arrays_of,
     )
 
 

@@ -67,6 +67,12 @@ def _checked(path: str, words: Sequence[str], shape: tuple[int, ...]) -> Axes:
     return tuple(words)
 
 
+def give_axes(path: str, shape: Sequence[int]) -> str:
+    """How to say by hand what the axes of a parameter do."""
+    words = (*["spatial"] * (len(shape) - 2), "in", "out")[-len(shape) :]
+    return f"give its axes by hand, such as model.told({{{path!r}: {words}}})"
+
+
 def _near(pattern: str, paths: Mapping[str, object]) -> str:
     wanted = pattern.replace("*", "")
     near = difflib.get_close_matches(wanted, paths, n=3, cutoff=0.4) or list(paths)[:3]

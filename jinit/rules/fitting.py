@@ -13,7 +13,7 @@ from jax import Array
 from jinit.initializers import Initializer, stacked, variance_scaling
 from jinit.initializers.combinators import Scaled
 from jinit.initializers.fans import fans
-from jinit.model import Leaf
+from jinit.model import Leaf, give_axes
 from jinit.rules.match import RuleError
 
 _COPIES = ("batch", "stacked")
@@ -111,18 +111,13 @@ def _of_these_fans(placed: Any, initializer: Any, leaf: Leaf) -> Any:
     return variance_scaling(wanted * fan_in, "fan_in", placed.distribution, *axes)
 
 
-def give_axes(leaf: Leaf) -> str:
-    """How to say by hand what the axes of a parameter do."""
-    words = (*["spatial"] * (len(leaf.shape) - 2), "in", "out")[-len(leaf.shape) :]
-    return f"give its axes by hand, such as model.told({{{leaf.path!r}: {words}}})"
-
-
 def _check_read(initializer: Initializer, leaf: Leaf) -> None:
     if leaf.role == "unread":
         raise RuleError(
             f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
-            f"and jinit cannot read how the computation uses it: {give_axes(leaf)}, or give it an "
-            "initializer that needs no fans, such as jinit.normal(0.02)"
+            "and jinit cannot read how the computation uses it: "
+            f"{give_axes(leaf.path, leaf.shape)}, or give it an initializer that needs no fans, "
+            "such as jinit.normal(0.02)"
         )
     if several := [word for word in leaf.axes if "·" in word]:
         raise RuleError(

@@ -1,8 +1,10 @@
 """The initializer that each parameter needs, beside the one it has."""
 
-import math
 from typing import Any
 
+import jax
+
+from jinit.diagnostics import Scale, advice, copies, ends_branch, scales
 from jinit.initializers import (
     activation_scaled,
     he_normal,
@@ -13,7 +15,7 @@ from jinit.initializers import (
     zeros,
 )
 from jinit.model import Activation, Leaf, Model
-from jinit.rules.audit import Present, advice, present
+from jinit.rules.fast import fast_init
 from jinit.rules.fitting import fitted
 from jinit.rules.match import RuleError
 from jinit.rules.naming import name_of
@@ -56,23 +58,24 @@ def recommend(model: Model) -> Plan:
     >>> [row.initializer for row in recommend(model).rows]
     [activation_scaled('tanh', 'forward', 'truncated_normal'), lecun_normal()]
     """
-    branches = sum(_copies(leaf) for leaf in model.leaves if _ends_branch(leaf))
+    branches = sum(copies(leaf) for leaf in model.leaves if ends_branch(leaf))
     chosen = [
         fitted(_initializer(leaf, branches, model), leaf, model.leaves) for leaf in model.leaves
     ]
     plan = Plan(model, model.leaves, tuple(chosen))
     if model.init is None:
         return plan
-    return plan.beside(_compared(plan, present(model), branches))
+    drawn = fast_init(model.init)(jax.random.key(0))  # by the model's own initializers and keys
+    return plan.beside(_compared(plan, scales(model, drawn), branches))
 
 
-def _compared(plan: Plan, found: dict[str, Present], branches: int) -> dict[str, tuple[float, str]]:
+def _compared(plan: Plan, found: dict[str, Scale], branches: int) -> dict[str, tuple[float, str]]:
     """What each parameter has now, and what is to be said of it."""
     stds = {row.path: row.std for row in plan.rows}
     return {
         leaf.path: (
             found[leaf.path].std,
-            advice(leaf, found[leaf.path], stds[leaf.path], branches if _ends_branch(leaf) else 1),
+            advice(leaf, found[leaf.path], stds[leaf.path], branches if ends_branch(leaf) else 1),
         )
         for leaf in plan.leaves
     }
@@ -80,7 +83,7 @@ def _compared(plan: Plan, found: dict[str, Present], branches: int) -> dict[str,
 
 def _initializer(leaf: Leaf, branches: int, model: Model) -> Any:
     if leaf.role in ("kernel", "embedding"):
-        if branches > 1 and _ends_branch(leaf):
+        if branches > 1 and ends_branch(leaf):
             return variance_scaling(1 / branches, "fan_in", "truncated_normal")
         return _of_kernel(leaf.activation)
     if model.init is not None or leaf.role == "state":
@@ -107,14 +110,3 @@ def _of_kernel(activation: Activation | None) -> Any:
     name = name_of(activation) if undone else "identity"
     known = {"identity": lecun_normal(), "relu": he_normal()}
     return known[name] if name in known else activation_scaled(name or activation)
-
-
-def _ends_branch(leaf: Leaf) -> bool:
-    after = leaf.activation
-    return after is not None and after.end == "residual" and not after.normalizes
-
-
-def _copies(leaf: Leaf) -> int:
-    """Layers that the parameter holds, one per step of a loop."""
-    sizes = zip(leaf.shape, leaf.axes, strict=True)
-    return math.prod(size for size, word in sizes if word == "stacked")

@@ -1,5 +1,6 @@
 """What a random layer does to a signal; true without any network."""
 
+from jinit.theory.depth import Response, response, steady
 from jinit.theory.finite_width import FiniteWidth, finite_width
 from jinit.theory.kernels import Dual, TangentKernel, dual, ntk, ntk_condition_number
 from jinit.theory.losses import born_dead, initial_loss
@@ -20,17 +21,20 @@ from jinit.theory.meanfield import (
     q_map,
 )
 from jinit.theory.moments import Activation, Moments, gain, moments
+from jinit.theory.named import ACTIVATIONS
 from jinit.theory.quadrature import normal_mean
 from jinit.theory.shaping import Shaped, dks, tat, tat_leaky_slope
 from jinit.theory.spectra import Spectrum, jacobian_spectrum
 
 __all__ = [
+    "ACTIVATIONS",
     "Activation",
     "Dual",
     "FiniteWidth",
     "FixedPoint",
     "Marginal",
     "Moments",
+    "Response",
     "Shaped",
     "Spectrum",
     "TangentKernel",
@@ -52,7 +56,9 @@ __all__ = [
     "ntk",
     "ntk_condition_number",
     "q_map",
+    "response",
     "scaled_law",
+    "steady",
     "tat",
     "tat_leaky_slope",
     "truncated_normal_law",

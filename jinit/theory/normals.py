@@ -75,11 +75,12 @@ def at_nodes(
     return z, weights, _evaluated(phi)(scale * z + shift).T
 
 
-def slopes2(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values of φ'² and their probabilities."""
+def at_normal(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of φ and φ' under variance q, and their probabilities."""
     function, cut = seen(phi, q)
     z, probabilities = _normal_nodes(cut.edges)
-    return function(z)[:, 1] ** 2, probabilities / probabilities.sum()
+    value, slope = function(z).T
+    return value, slope, probabilities / probabilities.sum()
 
 
 @lru_cache(maxsize=512)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize
 
 from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import slopes2
+from jinit.theory.normals import at_normal
 
 _ENSEMBLES = ("gaussian", "orthogonal")
 
@@ -53,7 +53,8 @@ def jacobian_spectrum(
         raise ValueError(f"ensemble: expected one of {_ENSEMBLES}, got {ensemble!r}")
     if depth < 1:
         raise ValueError(f"depth: expected at least 1 layer, got {depth!r}")
-    squares, weights = named_mean(slopes2, phi, float(q))
+    _, slopes, weights = named_mean(at_normal, phi, float(q))
+    squares = slopes**2
     first, second = float(weights @ squares), float(weights @ squares**2)
     if first == 0:
         raise ValueError("jacobian_spectrum: this activation is flat, its Jacobian is zero")

@@ -1,0 +1,61 @@
+"""One network, its loss with gradient, and the measurements of its diagnosis, in one process."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import measure
+
+import jinit
+from jinit.diagnostics.losses import cross_entropy
+from jinit.diagnostics.measure import measure as measured
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from architectures import gpt2, resnet, vit
+
+NETWORKS = {
+    "GPT-2": (gpt2.LinenGPT2(gpt2.Config()), (2, 128), "int32"),
+    "ResNet-50": (resnet.LinenResNet(resnet.Config()), (4, 128, 128, 3), "float32"),
+    "ViT-B/16": (vit.LinenViT(vit.Config()), (2, 224, 224, 3), "float32"),
+}
+
+
+def device() -> str:
+    """What JAX runs on."""
+    return jax.devices()[0].device_kind
+
+
+def compare(network: str, rounds: int) -> dict[str, Any]:
+    """Seconds by round and bytes that XLA plans, of both programs, compiled beforehand."""
+    module, shape, dtype = NETWORKS[network]
+    key = jax.random.key(0)
+    tokens = dtype == "int32"
+    x = jax.random.randint(key, shape, 0, 1000) if tokens else jax.random.normal(key, shape)
+    model = jinit.linen.trace(module, x)
+    params = jinit.init(model, key)
+    targets = x if tokens else jnp.arange(shape[0])
+
+    def loss(params: Any) -> jax.Array:
+        return cross_entropy(model.apply(params, x), targets)
+
+    def diagnosed(params: Any) -> Any:
+        return measured(model, params, [x], lambda outputs: cross_entropy(outputs, targets))
+
+    found: dict[str, Any] = {"shape": list(shape), "layers": len(model.layers)}
+    calls = {}
+    for name, function in (("value_and_grad", jax.value_and_grad(loss)), ("diagnose", diagnosed)):
+        begin = time.perf_counter()
+        program = jax.jit(function).lower(params).compile()
+        plan = program.memory_analysis()
+        sizes = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        found[name] = {
+            "compile": time.perf_counter() - begin,
+            "bytes": sum(getattr(plan, size) for size in sizes),
+        }
+        calls[name] = lambda program=program: jax.block_until_ready(program(params))
+    for name, seconds in measure.interleaved(calls, rounds).items():
+        found[name]["seconds"] = seconds
+    return found

@@ -1,0 +1,66 @@
+"""The loss of a diagnosis: a user's own, one that the targets suggest, or none."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Loss = Callable[..., Array]
+
+
+def cross_entropy(outputs: Array, targets: Array) -> Array:
+    """Mean over all targets, integers, of -log softmax(outputs)."""
+    logits = jax.nn.log_softmax(outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)))
+    return -jnp.take_along_axis(logits, targets[..., None], axis=-1).mean()
+
+
+def mean_squared_error(outputs: Array, targets: Array) -> Array:
+    """Mean over examples of the squared distance."""
+    difference = outputs - targets
+    return jnp.sum(difference**2) / difference.shape[0]
+
+
+def random_direction(outputs: Any, key: Array) -> Array:
+    """Inner product of each example's outputs with independent normal numbers, mean over examples.
+
+    Its gradient comes from all directions alike, so that what is seen of it is the network's doing.
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    total = jnp.zeros(())
+    for leaf, own in zip(leaves, jax.random.split(key, max(len(leaves), 1)), strict=False):
+        direction = jax.random.normal(own, leaf.shape, jnp.float32)
+        total += jnp.sum(leaf.astype(jnp.float32) * direction) / (leaf.shape[0] if leaf.ndim else 1)
+    return total
+
+
+def chosen(loss: Loss | None, outputs: Any, rest: Sequence[Any]) -> tuple[Loss, str]:
+    """The loss, called with outputs, the rest of the batch and a key; and what it is called.
+
+    Raises:
+      ValueError: no loss, and targets that suggest none.
+    """
+    if loss is not None:
+        own: Loss = loss
+        return lambda outputs, rest, key: own(outputs, *rest), getattr(loss, "__name__", "loss")
+    if not rest:
+        return lambda outputs, rest, key: random_direction(outputs, key), "random direction"
+    leaves = jax.tree.leaves(outputs)
+    if len(rest) == 1 and len(leaves) == 1 and hasattr(rest[0], "shape"):
+        (found,), (targets,) = leaves, rest
+        if jnp.issubdtype(targets.dtype, jnp.integer) and targets.shape == found.shape[:-1]:
+            return lambda outputs, rest, key: cross_entropy(
+                jax.tree.leaves(outputs)[0], rest[0]
+            ), "cross-entropy"
+        if targets.shape == found.shape:
+            return lambda outputs, rest, key: mean_squared_error(
+                jax.tree.leaves(outputs)[0], rest[0]
+            ), "mean squared error"
+    shapes = [str(getattr(leaf, "shape", leaf)) for leaf in leaves]
+    raise ValueError(
+        f"diagnose: the batch has {len(rest)} array(s) more than the model has inputs, and their "
+        f"shapes do not say which loss is meant (outputs have shape {', '.join(shapes)}): integers "
+        "of the outputs' shape without its last axis mean cross-entropy, an array of the same "
+        "shape mean squared error; for any other give loss=lambda outputs, *targets: ..."
+    )

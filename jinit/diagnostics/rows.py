@@ -1,0 +1,130 @@
+"""What was measured of each layer, in execution order, as plain numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jinit.diagnostics.measure import Branch, Found, Layer
+from jinit.diagnostics.statistics import Weight
+from jinit.diagnostics.symmetry import repeated
+from jinit.model import Contraction, Leaf, Model
+
+_OPEN_ENDS = ("residual", "shortcut", "output", "softmax", "attention", "other")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: a place where a kernel is applied to a signal."""
+
+    name: str
+    leaf: Leaf
+    """Its kernel."""
+    contraction: Contraction
+    found: Layer
+    weight: Weight
+    repeated: tuple[int, int]
+    """Units, and inputs, whose weights are those of another one."""
+    before: int | None
+    """Number of the layer whose activation it takes in, if there is nothing else between them."""
+    after: int | None
+    """Number of the layer that takes in what is made of its result."""
+    branch: Branch | None
+    """What is measured where its result is added to a stream, if that is where it goes."""
+
+    @property
+    def width(self) -> int:
+        """Number of units."""
+        return self.contraction.width
+
+    @property
+    def may_be_small(self) -> bool:
+        """Whether what follows does not need its scale: a residual branch, a head, attention."""
+        after = self.leaf.activation
+        return after is None or after.end in _OPEN_ENDS
+
+    @property
+    def gain2(self) -> float:
+        """Products that are summed times the mean square of the kernel: variance of a unit's sum
+        over the mean square of what it takes in."""
+        return self.contraction.fan_in * float(self.found.kernel_second)
+
+
+def rows(model: Model, found: Found) -> tuple[Row, ...]:
+    """Every layer of a model that was measured; arrays of `found` are NumPy's."""
+    leaves = {leaf.path: leaf for leaf in model.leaves}
+    numbers = {each: number for number, each in enumerate(model.layers)}
+    places = {each.place: number for number, each in enumerate(model.contractions)}
+    ends = _branches(model)
+
+    def after(number: int, step: int | None) -> int | None:
+        follower = model.contractions[number].follower
+        return None if follower is None else numbers.get((places[follower], step))
+
+    paths = {model.paths[each.kernel] for each in model.contractions}
+    again = {path: repeated(found.products[path]) for path in paths & found.products.keys()}
+    takers = [after(*layer) for layer in model.layers]
+    made = []
+    for place, (number, step) in enumerate(model.layers):
+        contraction = model.contractions[number]
+        leaf = leaves[model.paths[contraction.kernel]]
+        sources = [source for source, taker in enumerate(takers) if taker == place]
+        chained = len(sources) == 1 and _is_chain(leaves, model, sources[0])
+        branch = ends.get(number)
+        made.append(
+            Row(
+                model.layer_names[place],
+                leaf,
+                contraction,
+                _of_round(found.layers[number], contraction.rounds, step),
+                Weight(*map(float, found.weights[leaf.path])),
+                again.get(leaf.path, (0, 0)),
+                sources[0] if chained else None,
+                takers[place],
+                None
+                if branch is None
+                else _of_round(found.branches[branch], contraction.rounds, step),
+            )
+        )
+    return tuple(made)
+
+
+def _is_chain(leaves: Mapping[str, Leaf], model: Model, source: int) -> bool:
+    """Whether a function of one pre-activation, entry by entry, is all that follows the layer."""
+    number, _ = model.layers[source]
+    after = leaves[model.paths[model.contractions[number].kernel]].activation
+    if after is None or after.end != "product" or after.normalizes:
+        return False
+    return after.arguments == 1 and after.kernels == 1
+
+
+def _branches(model: Model) -> dict[int, int]:
+    """By number of the contraction whose result a residual sum adds, the number of the sum."""
+    found: dict[int, int] = {}
+    leaves = {leaf.path: leaf for leaf in model.leaves}
+    for number, residual in enumerate(model.residuals):
+        ends = [
+            place
+            for place, each in enumerate(model.contractions)
+            if each.place[:-1] == residual.place[:-1]
+            and each.place < residual.place
+            and leaves[model.paths[each.kernel]].end == "residual"
+        ]
+        if ends and ends[-1] not in found:
+            found[ends[-1]] = number
+    return found
+
+
+def _of_round(values: Any, rounds: Sequence[int], step: int | None) -> Any:
+    """Numbers of one round of a loop; of all rounds that use one kernel, their mean."""
+
+    def one(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return type(value)(*map(one, value))
+        flat = np.asarray(value, np.float64).reshape(-1)
+        if not rounds:
+            return float(flat[0])
+        return float(flat.mean() if step is None else flat[step])
+
+    return one(values)

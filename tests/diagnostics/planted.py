@@ -1,0 +1,65 @@
+"""Random networks as pure functions, and faults to plant in them."""
+
+import jax
+import jax.numpy as jnp
+
+import jinit
+from jinit.theory import steady
+
+ACTIVATIONS = {
+    "relu": (jax.nn.relu, (2.0, 0.0)),
+    "tanh": (jnp.tanh, (1.0, 0.0)),
+    "tanh with biases": (jnp.tanh, (1.68797512, 0.0380412011)),  # KNOWN_ANSWERS §4, q = 1/2
+    "gelu": (jax.nn.gelu, None),
+}
+INPUTS, OUTPUTS, BATCH = 32, 10, 32
+
+
+def network(activation, depth, width):
+    """The Model of a plain network at criticality, and what draws its parameters."""
+    phi, point = ACTIVATIONS[activation]
+    sigma_w2, sigma_b2 = point or steady(phi)
+    sizes = [INPUTS, *[width] * depth, OUTPUTS]
+
+    def init(key):
+        pairs = zip(jax.random.split(key, depth + 1), sizes[:-1], sizes[1:], strict=True)
+        return [
+            {
+                "kernel": jax.random.normal(own, (fan_in, units)) * (sigma_w2 / fan_in) ** 0.5,
+                "bias": jax.random.normal(jax.random.fold_in(own, 1), (units,)) * sigma_b2**0.5,
+            }
+            for own, fan_in, units in pairs
+        ]
+
+    def apply(params, x):
+        *hidden, last = params
+        for layer in hidden:
+            x = phi(x @ layer["kernel"] + layer["bias"][None])
+        return x @ last["kernel"] + last["bias"][None]
+
+    x = jax.random.normal(jax.random.key(7), (BATCH, INPUTS))
+    return jinit.trace(apply, jax.eval_shape(init, jax.random.key(0)), x, init=init), init, x
+
+
+def _kernel(change):
+    return lambda layer, before, key: layer | {"kernel": change(layer["kernel"], before, key)}
+
+
+FAULTS = {
+    "thirty times too large": (_kernel(lambda w, _, key: 30 * w), ("exploding", "saturated")),
+    "thirty times too small": (_kernel(lambda w, _, key: w / 30), ("vanishing",)),
+    "zeros": (_kernel(lambda w, _, key: 0 * w), ("symmetric",)),
+    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("symmetric",)),
+    "two equal units": (_kernel(lambda w, _, key: w.at[:, 3].set(w[:, 5])), ("symmetric",)),
+    "two equal inputs": (_kernel(lambda w, _, key: w.at[3].set(w[5])), ("symmetric",)),
+    "a key used twice": (_kernel(lambda w, before, key: before["kernel"]), ("symmetric",)),
+    "one NaN": (_kernel(lambda w, _, key: w.at[2, 2].set(jnp.nan)), ("overflowing",)),
+    "positive weights": (
+        _kernel(lambda w, _, key: jax.random.uniform(key, w.shape)),
+        ("misscaled", "exploding", "saturated"),
+    ),
+    "biases of -100": (
+        lambda layer, before, key: layer | {"bias": layer["bias"] - 100},
+        ("dead", "saturated"),
+    ),
+}
