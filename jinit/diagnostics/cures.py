@@ -3,7 +3,8 @@
 import math
 from functools import lru_cache
 
-from jinit.model import Activation, Leaf, names_of
+from jinit.diagnostics.rows import Row
+from jinit.model import Activation, names_of
 from jinit.theory import ACTIVATIONS, steady
 
 _NAMED = {1.0: "jinit.lecun_normal()", 2.0: "jinit.he_normal()"}
@@ -24,21 +25,19 @@ def _names() -> dict[str, str]:
     return names_of(ACTIVATIONS)
 
 
-def needed(leaf: Leaf) -> tuple[float, float] | None:
+def needed(row: Row) -> tuple[float, float] | None:
     """(σ_w², σ_b²) that keep signal and gradient alive layer after layer; None if nothing does."""
-    after = leaf.activation
-    if after is None or after.end != "product" or after.normalizes or after.is_identity:
-        return 1.0, 0.0
-    if after.arguments > 1 or after.kernels > 1:
+    after = row.leaf.activation
+    if after is None or not row.is_plain or after.is_identity:
         return 1.0, 0.0
     return steady(after)
 
 
-def kernel_line(leaf: Leaf) -> str:
+def kernel_line(row: Row) -> str:
     """How to start a kernel, as arguments of a layer."""
-    point = needed(leaf)
+    point = needed(row)
     if point is None:
-        return f"{_ANOTHER} instead of {name_of(leaf.activation)}"
+        return f"{_ANOTHER} instead of {name_of(row.leaf.activation)}"
     sigma_w2, sigma_b2 = point
     names = [name for each, name in _NAMED.items() if abs(sigma_w2 / each - 1) < _SAME]
     scaled = f'jinit.variance_scaling({sigma_w2:.4g}, "fan_in", "truncated_normal")'

@@ -116,7 +116,7 @@ def _overflow(case: Case, number: int) -> Finding | None:
 def _of_range(row: Row, limit: float) -> str:
     if limit < 1e30:
         return f"dtype=jnp.bfloat16: {row.contraction.dtype} ends at {limit:g}, bfloat16 at 3e38"
-    return kernel_line(row.leaf)
+    return kernel_line(row)
 
 
 def _underflow(case: Case, number: int) -> Finding | None:
@@ -136,7 +136,7 @@ def _underflow(case: Case, number: int) -> Finding | None:
 def _symmetry(case: Case, number: int) -> Finding | None:
     row, weight = case.rows[number], case.rows[number].weight
     leaf, value = row.leaf, math.sqrt(row.weight.second)
-    cure = kernel_line(leaf)
+    cure = kernel_line(row)
     if leaf.path in case.twins:
         what = f"its kernel equals {case.twins[leaf.path]}, entry by entry: one key was used twice"
         return Finding("symmetric", what, "give each a key of its own: jax.random.split(key)")
@@ -178,7 +178,7 @@ def _dead(case: Case, number: int) -> Finding | None:
         return Finding(
             "dead", f"{share}: its biases, {bias:.3g}, outweigh its sums", "bias_init=jinit.zeros"
         )
-    return Finding("dead", share, kernel_line(row.leaf))
+    return Finding("dead", share, kernel_line(row))
 
 
 def _saturation(case: Case, number: int) -> Finding | None:
@@ -199,7 +199,7 @@ def _saturation(case: Case, number: int) -> Finding | None:
             f"{what}, since what it takes in has RMS {math.sqrt(row.found.taken.second):.3g}",
             "scale the inputs to mean 0 and standard deviation 1",
         )
-    return Finding("saturated", what, kernel_line(row.leaf))
+    return Finding("saturated", what, kernel_line(row))
 
 
 def _local(case: Case, number: int) -> Finding | None:
@@ -208,23 +208,21 @@ def _local(case: Case, number: int) -> Finding | None:
     if math.prod(row.leaf.shape) < _FEWEST_ENTRIES or not row.gain2:
         return None
     if row.weight.mean**2 > row.weight.second / 2:
-        return Finding("misscaled", _mismatch(row), kernel_line(row.leaf))
+        return Finding("misscaled", _mismatch(row), kernel_line(row))
     off, after = math.log(row.gain2), row.leaf.activation
     hidden = after is not None and after.normalizes
     if abs(off) < _LOCAL or (off < 0 and row.may_be_small and not hidden):
         return None
     if not hidden:
-        return Finding(
-            "exploding" if off > 0 else "vanishing", _mismatch(row), kernel_line(row.leaf)
-        )
+        return Finding("exploding" if off > 0 else "vanishing", _mismatch(row), kernel_line(row))
     speed = f"{row.gain2:.2g} times slower" if off > 0 else f"{1 / row.gain2:.2g} times faster"
     what = f"{_mismatch(row)}; the normalization after it hides that, but it turns {speed}"
-    return Finding("misscaled", what, kernel_line(row.leaf))
+    return Finding("misscaled", what, kernel_line(row))
 
 
 def _mismatch(row: Row) -> str:
     """What its gain is, what it should be, and why it is not, as far as that can be told."""
-    gain, point = math.sqrt(row.gain2), needed(row.leaf)
+    gain, point = math.sqrt(row.gain2), needed(row)
     if row.weight.mean**2 > row.weight.second / 2:
         return f"its weights have mean {row.weight.mean:.3g}, not zero, so that its units are alike"
     fan = misread(row.leaf, math.sqrt(max(row.weight.second - row.weight.mean**2, 0.0)))
@@ -296,7 +294,7 @@ def _blamed(case: Case, number: int, word: str, what: str, members: Sequence[int
 
     def off(place: int) -> float:
         each = case.rows[place]
-        point = needed(each.leaf)
+        point = needed(each)
         if point is None or not each.gain2:
             return math.inf
         open_end = each.leaf.activation is None or each.leaf.activation.end == "output"
@@ -304,11 +302,11 @@ def _blamed(case: Case, number: int, word: str, what: str, members: Sequence[int
 
     worst = max(members, key=off)
     if off(number) > _OFF or off(worst) <= _OFF:
-        return Finding(word, f"{what}: {_mismatch(row)}", kernel_line(row.leaf))
+        return Finding(word, f"{what}: {_mismatch(row)}", kernel_line(row))
     return Finding(
         word,
         f"{what}: {_mismatch(case.rows[worst])}",
-        kernel_line(case.rows[worst].leaf),
+        kernel_line(case.rows[worst]),
         case.rows[worst].name,
     )
 

@@ -1,7 +1,7 @@
 """One program that runs a network forward and backward and looks at everything on the way."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -251,15 +251,15 @@ def _limits(model: Model) -> dict[Place, tuple[float, float]]:
     leaves = {leaf.path: leaf for leaf in model.leaves}
     found = {}
     for layer in model.contractions:
-        ends = _ends(leaves[model.paths[layer.kernel]].activation)
-        if layer.follower is not None and ends is not None:
-            found[layer.follower] = ends
+        activation = leaves[model.paths[layer.kernel]].activation
+        ends = _ends(activation) if activation and layer.leads_on(activation) else None
+        if ends is not None:
+            found |= {place: ends for place in (layer.follower, layer.next_round) if place}
     return found
 
 
-def _ends(activation: Activation | None) -> tuple[float, float] | None:
-    if activation is None or activation.arguments > 1 or activation.end != "product":
-        return None
+@lru_cache(maxsize=256)
+def _ends(activation: Activation) -> tuple[float, float] | None:
     with jax.ensure_compile_time_eval():
         far = np.asarray(activation(jnp.array([-_FARTHER, -_FAR, _FAR, _FARTHER], jnp.float32)))
     lowest, low, high, highest = map(float, far)

@@ -42,7 +42,12 @@ class Row:
     def may_be_small(self) -> bool:
         """Whether what follows does not need its scale: a residual branch, a head, attention."""
         after = self.leaf.activation
-        return after is None or after.end in _OPEN_ENDS
+        return after is None or (after.end in _OPEN_ENDS and not self.is_plain)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a function of one pre-activation is all that follows, up to the next layer."""
+        return self.contraction.leads_on(self.leaf.activation)
 
     @property
     def gain2(self) -> float:
@@ -59,8 +64,12 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
     ends = _branches(model)
 
     def after(number: int, step: int | None) -> int | None:
-        follower = model.contractions[number].follower
-        return None if follower is None else numbers.get((places[follower], step))
+        each = model.contractions[number]
+        if each.follower is not None:
+            return numbers.get((places[each.follower], step))
+        if each.next_round is None or step is None:
+            return None
+        return numbers.get((places[each.next_round], step + 1))
 
     paths = {model.paths[each.kernel] for each in model.contractions}
     again = {path: repeated(found.products[path]) for path in paths & found.products.keys()}
@@ -93,10 +102,8 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
 def _is_chain(leaves: Mapping[str, Leaf], model: Model, source: int) -> bool:
     """Whether a function of one pre-activation, entry by entry, is all that follows the layer."""
     number, _ = model.layers[source]
-    after = leaves[model.paths[model.contractions[number].kernel]].activation
-    if after is None or after.end != "product" or after.normalizes:
-        return False
-    return after.arguments == 1 and after.kernels == 1
+    contraction = model.contractions[number]
+    return contraction.leads_on(leaves[model.paths[contraction.kernel]].activation)
 
 
 def _branches(model: Model) -> dict[int, int]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinit.model.graph import CONTRACTING, Graph, Operation
+from jinit.model.enter import Scan
+from jinit.model.expression import Activation
+from jinit.model.graph import CONTRACTING, Graph, Operation, bodies
 from jinit.model.tapped import Place
 from jinit.model.walk import Site
 
@@ -28,6 +30,9 @@ class Contraction:
     """Of the result."""
     follower: Place | None
     """Place of the first contraction that takes in what is made of this result, or None."""
+    next_round: Place | None = None
+    """Place of the contraction that takes it in one round later, with nothing in between but what
+    follows here."""
     rounds: tuple[int, ...] = ()
     """How often the loops go round that it lies in."""
     stacked: bool = False
@@ -40,6 +45,13 @@ class Contraction:
     """Axes of the signal that enumerate the units that it comes from."""
     fan_in: int = 1
     """Products that an entry of the result sums over."""
+
+    def leads_on(self, after: Activation | None) -> bool:
+        """Whether an activation that follows is a function of this one pre-activation alone, and
+        all that lies between it and the next contraction."""
+        if after is None or after.arguments > 1 or after.kernels > 1 or after.normalizes:
+            return False
+        return after.end == "product" or (after.end == "output" and self.next_round is not None)
 
     @property
     def width(self) -> int:
@@ -78,12 +90,21 @@ def contractions(
             kernels.setdefault((*site.outer, site.position), []).append(site)
             graphs[site.outer] = site.graph
     followers: dict[Place, Place] = {}
+    later: dict[Place, Place] = {}
     for outer, inside in graphs.items():
         found = frozenset(place[-1] for place in kernels if place[:-1] == outer)
-        for one, other in _followers(inside, found).items():
-            followers[(*outer, one)] = (*outer, other)
+        here, reached = _followers(inside, found)
+        next_round = _next_round(graph, outer, inside, found, reached)
+        followers |= {(*outer, one): (*outer, other) for one, other in here.items()}
+        later |= {(*outer, one): (*outer, other) for one, other in next_round.items()}
     return tuple(
-        _contraction(place, kernels[place], rounds[place[:-1]] or (), followers.get(place), shapes)
+        _contraction(
+            place,
+            kernels[place],
+            rounds[place[:-1]] or (),
+            (followers.get(place), later.get(place)),
+            shapes,
+        )
         for place in sorted(kernels)
     )
 
@@ -92,7 +113,7 @@ def _contraction(
     place: Place,
     uses: Sequence[Site],
     rounds: tuple[int, ...],
-    follower: Place | None,
+    followers: tuple[Place | None, Place | None],
     shapes: Sequence[tuple[int, ...]],
 ) -> Contraction:
     site = max(uses, key=lambda each: _rank(shapes[each.use.leaf], each.use.leaf))
@@ -108,7 +129,7 @@ def _contraction(
         _unit_axes(operation, 1 - signal),
         operation.shapes[0],
         operation.dtypes[0],
-        follower,
+        *followers,
         rounds,
         bool(rounds) and math.prod(free) == math.prod(rounds),
         *_biased(site),
@@ -144,8 +165,11 @@ def _summed(operation: Operation, signal: int) -> tuple[tuple[int, ...], int]:
     return tuple(contracted), math.prod(operation.operand_shapes[signal][a] for a in contracted)
 
 
-def _followers(graph: Graph, found: frozenset[int]) -> dict[int, int]:
-    """By position, the first of the found operations that takes in what is made of its result."""
+def _followers(
+    graph: Graph, found: frozenset[int]
+) -> tuple[dict[int, int], dict[int, frozenset[int]]]:
+    """By position, the first of the found operations that takes in what is made of its result; and
+    by value, the positions of those whose results it is made of."""
     reached: dict[int, frozenset[int]] = {}
     followers: dict[int, int] = {}
     for position, operation in enumerate(graph.operations):
@@ -156,7 +180,39 @@ def _followers(graph: Graph, found: frozenset[int]) -> dict[int, int]:
             followers |= dict.fromkeys(arriving - followers.keys(), position)
             arriving = frozenset({position})
         reached |= dict.fromkeys(operation.results, arriving)
-    return followers
+    return followers, reached
+
+
+def _next_round(
+    graph: Graph,
+    outer: Place,
+    inside: Graph,
+    found: frozenset[int],
+    reached: dict[int, frozenset[int]],
+) -> dict[int, int]:
+    """By position in a loop's body, that of the operation that takes in the result as it is handed
+    to the next round."""
+    if not outer:
+        return {}
+    for position in outer[:-1]:
+        graph = graph.inside(next(bodies(graph.operations[position].params)))
+    loop = graph.operations[outer[-1]]
+    if loop.params.get("reverse"):
+        return {}
+    scan = Scan.of(loop, graph.inside)
+    arriving = inside.inputs[scan.fixed : scan.fixed + scan.carried]
+    takers = {
+        operand: position
+        for position in sorted(found, reverse=True)
+        for operand in inside.operations[position].operands
+        if type(operand) is int
+    }
+    return {
+        source: takers[before]
+        for before, after in zip(arriving, inside.outputs, strict=False)
+        for source in (reached.get(after, ()) if type(after) is int else ())
+        if before in takers
+    }
 
 
 def _rank(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:

@@ -363,3 +363,34 @@ def test_bad_input():
         diagnose(model, params, X, jnp.zeros((16, 3)))
     with pytest.raises(ValueError, match="params must be a function key -> params"):
         diagnose(model, params, X, seeds=3)
+
+
+@pytest.mark.parametrize(
+    ("phi", "gain", "verdict"), [(jax.nn.relu, 2**0.5, "stable"), (jax.nn.sigmoid, 1, "vanishing")]
+)
+def test_layers_that_follow_each_other_in_a_loop(phi, gain, verdict):
+    """A plain network as a scan over stacked kernels is judged like the same one written out."""
+    kernels = gain * jax.random.normal(KEY, (12, 32, 32)) / 32**0.5
+    x = jax.random.normal(jax.random.key(4), (16, 32))
+
+    def looped(w, x):
+        return jax.lax.scan(lambda h, each: (phi(h @ each), None), x, w)[0] @ w[0]
+
+    def unrolled(w, x):
+        for each in w:
+            x = phi(x @ each)
+        return x @ w[0]
+
+    inside = diagnose(jinit.trace(looped, kernels, x), kernels, x)
+    outside = diagnose(jinit.trace(unrolled, kernels, x), kernels, x)
+    assert inside.verdict == outside.verdict == verdict
+    # What the last round makes leaves the loop, where the chain begins anew.
+    for one, other in zip(inside.layers[:11], outside.layers[:11], strict=True):
+        assert one.verdict == other.verdict or verdict == "vanishing"
+        np.testing.assert_allclose(
+            one.predicted["second_moment"], other.predicted["second_moment"], rtol=1e-4
+        )
+        for name in ("rms", "gradient_rms", "correlation", "dead_fraction"):
+            np.testing.assert_allclose(
+                one.statistics[name], other.statistics[name], rtol=1e-4, atol=1e-5
+            )
