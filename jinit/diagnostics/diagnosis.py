@@ -88,7 +88,10 @@ class Diagnosis:
 
         `rich.print(diagnosis.table())` shows it; `print(diagnosis)` is the short form.
         """
-        from jinit.report import diagnosis_page
+        from jinit.report import needed_for
+
+        with needed_for("A diagnosis as a table"):
+            from jinit.report.diagnosis import diagnosis_page
 
         return diagnosis_page(self.to_dict())
 

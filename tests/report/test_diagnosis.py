@@ -7,7 +7,8 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from jinit.report import diagnosis_figure, diagnosis_page
+from jinit.report import diagnosis_figure
+from jinit.report.diagnosis import diagnosis_page
 
 
 def layer(path, verdict="stable", cause="", cure="", source="", **statistics):
