@@ -238,7 +238,7 @@ def _mismatch(row: Row) -> str:
 def _forward(case: Case, number: int) -> Finding | None:
     """What the layers of a chain have done to the signal together."""
     row, expected = case.rows[number], case.expected[number]
-    if not expected.depth:
+    if not expected.depth or math.isnan(expected.growth):
         return None
     band = expected.growth_band
     small = expected.growth < 0 and row.may_be_small

@@ -130,7 +130,7 @@ def depth_diagram(
     ...     return x
     >>> def build(depth):
     ...     return trace(apply, [jnp.zeros((64, 64))] * depth, jnp.zeros((8, 64)))
-    >>> found = depth_diagram(build, jax.random.key(0), gains=(1.0, 2**0.5), depths=(4, 16))
+    >>> found = depth_diagram(build, jax.random.key(0), gains=(1.0, 2**0.5), depths=(2, 8))
     >>> found.growth.shape, found.phase[:, 1].tolist()
     ((2, 2), ['ordered', 'critical'])
     """
