@@ -2,7 +2,8 @@
 
 from jinit.diagnostics.audit import Misfit, Scale, advice, audit, copies, ends_branch, scales
 from jinit.diagnostics.curvature import Curvature, curvature
-from jinit.diagnostics.diagnosis import Diagnosis, LayerDiagnosis, diagnose
+from jinit.diagnostics.diagnosis import Diagnosis, LayerDiagnosis
+from jinit.diagnostics.examine import diagnose
 from jinit.diagnostics.gradients import GradientNoise, gradient_noise, gradient_quotient
 from jinit.diagnostics.jacobian import Jacobian, jacobian
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram

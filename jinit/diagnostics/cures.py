@@ -1,8 +1,9 @@
-"""What to write instead, as a line of code."""
+"""Why a kernel does not fit, in words, and what to write instead, as a line of code."""
 
 import math
 from functools import lru_cache
 
+from jinit.diagnostics.audit import misread
 from jinit.diagnostics.rows import Row
 from jinit.model import Activation, names_of
 from jinit.theory import ACTIVATIONS, steady
@@ -43,3 +44,18 @@ def kernel_line(row: Row) -> str:
     scaled = f'jinit.variance_scaling({sigma_w2:.4g}, "fan_in", "truncated_normal")'
     line = f"kernel_init={names[0] if names else scaled}"
     return f"{line}, bias_init=jinit.normal({math.sqrt(sigma_b2):.3g})" if sigma_b2 else line
+
+
+def mismatch(row: Row) -> str:
+    """What its gain is, what it should be, and why it is not, as far as that can be told."""
+    gain, point = math.sqrt(row.gain2), needed(row)
+    if row.weight.mean**2 > row.weight.second / 2:
+        return f"its weights have mean {row.weight.mean:.3g}, not zero, so that its units are alike"
+    fan = misread(row.leaf, math.sqrt(max(row.weight.second - row.weight.mean**2, 0.0)))
+    if fan:
+        return fan
+    follows = name_of(row.leaf.activation)
+    if point is None:
+        return f"{follows} shrinks the gradient at any gain"
+    wants = "is what keeps the signal" if follows == "identity" else f"is what {follows} needs"
+    return f"its gain √(fan_in · mean w²) is {gain:.3g}, where {math.sqrt(point[0]):.3g} {wants}"

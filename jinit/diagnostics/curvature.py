@@ -1,10 +1,9 @@
 """Extreme eigenvalues of the Hessian of the loss, and the learning rate that they allow."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +11,10 @@ import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
-from jinit.diagnostics.audit import leaves_of
-from jinit.diagnostics.diagnosis import _batch
-from jinit.diagnostics.losses import Loss, chosen
-from jinit.diagnostics.statistics import wide
+from jinit.diagnostics.batch import Batch, with_targets
+from jinit.diagnostics.krylov import fresh
+from jinit.diagnostics.losses import Loss
+from jinit.diagnostics.trained import batch_loss, parts
 from jinit.model import Model
 
 
@@ -33,14 +32,6 @@ class Curvature:
     """Larger one of ‖Hv - λv‖ of the two pairs: an eigenvalue lies within that of each."""
     iterations: int
     """Products with the Hessian that were made."""
-
-
-class Batch(NamedTuple):
-    """Inputs, targets, and a key for what is random."""
-
-    inputs: list[Any]
-    rest: list[Any]
-    key: Array
 
 
 def curvature(
@@ -84,86 +75,13 @@ def curvature(
     """
     if iterations < 1:
         raise ValueError(f"curvature: expected at least 1 iteration, got {iterations!r}")
-    given = prepared("curvature", model, batch, key)
+    given = with_targets("curvature", model, batch, loss, key)
     own, fixed = parts("curvature", model, params)
     steps = min(iterations, sum(leaf.size for leaf in own))
     found = _tridiagonal(model, loss, steps, own, fixed, given)
     largest, smallest, residual = _ends(*(np.asarray(each, np.float64) for each in found))
     ceiling = math.nan if math.isnan(largest) else math.inf
     return Curvature(largest, smallest, 2 / largest if largest > 0 else ceiling, residual, steps)
-
-
-def prepared(name: str, model: Model, batch: Sequence[Any], key: Array | None) -> Batch:
-    """A batch by the conventions of `jinit.diagnose`."""
-    if not isinstance(model, Model):
-        raise TypeError(
-            f"{name}: expected a Model, got {type(model).__name__}; make one with "
-            "jinit.linen.trace(module, x), jinit.nnx.trace(constructor, x) or "
-            "jinit.trace(apply, params, x)"
-        )
-    key = jax.random.key(0) if key is None else key
-    return Batch(*_batch(model, batch, key), key)
-
-
-def parts(name: str, model: Model, params: Any) -> tuple[list[Array], list[Any]]:
-    """Leaves that are trained, in float32 at least, and the others."""
-    leaves = leaves_of(model, params)
-    flags = _trained(model)
-    own = [wide(jnp.asarray(leaf)) for leaf, flag in zip(leaves, flags, strict=True) if flag]
-    if not own:
-        raise ValueError(
-            f"{name}: none of the model's {len(leaves)} parameters is trained: it needs at least "
-            "one floating-point array that is no state"
-        )
-    return own, [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
-
-
-def whole(model: Model, own: Sequence[Array], fixed: Sequence[Any]) -> Any:
-    """The tree of parameters, in their own dtypes, from the two lists of `parts`."""
-    given, others = iter(own), iter(fixed)
-    leaves, tree = jax.tree.flatten(model.params)
-    return tree.unflatten(
-        next(given).astype(leaf.dtype) if flag else next(others)
-        for leaf, flag in zip(leaves, _trained(model), strict=True)
-    )
-
-
-def batch_loss(
-    model: Model, loss: Loss | None, fixed: Sequence[Any], batch: Batch
-) -> Callable[[Sequence[Array]], Array]:
-    """The loss of a batch as a function of the trained leaves."""
-
-    def function(own: Sequence[Array]) -> Array:
-        outputs = model.apply(whole(model, own, fixed), *batch.inputs)
-        value = chosen(loss, outputs, batch.rest)[0](outputs, batch.rest, batch.key)
-        return wide(jnp.asarray(value))
-
-    return function
-
-
-def fresh(basis: Array, vector: Array, scale: Array, number: Array) -> tuple[Array, Array]:
-    """The direction of a vector's part off the rows of a basis, and the length of that part.
-
-    Where nothing but rounding is left, the direction of a wave off the basis, and length 0.
-    """
-    info = jnp.finfo(vector.dtype)
-
-    def off(_: int, vector: Array) -> Array:
-        return vector - (basis @ vector) @ basis
-
-    rest = off(0, vector)
-    lost = jnp.linalg.norm(rest) <= 10 * info.eps * scale
-    wave = jnp.sin(0.618 * (jnp.arange(vector.size, dtype=vector.dtype) + 37.1 * number) ** 2)
-    rest = lax.fori_loop(0, 2, off, jnp.where(lost, wave, rest))
-    length = jnp.linalg.norm(rest)
-    return rest / jnp.maximum(length, info.tiny), jnp.where(lost, 0, length)
-
-
-def _trained(model: Model) -> list[bool]:
-    return [
-        jnp.issubdtype(leaf.dtype, jnp.floating) and path not in model.untrained
-        for path, leaf in zip(model.paths, jax.tree.leaves(model.params), strict=True)
-    ]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinit.diagnostics.rows import Row
 from jinit.model import Activation
-from jinit.theory import Response, response
+from jinit.theory import Response, cosine_map, response
 
 _DEVIATIONS = 5.0
 """Standard deviations of the finite-width law that a healthy network may stray."""
@@ -33,6 +33,8 @@ class Expectation:
     """Mean square of the pre-activations, given the weights' and what the chain takes in."""
     gradient: Band | None
     """Sum of squares of the gradient, given that at the chain's last layer."""
+    correlation: Band | None
+    """Mean cosine of pairs of rows, given that at the chain's first layer."""
     growth: float
     """ln of the mean square over what the chain takes in."""
     growth_band: Band
@@ -92,6 +94,7 @@ class _State(NamedTuple):
 def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
     forward = _forward(rows)
     back = _backward(rows, forward)
+    cosines = _correlations(rows, forward)
     taken, last = rows[0].found.taken.second, rows[-1].found.back.total
     # A last kernel that is small on purpose is no loss of gradient.
     small = min(_log(rows[-1].gain2), 0.0) if rows[-1].may_be_small else 0.0
@@ -99,6 +102,7 @@ def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
         Expectation(
             _around(state, 2 / row.width),
             _gradient(last, gradient),
+            cosine,
             _log(row.found.made.second) - _log(taken),
             _healthy(place, state.variance + 2 / row.width, state.shift),
             _log(row.found.back.total) - _log(last) - (small if row is not rows[-1] else 0.0),
@@ -106,7 +110,9 @@ def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
             place,
             len(rows) - 1 - place,
         )
-        for place, (row, state, gradient) in enumerate(zip(rows, forward, back, strict=True))
+        for place, (row, state, gradient, cosine) in enumerate(
+            zip(rows, forward, back, cosines, strict=True)
+        )
     ]
 
 
@@ -146,6 +152,26 @@ def _backward(rows: Sequence[Row], forward: Sequence[_State]) -> list[_State]:
         grown = log_g + _log(after.gain2 * seen.slope2)
         states.append(_State(grown, variance + own, shift + own / 2))
     return states[::-1]
+
+
+def _correlations(rows: Sequence[Row], forward: Sequence[_State]) -> list[Band | None]:
+    """By layer, with what is left of 1 - c straying like a mean square of so many units."""
+    bands: list[Band | None] = [None]
+    apart = rows[0].found.made.apart
+    value, variance = 1 - apart, apart**2 * 2 / rows[0].width
+    for before, row, state in zip(rows[:-1], rows[1:], forward[:-1], strict=True):
+        phi, q = before.leaf.activation, math.exp(min(state.log_q, 60.0))
+        seen = _response(before, q)
+        if phi is None or seen is None or not -1 <= value <= 1:
+            return [*bands, *[None] * (len(rows) - len(bands))]
+        cosine, slope = cosine_map(phi, q, value)
+        product, bias = row.gain2 * seen.second, row.found.bias_second
+        part = product / (product + bias) if product + bias > 0 else 1.0
+        value = 1 - part * (1 - cosine)
+        variance = (part * slope) ** 2 * variance + (1 - value) ** 2 * seen.spread / before.width
+        reach = _DEVIATIONS * math.sqrt(variance + (1 - value) ** 2 * 2 / row.width)
+        bands.append(Band(value, max(value - reach, -1.0), min(value + reach, 1.0)))
+    return bands
 
 
 def _around(state: _State, own: float) -> Band | None:

@@ -11,10 +11,11 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jinit.diagnostics.curvature import Batch, batch_loss, parts, prepared, whole
+from jinit.diagnostics.batch import Batch, with_targets
 from jinit.diagnostics.losses import Loss, chosen
 from jinit.diagnostics.statistics import wide
 from jinit.diagnostics.tangent import examples_of, gram
+from jinit.diagnostics.trained import batch_loss, parts, whole
 from jinit.model import Model
 
 
@@ -71,7 +72,7 @@ def gradient_quotient(
     """
     if not 0 < epsilon < math.inf:
         raise ValueError(f"gradient_quotient: expected an epsilon above 0, got {epsilon!r}")
-    given = prepared("gradient_quotient", model, batch, key)
+    given = with_targets("gradient_quotient", model, batch, loss, key)
     own, fixed = parts("gradient_quotient", model, params)
     return float(_quotient(model, loss, own, fixed, given, epsilon))
 
@@ -112,7 +113,7 @@ def gradient_noise(
     >>> found.squared_norm, found.noise, found.confusion
     (0.5, 1.0, 0.0)
     """
-    given = prepared("gradient_noise", model, batch, key)
+    given = with_targets("gradient_noise", model, batch, loss, key)
     count = examples_of("gradient_noise", given.inputs)
     if count < 2:
         raise ValueError(
@@ -136,14 +137,13 @@ def _quotient(
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _gram(model: Model, loss: Loss | None, count: int, own: Any, fixed: Any, batch: Batch) -> Array:
-    def one(outputs: Any, rest: Any, key: Array) -> Array:
-        value = chosen(loss, outputs, rest)[0](outputs, rest, key)
+    def one(outputs: Any, rest: Any) -> Array:
+        value = chosen(loss, outputs, rest)[0](outputs, rest)
         return wide(jnp.asarray(value)).reshape(1)
 
     def losses(own: Any) -> Array:
         outputs = model.apply(whole(model, own, fixed), *batch.inputs)
-        keys = jax.random.split(batch.key, count)
-        return jax.vmap(one)(_single(outputs, count, True), _single(batch.rest, count), keys)
+        return jax.vmap(one)(_single(outputs, count, True), _single(batch.rest, count))
 
     return gram(losses, own, jnp.ones((1, 1)))
 

@@ -13,7 +13,8 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
 from jinit.diagnostics.audit import leaves_of
-from jinit.diagnostics.curvature import fresh, prepared
+from jinit.diagnostics.batch import prepared
+from jinit.diagnostics.krylov import fresh
 from jinit.diagnostics.statistics import wide
 from jinit.diagnostics.tangent import examples_of, rows
 from jinit.model import Model

@@ -1,10 +1,11 @@
 """The loss of a diagnosis: a user's own, one that the targets suggest, or none."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 Loss = Callable[..., Array]
@@ -22,39 +23,61 @@ def mean_squared_error(outputs: Array, targets: Array) -> Array:
     return jnp.sum(difference**2) / difference.shape[0]
 
 
-def random_direction(outputs: Any, key: Array) -> Array:
-    """Inner product of each example's outputs with independent normal numbers, mean over examples.
+class Direction(NamedTuple):
+    """Independent normal numbers for each output, in place of targets."""
+
+    leaves: list[Any]
+
+
+def along(outputs: Any, direction: Direction) -> Array:
+    """Inner product of each example's outputs with a direction, mean over examples.
 
     Its gradient comes from all directions alike, so that what is seen of it is the network's doing.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     total = jnp.zeros(())
-    for leaf, own in zip(leaves, jax.random.split(key, max(len(leaves), 1)), strict=False):
-        direction = jax.random.normal(own, leaf.shape, jnp.float32)
-        total += jnp.sum(leaf.astype(jnp.float32) * direction) / (leaf.shape[0] if leaf.ndim else 1)
+    for leaf, numbers in zip(_floats(outputs), direction.leaves, strict=True):
+        total += jnp.sum(leaf.astype(jnp.float32) * numbers) / (leaf.shape[0] if leaf.ndim else 1)
     return total
 
 
+def aimed(outputs: Any, key: Array) -> Direction:
+    """A random direction of outputs of these shapes."""
+    shapes = [leaf.shape for leaf in _floats(outputs)]
+    return Direction([normals(key, shape, 2 * n + 1) for n, shape in enumerate(shapes)])
+
+
+def normals(key: Array, shape: Sequence[int], part: int) -> np.ndarray:
+    """Normal numbers, drawn by NumPy: a program that draws takes JAX a second to compile."""
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    words = np.asarray(key).ravel().tolist()
+    return np.random.default_rng([*words, part]).standard_normal(shape, np.float32)
+
+
+def _floats(outputs: Any) -> list[Any]:
+    return [leaf for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
 def chosen(loss: Loss | None, outputs: Any, rest: Sequence[Any]) -> tuple[Loss, str]:
-    """The loss, called with outputs, the rest of the batch and a key; and what it is called.
+    """The loss, called with outputs and the rest of the batch; and what it is called.
 
     Raises:
       ValueError: no loss, and targets that suggest none.
     """
     if loss is not None:
         own: Loss = loss
-        return lambda outputs, rest, key: own(outputs, *rest), getattr(loss, "__name__", "loss")
-    if not rest:
-        return lambda outputs, rest, key: random_direction(outputs, key), "random direction"
+        return lambda outputs, rest: own(outputs, *rest), getattr(loss, "__name__", "loss")
+    if isinstance(rest[0], Direction):
+        return lambda outputs, rest: along(outputs, rest[0]), "random direction"
     leaves = jax.tree.leaves(outputs)
     if len(rest) == 1 and len(leaves) == 1 and hasattr(rest[0], "shape"):
         (found,), (targets,) = leaves, rest
         if jnp.issubdtype(targets.dtype, jnp.integer) and targets.shape == found.shape[:-1]:
-            return lambda outputs, rest, key: cross_entropy(
+            return lambda outputs, rest: cross_entropy(
                 jax.tree.leaves(outputs)[0], rest[0]
             ), "cross-entropy"
         if targets.shape == found.shape:
-            return lambda outputs, rest, key: mean_squared_error(
+            return lambda outputs, rest: mean_squared_error(
                 jax.tree.leaves(outputs)[0], rest[0]
             ), "mean squared error"
     shapes = [str(getattr(leaf, "shape", leaf)) for leaf in leaves]

@@ -1,32 +1,27 @@
 """Where a network of one's own is ordered and where chaotic, over scales of its weights."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from numpy.polynomial import Chebyshev
 
-from jinit.diagnostics.curvature import Batch, prepared
-from jinit.diagnostics.diagnosis import _plain
-from jinit.diagnostics.losses import random_direction
+from jinit.diagnostics.batch import Batch, outputs_of, prepared
+from jinit.diagnostics.losses import aimed, along
 from jinit.diagnostics.measure import measure
-from jinit.model import Activation, Leaf, Model
-from jinit.theory import response
+from jinit.diagnostics.phase_theory import theory_chi
+from jinit.diagnostics.plain import plain
+from jinit.model import Leaf, Model
 
 _MEMORY = 2**24
 """Parameters of all the networks that are measured at once."""
 _DEVIATIONS = 2.0
 """Standard deviations that the gradient of a critical network of finite width may stray."""
-_LOG_Q = math.log(1e6)
-"""Fixed points are looked for between q = 1e-6 and 1e6."""
-_DEGREE = 32
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class PhaseDiagram:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, which JSON can hold: NaN and infinity are None."""
-        return _plain({name: value.tolist() for name, value in asdict(self).items()})
+        return plain(asdict(self))
 
 
 def phase_diagram(
@@ -164,7 +159,7 @@ def _checked(
             f"{name}: expected {len(model.inputs)} inputs, a network of at least 2 layers and at "
             f"least 1 seed, got {len(inputs)}, {len(model.layers)} and {seeds}"
         )
-    return batch
+    return batch._replace(rest=[aimed(outputs_of(model), batch.key)])
 
 
 def _columns(
@@ -172,7 +167,7 @@ def _columns(
 ) -> list[tuple[np.ndarray, ...]]:
     """For each scale of the biases: growth, correlation, χ, its theory, and words."""
     cells = [np.ravel(each) for each in np.meshgrid(sigma_b, sigma_w)]
-    found = _cells(model, seeds, cells[1], cells[0], batch.inputs, batch.key)
+    found = _cells(model, seeds, cells[1], cells[0], batch)
     seconds, apart, totals = np.asarray(found, np.float64).transpose(2, 0, 1, 3)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.median(np.log(seconds[..., -1]) - np.log(seconds[..., 0]), 0)
@@ -185,7 +180,7 @@ def _columns(
         "chaotic",
     )
     chi = np.exp(back / len(widths))
-    every = growth, 1 - np.median(apart[..., -1], 0), chi, _theory(model, *cells[::-1]), words
+    every = growth, 1 - np.median(apart[..., -1], 0), chi, theory_chi(model, *cells[::-1]), words
     shape = len(sigma_w), len(sigma_b)
     return list(zip(*(each.reshape(shape).T for each in every), strict=True))
 
@@ -201,16 +196,14 @@ def _diagram(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _cells(
-    model: Model, seeds: int, sigma_w: Array, sigma_b: Array, inputs: Any, key: Array
-) -> Array:
+def _cells(model: Model, seeds: int, sigma_w: Array, sigma_b: Array, batch: Batch) -> Array:
     """Axes: seed, cell, statistic (second moment, 1 - correlation, gradient), layer."""
     size = sum(math.prod(leaf.shape) for leaf in model.leaves)
     chunk = max(1, min(len(sigma_w), _MEMORY // max(size, 1)))
     tree = jax.tree.structure(model.params)
 
     def start(key: Array) -> Array:
-        ours, theirs, aims = jax.random.split(key, 3)
+        ours, theirs = jax.random.split(key)
         leaves = _drawn(model, ours, theirs)
 
         def cell(scales: tuple[Array, Array]) -> Array:
@@ -220,15 +213,15 @@ def _cells(
                 for role, leaf in leaves
             ]
             found = measure(
-                *(model, tree.unflatten(scaled), inputs),
-                lambda outputs: random_direction(outputs, aims),
+                *(model, tree.unflatten(scaled), batch.inputs),
+                lambda outputs: along(outputs, batch.rest[0]),
             )
             layers = [(each.made.second, each.made.apart, each.back.total) for each in found.layers]
             return jnp.stack([_of_layer(layers[number], step) for number, step in model.layers], 1)
 
         return lax.map(cell, (sigma_w, sigma_b), batch_size=chunk)
 
-    return lax.map(start, jax.random.split(key, seeds))
+    return lax.map(start, jax.random.split(batch.key, seeds))
 
 
 def _of_layer(found: Sequence[Array], step: int | None) -> Array:
@@ -241,76 +234,23 @@ def _drawn(model: Model, key: Array, others: Array) -> list[tuple[str, Array]]:
     known = {leaf.path: leaf for leaf in model.leaves}
     flat = jax.tree.leaves(model.params)
     own = flat if model.init is None else jax.tree.leaves(model.tree(model.init(others)))
-    keys = jax.random.split(key, max(len(flat), 1))
+    # One draw for all of them: each takes a second to compile.
+    ends = np.cumsum([math.prod(leaf.shape) for leaf in flat])
+    numbers = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
     return [
-        _leaf(known[path], value, each, model.init is not None)
-        for path, value, each in zip(model.paths, own, keys, strict=False)
+        _leaf(known[path], value, each.reshape(value.shape), model.init is not None)
+        for path, value, each in zip(model.paths, own, numbers, strict=True)
     ]
 
 
-def _leaf(leaf: Leaf, own: Any, key: Array, initialized: bool) -> tuple[str, Array]:
+def _leaf(leaf: Leaf, own: Any, normal: Array, initialized: bool) -> tuple[str, Array]:
     draws = jnp.issubdtype(leaf.dtype, jnp.floating)
+    normal = normal.astype(leaf.dtype) if draws else normal
     if draws and (leaf.role == "bias" or (leaf.role == "kernel" and leaf.fan_in)):
         fan_in = leaf.fan_in if leaf.role == "kernel" and leaf.fan_in else 1
-        return leaf.role, jax.random.normal(key, leaf.shape, leaf.dtype) / math.sqrt(fan_in)
+        return leaf.role, normal / math.sqrt(fan_in)
     if initialized:
         return "", own
     if draws and leaf.role == "embedding":
-        return "", jax.random.normal(key, leaf.shape, leaf.dtype)
+        return "", normal
     return "", jnp.full(leaf.shape, leaf.role == "scale", leaf.dtype)
-
-
-def _theory(model: Model, sigma_w: np.ndarray, sigma_b: np.ndarray) -> np.ndarray:
-    """χ₁ for the activation behind most kernels, where q' = q on the way from 1."""
-    nothing = np.full(len(sigma_w), math.nan)
-    every = Counter(leaf.activation for leaf in model.leaves if leaf.role == "kernel")
-    every = Counter({phi: count for phi, count in every.items() if phi and not phi.is_identity})
-    if not every:
-        return nothing
-    ((phi, _),) = every.most_common(1)
-    try:
-        second, slope = _moments(phi)
-    except (TypeError, ValueError):
-        return nothing
-    biased = any(leaf.role == "bias" for leaf in model.leaves)
-    places = np.linspace(-_LOG_Q, _LOG_Q, 4001)
-    values = second(places)
-    return np.array(
-        [
-            w**2 * math.exp(slope(_fixed(places, values, w**2, b**2 * biased)))
-            for w, b in zip(sigma_w, sigma_b, strict=True)
-        ]
-    )
-
-
-def _moments(phi: Activation) -> list[Chebyshev]:
-    """ln E[φ²] and ln E[φ'²] as functions of ln q, each within 1e-3 or so."""
-    at = cache(lambda place: response(phi, math.exp(place)))
-
-    def logs(name: str, places: np.ndarray) -> np.ndarray:
-        found = [getattr(at(float(place)), name) for place in places]
-        if not all(each > 0 for each in found):
-            raise ValueError(f"{phi}: {name} is zero")
-        return np.log(found)
-
-    ends = [-_LOG_Q, _LOG_Q]
-    return [
-        Chebyshev.interpolate(partial(logs, name), _DEGREE, ends) for name in ("second", "slope2")
-    ]
-
-
-def _fixed(places: np.ndarray, second: np.ndarray, sigma_w2: float, sigma_b2: float) -> float:
-    """ln of the variance that the map of variances leads to from 1; an end, if it goes beyond."""
-    change = np.log(sigma_w2 * np.exp(second) + sigma_b2) - places
-    middle = len(places) // 2
-    if abs(change[middle]) < 1e-9:
-        return 0.0
-    up = change[middle] > 0
-    way = slice(middle, None) if up else slice(middle, None, -1)
-    places, change = places[way], change[way] * (1 if up else -1)
-    beyond = np.flatnonzero(change <= 0)
-    if not beyond.size:
-        return float(places[-1])
-    last = int(beyond[0])
-    part = change[last - 1] / (change[last - 1] - change[last])
-    return float(places[last - 1] + part * (places[last] - places[last - 1]))

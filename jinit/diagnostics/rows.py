@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,15 @@ from jinit.diagnostics.symmetry import repeated
 from jinit.model import Contraction, Leaf, Model
 
 _OPEN_ENDS = ("residual", "shortcut", "output", "softmax", "attention", "other")
+
+
+class Equal(NamedTuple):
+    """How many units, and how many inputs, have what another one has; zeros do not count."""
+
+    weights: tuple[int, int] = (0, 0)
+    gradients: tuple[int, int] = (0, 0)
+    both: tuple[int, int] = (0, 0)
+    """Weights and gradients, so that training keeps them equal."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,7 @@ class Row:
     contraction: Contraction
     found: Layer
     weight: Weight
-    repeated: tuple[int, int]
-    """Units, and inputs, whose weights are those of another one."""
+    equal: Equal
     before: int | None
     """Number of the layer whose activation it takes in, if there is nothing else between them."""
     after: int | None
@@ -72,7 +80,7 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
         return numbers.get((places[each.next_round], step + 1))
 
     paths = {model.paths[each.kernel] for each in model.contractions}
-    again = {path: repeated(found.products[path]) for path in paths & found.products.keys()}
+    equal = {path: _equal(found, path) for path in paths & found.products.keys()}
     takers = [after(*layer) for layer in model.layers]
     made = []
     for place, (number, step) in enumerate(model.layers):
@@ -88,7 +96,7 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
                 contraction,
                 _of_round(found.layers[number], contraction.rounds, step),
                 Weight(*map(float, found.weights[leaf.path])),
-                again.get(leaf.path, (0, 0)),
+                equal.get(leaf.path, Equal()),
                 sources[0] if chained else None,
                 takers[place],
                 None
@@ -97,6 +105,11 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
             )
         )
     return tuple(made)
+
+
+def _equal(found: Found, path: str) -> Equal:
+    weights, gradients = found.products[path], found.gradient_products[path]
+    return Equal(repeated(weights), repeated(gradients), repeated(weights, gradients))
 
 
 def _is_chain(leaves: Mapping[str, Leaf], model: Model, source: int) -> bool:

@@ -92,7 +92,7 @@ def wide(value: Array) -> Array:
     return value.astype(jnp.promote_types(value.dtype, jnp.float32))
 
 
-@partial(jax.jit, static_argnums=(1, 2))
+@partial(jax.jit, static_argnames=("units", "ends"))
 def taken(x: Array, units: Sequence[int], ends: Sequence[float] | None) -> Taken:
     """Of a signal whose axes `units` enumerate units, and the limits of its activation."""
     others = tuple(axis for axis in range(x.ndim) if axis not in units)
@@ -117,7 +117,7 @@ def _saturated(value: Array, ends: Sequence[float]) -> Array:
     return jnp.mean(1 + jnp.sign(jnp.abs(value - middle) - reach)) / 2
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(jax.jit, static_argnames="units")
 def made(h: Array, units: Sequence[int]) -> Made:
     """Of pre-activations whose axes `units` enumerate units."""
     value = wide(h)
@@ -133,7 +133,7 @@ def made(h: Array, units: Sequence[int]) -> Made:
     )
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(jax.jit, static_argnames="examples")
 def back(gradient: Array, examples: int) -> Back:
     """Of a gradient of a mean over `examples`; it is that of one example that counts."""
     value = wide(gradient) * examples
@@ -144,8 +144,9 @@ def back(gradient: Array, examples: int) -> Back:
     return Back(value.mean(), second, second * value.size / examples, _broken(second), lost)
 
 
-def weight(value: Array, gradient: Array, update: Array | None) -> Weight:
-    """Of a parameter, its gradient and its first update."""
+@jax.jit
+def weight(value: Array, gradient: Array, update_second: Array) -> Weight:
+    """Of a parameter, its gradient, and the mean square of its first update."""
     value, gradient = wide(value), wide(gradient)
     second = jnp.mean(value**2)
     return Weight(
@@ -155,7 +156,7 @@ def weight(value: Array, gradient: Array, update: Array | None) -> Weight:
         jnp.sum(value * gradient),
         _broken(second),
         value.max() - value.min(),
-        jnp.full((), jnp.nan) if update is None else jnp.mean(wide(update) ** 2),
+        update_second,
     )
 
 

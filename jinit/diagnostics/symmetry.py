@@ -6,7 +6,7 @@ only once in 10^15 or so.
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +34,8 @@ class Products(NamedTuple):
     """Three for each input: sums over outputs."""
 
 
-def products(value: Array, words: Sequence[str]) -> Products:
+@partial(jax.jit, static_argnames="words")
+def products(value: Array, words: tuple[str, ...]) -> Products:
     """Of a parameter whose axes are described by `words`."""
     inputs = _inputs(words)
     outputs = [axis for axis in range(value.ndim) if axis not in inputs]
@@ -55,21 +56,26 @@ def _numbers(size: int) -> np.ndarray:
     return np.random.default_rng(size).standard_normal((_PRODUCTS, size), np.float32)
 
 
-def repeated(found: Products) -> tuple[int, int]:
-    """How many outputs and how many inputs have the weights of another; zeros do not count."""
-    sizes = found.outputs.shape[-1], found.inputs.shape[-1]
+def repeated(*found: Products) -> tuple[int, int]:
+    """How many outputs and how many inputs are those of another in every array; zeros are not."""
+    sizes = found[0].outputs.shape[-1], found[0].inputs.shape[-1]
     return (
-        _repeated(np.asarray(found.outputs)) if sizes[1] >= _FEWEST else 0,
-        _repeated(np.asarray(found.inputs)) if sizes[0] >= _FEWEST else 0,
+        _repeated([each.outputs for each in found]) if sizes[1] >= _FEWEST else 0,
+        _repeated([each.inputs for each in found]) if sizes[0] >= _FEWEST else 0,
     )
 
 
-def _repeated(columns: np.ndarray) -> int:
-    scale = np.sqrt(np.mean(columns**2, dtype=np.float64))
-    ordered = columns[:, np.argsort(columns[0])]
-    near = np.all(np.abs(np.diff(ordered)) <= _NEAR * scale, axis=0)
+def _repeated(products: Sequence[Array]) -> int:
+    columns = np.concatenate([_scaled(np.asarray(each)) for each in products])
+    ordered = columns[:, np.argsort(columns.sum(0))]
+    near = np.all(np.abs(np.diff(ordered)) <= _NEAR, axis=0)
     there = np.any(ordered != 0, axis=0)
     return int((near & there[1:]).sum())
+
+
+def _scaled(columns: np.ndarray) -> np.ndarray:
+    scale = np.sqrt(np.mean(columns**2, dtype=np.float64))
+    return columns / scale if scale > 0 and np.isfinite(scale) else columns
 
 
 def alike(found: Mapping[str, Products]) -> dict[str, str]:

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jinit.diagnostics.curvature import parts, prepared, whole
+from jinit.diagnostics.batch import prepared
 from jinit.diagnostics.statistics import wide
+from jinit.diagnostics.trained import parts, whole
 from jinit.model import Model
 
 _FEW_OUTPUTS = 16

@@ -1,6 +1,6 @@
 """What a random layer does to a signal; true without any network."""
 
-from jinit.theory.depth import Response, response, steady
+from jinit.theory.depth import Response, cosine_map, response, steady
 from jinit.theory.finite_width import FiniteWidth, finite_width
 from jinit.theory.kernels import Dual, TangentKernel, dual, ntk, ntk_condition_number
 from jinit.theory.losses import born_dead, initial_loss
@@ -40,6 +40,7 @@ __all__ = [
     "TangentKernel",
     "born_dead",
     "c_map",
+    "cosine_map",
     "critical_point",
     "critical_sigma_w2",
     "dks",

@@ -75,12 +75,11 @@ def at_nodes(
     return z, weights, _evaluated(phi)(scale * z + shift).T
 
 
-def at_normal(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values of φ and φ' under variance q, and their probabilities."""
+def at_normal(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, ...]:
+    """Points z of a standard normal, their probabilities, and φ and φ' at √q z."""
     function, cut = seen(phi, q)
     z, probabilities = _normal_nodes(cut.edges)
-    value, slope = function(z).T
-    return value, slope, probabilities / probabilities.sum()
+    return z, probabilities / probabilities.sum(), *function(z).T
 
 
 @lru_cache(maxsize=512)

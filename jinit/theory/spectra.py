@@ -53,7 +53,7 @@ def jacobian_spectrum(
         raise ValueError(f"ensemble: expected one of {_ENSEMBLES}, got {ensemble!r}")
     if depth < 1:
         raise ValueError(f"depth: expected at least 1 layer, got {depth!r}")
-    _, slopes, weights = named_mean(at_normal, phi, float(q))
+    _, weights, _, slopes = named_mean(at_normal, phi, float(q))
     squares = slopes**2
     first, second = float(weights @ squares), float(weights @ squares**2)
     if first == 0:

@@ -1,7 +1,10 @@
 """Random networks as pure functions, and faults to plant in them."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import jinit
 from jinit.theory import steady
@@ -21,14 +24,19 @@ def network(activation, depth, width):
     sigma_w2, sigma_b2 = point or steady(phi)
     sizes = [INPUTS, *[width] * depth, OUTPUTS]
 
+    pairs = list(pairwise(sizes))
+    ends = np.cumsum([(fan_in + 1) * units for fan_in, units in pairs])
+
     def init(key):
-        pairs = zip(jax.random.split(key, depth + 1), sizes[:-1], sizes[1:], strict=True)
+        # One draw for all layers, since each takes JAX a second to compile.
+        parts = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+        matrices = [each.reshape(-1, units) for each, (_, units) in zip(parts, pairs, strict=True)]
         return [
             {
-                "kernel": jax.random.normal(own, (fan_in, units)) * (sigma_w2 / fan_in) ** 0.5,
-                "bias": jax.random.normal(jax.random.fold_in(own, 1), (units,)) * sigma_b2**0.5,
+                "kernel": each[1:] * (sigma_w2 / (len(each) - 1)) ** 0.5,
+                "bias": each[0] * sigma_b2**0.5,
             }
-            for own, fan_in, units in pairs
+            for each in matrices
         ]
 
     def apply(params, x):

@@ -104,11 +104,15 @@ def test_measurements_lie_in_the_predicted_bands_and_about_their_middle(name):
     model, init, x = network(name, 8, 100)
     logs = []
     for seed in range(30):
-        for layer in diagnose(model, init(jax.random.key(seed)), x).layers:
+        found = diagnose(model, init(jax.random.key(seed)), x)
+        for layer in found.layers:
             value, low, high = layer.predicted["second_moment"]
             second = layer.statistics["second_moment"]
             assert low < second < high
             logs.append(math.log(second / value))
+            if layer is not found.layers[0]:
+                _, low, high = layer.predicted["correlation"]
+                assert low < layer.statistics["correlation"] < high
             if "gradient_rms" in layer.predicted:
                 _, low, high = layer.predicted["gradient_rms"]
                 assert low <= layer.statistics["gradient_rms"] * (1 + 1e-6)

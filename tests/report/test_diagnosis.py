@@ -14,6 +14,7 @@ from jinit.report.diagnosis import diagnosis_page
 def layer(path, verdict="stable", cause="", cure="", source="", **statistics):
     known = {
         "rms": 1.0,
+        "second_moment": 1.0,
         "gradient_rms": 0.1,
         "correlation": 0.5,
         "dead_fraction": 0.25,
