@@ -28,7 +28,7 @@ def show(results: dict, console: Console) -> None:
     table = Table(title="diagnose (forward, backward, all statistics) beside value_and_grad")
     for column in ("network", "batch"):
         table.add_column(column)
-    for column in ("layers", "gradient", "diagnosis", "ratio", "memory", "compiling"):
+    for column in ("layers", "gradient", "diagnosis", "ratio", "memory", "first"):
         table.add_column(column, justify="right")
     for case in results["cases"]:
         theirs, ours = case["value_and_grad"], case["diagnose"]
@@ -36,6 +36,6 @@ def show(results: dict, console: Console) -> None:
             *(case["network"], " × ".join(map(str, case["shape"])), str(case["layers"])),
             *(tables.duration(measure.median(each["seconds"])) for each in (theirs, ours)),
             tables.ratio(measure.paired_ratios(ours["seconds"], theirs["seconds"])),
-            *(f"{ours[what] / theirs[what]:.2f}" for what in ("bytes", "compile")),
+            *(f"{ours[what] / theirs[what]:.2f}" for what in ("bytes", "first")),
         )
     console.print(table)

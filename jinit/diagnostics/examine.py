@@ -86,7 +86,7 @@ def _measured(
     """What is measured of one start, or of many along axis 0 of the parameters."""
     seen = _observed(model, loss, optimizer, many, params, batch)
     of_one = partial(summarize, model, examples=examples_of(batch.inputs))
-    return jax.device_get((jax.vmap(of_one) if many else of_one)(seen))
+    return jax.device_get((jax.vmap(of_one) if many else of_one)(params, seen))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))

@@ -76,18 +76,20 @@ def measure(
     >>> bool(jnp.allclose(found.layers[1].made.second, jnp.tanh(1.0) ** 2))
     True
     """
-    return summarize(model, observe(model, params, inputs, loss, optimizer), examples_of(inputs))
+    seen = observe(model, params, inputs, loss, optimizer)
+    return summarize(model, params, seen, examples_of(inputs))
 
 
-def summarize(model: Model, seen: Seen, examples: int) -> Found:
-    """Statistics of what passed.
+def summarize(model: Model, params: Any, seen: Seen, examples: int) -> Found:
+    """Statistics of what passed through a network with these parameters.
 
     Outside of a compiled function each is a program of its own, compiled once for all layers of a
     shape, of this network and others: a deep network is then measured several times sooner.
     """
     limits = _limits(model)
     words = {leaf.path: _words(leaf) for leaf in model.leaves}
-    matrices = {path: each for path, each in seen.weights.items() if each.value.ndim > 1}
+    values = dict(zip(model.paths, jax.tree.leaves(params), strict=True))
+    matrices = {path: each for path, each in seen.changes.items() if values[path].ndim > 1}
     return Found(
         seen.loss,
         seen.outputs,
@@ -96,8 +98,8 @@ def summarize(model: Model, seen: Seen, examples: int) -> Found:
             for layer, signals in zip(model.contractions, seen.layers, strict=True)
         ),
         seen.branches,
-        {path: weight(*each) for path, each in seen.weights.items()},
-        {path: products(each.value, words[path]) for path, each in matrices.items()},
+        {path: weight(values[path], *each) for path, each in seen.changes.items()},
+        {path: products(values[path], words[path]) for path in matrices},
         {path: products(each.gradient, words[path]) for path, each in matrices.items()},
     )
 

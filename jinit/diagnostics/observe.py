@@ -44,10 +44,9 @@ class Outputs(NamedTuple):
     std: Number
 
 
-class Trained(NamedTuple):
-    """A parameter that is trained."""
+class Change(NamedTuple):
+    """What changes a parameter."""
 
-    value: Array
     gradient: Array
     update_second: Number
     """Mean square of the optimizer's first update; NaN without an optimizer."""
@@ -62,8 +61,8 @@ class Seen(NamedTuple):
     """One for each of the model's contractions."""
     branches: tuple[Branch, ...]
     """One for each of the model's residual sums."""
-    weights: dict[str, Trained]
-    """By path; trained parameters of floating-point numbers only."""
+    changes: dict[str, Change]
+    """By path; of trained parameters of floating-point numbers only."""
 
 
 def observe(
@@ -98,13 +97,13 @@ def observe(
     )(own, probes)
     updates = _updates(optimizer, tree, trained, own, gradients)
     paths = [path for path, flag in zip(model.paths, trained, strict=True) if flag]
-    every = zip(paths, map(Trained, own, gradients, updates), strict=True)
+    changes = zip(paths, map(Change, gradients, updates), strict=True)
     return Seen(
         value,
         outputs,
         tuple(_signals(each, found, backs) for each in model.contractions),
         tuple(found[each.place] for each in model.residuals),
-        {path: each for path, each in every if path not in model.untrained},
+        {path: each for path, each in changes if path not in model.untrained},
     )
 
 

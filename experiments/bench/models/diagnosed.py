@@ -11,7 +11,8 @@ import measure
 
 import jinit
 from jinit.diagnostics.losses import cross_entropy
-from jinit.diagnostics.measure import measure as measured
+from jinit.diagnostics.measure import summarize
+from jinit.diagnostics.observe import observe
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from architectures import gpt2, resnet, vit
@@ -29,7 +30,8 @@ def device() -> str:
 
 
 def compare(network: str, rounds: int) -> dict[str, Any]:
-    """Seconds by round and bytes that XLA plans, of both programs, compiled beforehand."""
+    """Of both: seconds by round once all is compiled, seconds of lowering, compiling and running
+    the first time, and bytes that XLA plans for the program that runs forward and backward."""
     module, shape, dtype = NETWORKS[network]
     key = jax.random.key(0)
     tokens = dtype == "int32"
@@ -41,21 +43,28 @@ def compare(network: str, rounds: int) -> dict[str, Any]:
     def loss(params: Any) -> jax.Array:
         return cross_entropy(model.apply(params, x), targets)
 
-    def diagnosed(params: Any) -> Any:
-        return measured(model, params, [x], lambda outputs: cross_entropy(outputs, targets))
+    def seen(params: Any) -> Any:
+        return observe(model, params, [x], lambda outputs: cross_entropy(outputs, targets))
+
+    def statistics(seen: Any) -> Any:
+        return jax.device_get(summarize(model, params, seen, shape[0]))
 
     found: dict[str, Any] = {"shape": list(shape), "layers": len(model.layers)}
     calls = {}
-    for name, function in (("value_and_grad", jax.value_and_grad(loss)), ("diagnose", diagnosed)):
+    for name, function, after in (
+        ("value_and_grad", jax.value_and_grad(loss), jax.block_until_ready),
+        ("diagnose", seen, statistics),
+    ):
         begin = time.perf_counter()
         program = jax.jit(function).lower(params).compile()
+        after(program(params))
         plan = program.memory_analysis()
         sizes = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
         found[name] = {
-            "compile": time.perf_counter() - begin,
+            "first": time.perf_counter() - begin,
             "bytes": sum(getattr(plan, size) for size in sizes),
         }
-        calls[name] = lambda program=program: jax.block_until_ready(program(params))
+        calls[name] = lambda program=program, after=after: after(program(params))
     for name, seconds in measure.interleaved(calls, rounds).items():
         found[name]["seconds"] = seconds
     return found
