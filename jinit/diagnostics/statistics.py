@@ -122,12 +122,15 @@ def made(h: Array, units: Sequence[int]) -> Made:
     """Of pre-activations whose axes `units` enumerate units."""
     value = wide(h)
     second, chosen = jnp.mean(value**2), _rows(value, units)
+    high, low = value.max(units), value.min(units)
+    largest = jnp.maximum(high.max(), -low.min())
+    several = sum(value.shape[axis] for axis in units) > len(units)
     return Made(
         value.mean(),
         second,
-        jnp.abs(value).max(),
+        largest,
         _broken(second),
-        _identical(value, units),
+        _identical((high - low).max(), largest) if several else jnp.zeros(()),
         _apart(chosen),
         _rank(chosen),
     )
@@ -164,12 +167,9 @@ def _broken(second: Array) -> Array:
     return (~jnp.isfinite(second)).astype(jnp.float32)
 
 
-def _identical(value: Array, units: Sequence[int]) -> Array:
-    spread = (value.max(units) - value.min(units)).max()
-    size = jnp.abs(value).max()
-    several = sum(value.shape[axis] for axis in units) > len(units)
-    alike = (spread <= _ALIKE * size).astype(jnp.float32)
-    return jnp.where(size > 0, alike, jnp.nan) if several else jnp.zeros(())
+def _identical(spread: Array, largest: Array) -> Array:
+    alike = (spread <= _ALIKE * largest).astype(jnp.float32)
+    return jnp.where(largest > 0, alike, jnp.nan)
 
 
 def _rows(value: Array, units: Sequence[int]) -> Array:

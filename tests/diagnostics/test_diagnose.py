@@ -178,6 +178,24 @@ def unscaled(params, x):
     return x @ params["first"][0]
 
 
+def test_equal_units_stay_so_only_if_their_gradients_are_equal():
+    def apply(params, x):
+        return jnp.tanh(x @ params["w"]) @ params["out"]
+
+    draw = jinit.lecun_normal()
+    params = {"w": draw(KEY, (12, 12)), "out": draw(jax.random.key(3), (12, 4))}
+    params["w"] = params["w"].at[:, 1].set(params["w"][:, 2])
+    model = jinit.trace(apply, params, X)
+    first = diagnose(model, params, X).layers[0]
+    assert first.verdict == "symmetric"
+    assert "until gradients part them" in first.cause
+    assert (first.statistics["equal_units"], first.statistics["equal_unit_gradients"]) == (1, 0)
+    params["out"] = params["out"].at[1].set(params["out"][2])
+    first = diagnose(model, params, X).layers[0]
+    assert "equal gradients keep them so" in first.cause
+    assert (first.statistics["equal_units"], first.statistics["equal_unit_gradients"]) == (1, 1)
+
+
 def test_residual_branches_that_are_not_scaled():
     def kernels(gain, seed):
         return list(gain * jax.random.normal(jax.random.key(seed), (8, 32, 32)) / 32**0.5)

@@ -136,6 +136,17 @@ def test_random_weights_do_not_repeat(shape, dtype):
     assert found == (0, 0) or (dtype == jnp.bfloat16 and 3 in shape)
 
 
+def test_what_repeats_in_several_arrays_at_once():
+    """Of three units with equal weights the first and the last have equal gradients, too."""
+    weights, gradients = (RNG.normal(size=(20, 30)).astype(np.float32) for _ in range(2))
+    weights[:, 3] = weights[:, 7] = weights[:, 11]
+    gradients[:, 3] = gradients[:, 11]
+    gradients[4] = gradients[9]
+    both = [products(jnp.asarray(each), ("in", "out")) for each in (weights, 1e-9 * gradients)]
+    assert [repeated(each) for each in both] == [(2, 0), (1, 1)]
+    assert repeated(*both) == (1, 0)
+
+
 def test_zeros_do_not_count_as_repeated():
     assert repeated(products(jnp.zeros((5, 6)), ("in", "out"))) == (0, 0)
 
