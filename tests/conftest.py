@@ -15,7 +15,8 @@ EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 CACHE = pytest.StashKey[str]()
 
 
-# What does not depend on the version of JAX more than the contracts and all other tests do.
+# What does not depend on the version of JAX more than the contracts and all other tests do; of
+# rooms their doctests, too.
 ONCE = (
     *(
         "theory",
@@ -23,6 +24,7 @@ ONCE = (
         "diagnostics",
         "test_cli.py",
         "test_cli_diagnose.py",
+        "test_import_cost.py",
         "test_readme.py",
         "frameworks",
     ),
@@ -51,11 +53,10 @@ ONCE = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = pathlib.Path(__file__).parent
+    once = {base / place for base in (here, here.parent / "jinit") for place in ONCE}
     for item in items:
-        if item.path.is_relative_to(here):
-            place = item.path.relative_to(here).as_posix()
-            if any(place == once or place.startswith(f"{once}/") for once in ONCE):
-                item.add_marker(pytest.mark.once)
+        if once & {item.path, *item.path.parents}:
+            item.add_marker(pytest.mark.once)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -261,7 +261,7 @@ def planted(params, path, other, change):
     return tree
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", ["transformer", pytest.param("resnet", marks=SLOW)])
 def test_faults_in_architectures_are_named_with_their_layer(name):
     model, params, x = architecture(name)
     assert diagnose(model, params, x).healthy

@@ -10,6 +10,10 @@ from jinit.theory import ACTIVATIONS, cosine_map, dual, fixed_point, moments, re
 BENT = [jax.nn.relu, jax.nn.leaky_relu, jnp.tanh, jax.nn.gelu, jax.nn.silu, jnp.sin, jnp.abs]
 
 
+def slow(*names):
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 @pytest.mark.parametrize("phi", BENT)
 @pytest.mark.parametrize("q", [1e-9, 0.013, 1.0, 2.9, 1e5])
 def test_interpolated_moments(phi, q):
@@ -38,7 +42,7 @@ def test_spreads_of_relu_are_those_of_products_of_random_matrices():
     np.testing.assert_allclose(response(jax.nn.relu, 7.0)[3:], 5.0, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "sin", "elu", "hard_tanh"])
+@pytest.mark.parametrize("name", ["relu", "sin", *slow("tanh", "gelu", "elu", "hard_tanh")])
 def test_steady_points_are_critical_and_keep_the_signal(name):
     phi = ACTIVATIONS[name]
     sigma_w2, sigma_b2 = steady(phi)
@@ -49,7 +53,7 @@ def test_steady_points_are_critical_and_keep_the_signal(name):
     assert 1 / 200 < q < 10
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus"])
+@pytest.mark.parametrize("name", ["sigmoid", *slow("softplus")])
 def test_what_has_no_steady_point(name):
     assert steady(ACTIVATIONS[name]) is None
 
