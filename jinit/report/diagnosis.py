@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -26,15 +27,22 @@ _MEANINGS = {
     "stable": "signal and gradient pass through all layers as they do in healthy networks",
 }
 _COLOURS = {"stable": "green", "vanishing": "blue", "chaotic": "magenta", "misscaled": "yellow"}
+_EXPECTED = "expected"
 _COLUMNS = (
-    *("layer", "verdict", "signal", "expected", "gradient", "expected", "alike", "dead"),
+    *("layer", "verdict", "signal", _EXPECTED, "gradient", _EXPECTED, "alike", "dead"),
     "at limit",
 )
+_WIDE = 110
+"""Columns of a terminal from which on there is room for what is expected."""
 _CAPTION = (
     "signal: RMS of the pre-activations; gradient: RMS of the loss gradient of one example with "
-    "respect to them; expected: what theory allows weights of this scale in layers of this width; "
-    "alike: mean cosine of pairs of inputs; dead, at limit: share of units, of activations"
+    "respect to them; alike: mean cosine of pairs of inputs; dead, at limit: share of units, of "
+    "activations; "
 )
+_CAPTIONS = {
+    True: _CAPTION + "expected: what theory allows weights of this scale in layers of this width",
+    False: _CAPTION + f"a terminal of {_WIDE} columns shows what theory expects, too",
+}
 
 
 def diagnosis_page(data: Mapping[str, Any]) -> Group:
@@ -59,7 +67,7 @@ def diagnosis_page(data: Mapping[str, Any]) -> Group:
         parts.append(
             Padding(_fault(verdict, cure, faults, data["verdict"]), (1, 0, 0, 2), expand=False)
         )
-    parts += [Padding(_table(data["layers"]), (1, 0, 0, 0), expand=False)] if data["layers"] else []
+    parts += [Text(), _Layers(data["layers"])] if data["layers"] else []
     notes = [*_shares(data["shares"]), *data["notes"]]
     return Group(*parts, *(Text(f"• {printable(note)}") for note in notes))
 
@@ -94,14 +102,25 @@ def _fault(verdict: str, cure: str, faults: Sequence[Mapping[str, Any]], worst: 
     return Group(*lines)
 
 
-def _table(layers: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, caption=_CAPTION)
-    table.caption_justify = "left"
-    for number, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="left" if number < 2 else "right", no_wrap=number > 1)
-    for layer in layers:
-        table.add_row(*_row(layer))
-    return table
+@dataclass(frozen=True)
+class _Layers:
+    """All layers as a table; where it would get too narrow to read, without what is expected."""
+
+    layers: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
+        wide = options.max_width >= _WIDE
+        shown = [number for number, name in enumerate(_COLUMNS) if wide or name != _EXPECTED]
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        table.caption, table.caption_justify = _CAPTIONS[wide], "left"
+        for number in shown:
+            justify = "left" if number < 2 else "right"
+            table.add_column(_COLUMNS[number], justify=justify, no_wrap=number > 1)
+        for layer in self.layers:
+            row = _row(layer)
+            table.add_row(*(row[number] for number in shown))
+        yield table
 
 
 def _row(layer: Mapping[str, Any]) -> list[Text]:

@@ -57,6 +57,14 @@ def test_a_healthy_page():
     assert "• the inputs have RMS [b]9[/b]" in text  # shown, not obeyed
 
 
+def test_a_narrow_page_keeps_the_names_of_layers():
+    name = "params/block_0/Dense_0/kernel"
+    text = printed(diagnosis_page(data("stable", layer(name))), width=80)
+    assert name in text
+    assert "0.5–2" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_faults_of_one_kind_are_told_once():
     faults = [layer(f"dense[{n}]", "vanishing", "too small", "use he_normal") for n in range(3)]
     other = layer("last", "misscaled", "odd", "read the axes", rms=None)
