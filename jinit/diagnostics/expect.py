@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from jinit.diagnostics.rows import Row
+from jinit.diagnostics.statistics import ROWS
 from jinit.model import Activation
 from jinit.theory import Response, cosine_map, response
 
@@ -15,6 +16,8 @@ _DEVIATIONS = 5.0
 _SLACK = 4.0
 """At criticality smooth activations change the signal like a power of the depth: a healthy one
 changes the mean square by less than this times the number of layers."""
+_OF_SQUARES = 2.0
+"""Relative variance of the square of a normal number."""
 
 
 class Band(NamedTuple):
@@ -155,10 +158,10 @@ def _backward(rows: Sequence[Row], forward: Sequence[_State]) -> list[_State]:
 
 
 def _correlations(rows: Sequence[Row], forward: Sequence[_State]) -> list[Band | None]:
-    """By layer, with what is left of 1 - c straying like a mean square of so many units."""
+    """By layer: what n units make of c strays by `c (1 - c) √(2/n)`, as a ratio of squares does."""
     bands: list[Band | None] = [None]
-    apart = rows[0].found.made.apart
-    value, variance = 1 - apart, apart**2 * 2 / rows[0].width
+    value = 1 - rows[0].found.made.apart
+    variance = _of_cosine(rows[0], value, _OF_SQUARES)
     for before, row, state in zip(rows[:-1], rows[1:], forward[:-1], strict=True):
         phi, q = before.leaf.activation, math.exp(min(state.log_q, 60.0))
         seen = _response(before, q)
@@ -168,10 +171,17 @@ def _correlations(rows: Sequence[Row], forward: Sequence[_State]) -> list[Band |
         product, bias = row.gain2 * seen.second, row.found.bias_second
         part = product / (product + bias) if product + bias > 0 else 1.0
         value = 1 - part * (1 - cosine)
-        variance = (part * slope) ** 2 * variance + (1 - value) ** 2 * seen.spread / before.width
-        reach = _DEVIATIONS * math.sqrt(variance + (1 - value) ** 2 * 2 / row.width)
+        variance = (part * slope) ** 2 * variance + _of_cosine(before, value, seen.spread)
+        reach = _DEVIATIONS * math.sqrt(variance + _of_cosine(row, value, _OF_SQUARES))
         bands.append(Band(value, max(value - reach, -1.0), min(value + reach, 1.0)))
     return bands
+
+
+def _of_cosine(row: Row, c: float, spread: float) -> float:
+    """Variance of the mean cosine over units whose squares have this relative variance."""
+    count = min(math.prod(row.contraction.shape) // row.width, ROWS)
+    pairs = 2 * (1 + c) ** 2 / count  # what is left of single pairs' noise in the mean
+    return (1 - c) ** 2 * (c**2 * max(spread, _OF_SQUARES) + pairs) / row.width
 
 
 def _around(state: _State, own: float) -> Band | None:

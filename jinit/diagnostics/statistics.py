@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_ROWS = 128
+ROWS = 128
 """Rows of which correlations and ranks are taken; they are spread evenly over all."""
 # An entry is saturated within this share of its activation's range from either limit: for tanh
 # that is |y| > 0.95, for the logistic function the same inputs doubled.
@@ -181,9 +181,9 @@ def _rows(value: Array, units: Sequence[int]) -> Array:
         count *= value.shape[axis]
     laid = jnp.transpose(value, (*others, *(axis + value.ndim for axis in behind)))
     rows = laid.reshape(count, -1)
-    if count <= _ROWS:
+    if count <= ROWS:
         return rows
-    return rows[jnp.asarray([round(i * (count - 1) / (_ROWS - 1)) for i in range(_ROWS)])]
+    return rows[jnp.asarray([round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)])]
 
 
 def _apart(rows: Array) -> Array:
