@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jinit.diagnostics.band import Band
 from jinit.diagnostics.diagnosis import Diagnosis, LayerDiagnosis
-from jinit.diagnostics.expect import Band, Expectation, expectations
+from jinit.diagnostics.expect import Expectation, expectations
 from jinit.diagnostics.finding import VERDICTS, Finding
 from jinit.diagnostics.judge import findings
 from jinit.diagnostics.measure import Found
@@ -90,6 +91,8 @@ def _layer(
         "second_moment": expected.second,
         "gradient_rms": None,
         "correlation": expected.correlation,
+        "zero_fraction": expected.zero,
+        "saturated_fraction": expected.saturated,
     }
     if expected.gradient is not None and back.total > 0:
         per_entry = back.second / back.total

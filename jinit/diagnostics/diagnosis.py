@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jinit.diagnostics.expect import Band
+from jinit.diagnostics.band import Band
 from jinit.diagnostics.finding import VERDICTS
 from jinit.diagnostics.plain import plain
 

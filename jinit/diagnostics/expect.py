@@ -6,26 +6,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from jinit.diagnostics.band import DEVIATIONS, Band
+from jinit.diagnostics.expect_shares import handed_on
 from jinit.diagnostics.rows import Row
 from jinit.diagnostics.statistics import ROWS
 from jinit.model import Activation
 from jinit.theory import Response, cosine_map, response
 
-_DEVIATIONS = 5.0
-"""Standard deviations of the finite-width law that a healthy network may stray."""
 _SLACK = 4.0
 """At criticality smooth activations change the signal like a power of the depth: a healthy one
 changes the mean square by less than this times the number of layers."""
 _OF_SQUARES = 2.0
 """Relative variance of the square of a normal number."""
-
-
-class Band(NamedTuple):
-    """A prediction, and between what it may lie in a healthy network."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -38,6 +30,10 @@ class Expectation:
     """Sum of squares of the gradient, given that at the chain's last layer."""
     correlation: Band | None
     """Mean cosine of pairs of rows, given that at the chain's first layer."""
+    zero: Band | None
+    """Share of zeros that the activation makes."""
+    saturated: Band | None
+    """Share of activations at a limit."""
     growth: float
     """ln of the mean square over what the chain takes in."""
     growth_band: Band
@@ -106,6 +102,7 @@ def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
             _around(state, 2 / row.width),
             _gradient(last, gradient),
             cosine,
+            *handed_on(row, _around(state, 2 / row.width)),
             _log(row.found.made.second) - _log(taken),
             _healthy(place, state.variance + 2 / row.width, state.shift),
             _log(row.found.back.total) - _log(last) - (small if row is not rows[-1] else 0.0),
@@ -172,7 +169,7 @@ def _correlations(rows: Sequence[Row], forward: Sequence[_State]) -> list[Band |
         part = product / (product + bias) if product + bias > 0 else 1.0
         value = 1 - part * (1 - cosine)
         variance = (part * slope) ** 2 * variance + _of_cosine(before, value, seen.spread)
-        reach = _DEVIATIONS * math.sqrt(variance + _of_cosine(row, value, _OF_SQUARES))
+        reach = DEVIATIONS * math.sqrt(variance + _of_cosine(row, value, _OF_SQUARES))
         bands.append(Band(value, max(value - reach, -1.0), min(value + reach, 1.0)))
     return bands
 
@@ -187,7 +184,7 @@ def _of_cosine(row: Row, c: float, spread: float) -> float:
 def _around(state: _State, own: float) -> Band | None:
     if not math.isfinite(state.log_q):
         return None
-    reach = _DEVIATIONS * math.sqrt(state.variance + own)
+    reach = DEVIATIONS * math.sqrt(state.variance + own)
     ends = state.log_q - state.shift - reach, state.log_q + reach
     return Band(_exp(state.log_q), *map(_exp, ends))
 
@@ -200,7 +197,7 @@ def _gradient(last: float, state: _State) -> Band | None:
 
 def _healthy(steps: int, variance: float, shift: float) -> Band:
     """Of a growth over so many layers."""
-    reach = math.hypot(math.log(_SLACK * (1 + steps)), _DEVIATIONS * math.sqrt(variance))
+    reach = math.hypot(math.log(_SLACK * (1 + steps)), DEVIATIONS * math.sqrt(variance))
     return Band(0.0, -reach - shift, reach)
 
 

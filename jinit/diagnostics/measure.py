@@ -1,14 +1,13 @@
 """Statistics of everything that passes through a network on one way forward and back."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
+from jinit.diagnostics.limits import limits_of
 from jinit.diagnostics.observe import Branch, Loss, Outputs, Seen, Signals, observe
 from jinit.diagnostics.statistics import (
     Back,
@@ -22,10 +21,7 @@ from jinit.diagnostics.statistics import (
     weight,
 )
 from jinit.diagnostics.symmetry import Products, products
-from jinit.model import Activation, Contraction, Leaf, Model, Place
-
-# Pre-activations at which a bounded activation has reached its limits and an unbounded one has not.
-_FAR, _FARTHER = 1e3, 1e4
+from jinit.model import Contraction, Leaf, Model
 
 
 class Layer(NamedTuple):
@@ -86,7 +82,7 @@ def summarize(model: Model, params: Any, seen: Seen, examples: int) -> Found:
     Outside of a compiled function each is a program of its own, compiled once for all layers of a
     shape, of this network and others: a deep network is then measured several times sooner.
     """
-    limits = _limits(model)
+    limits = limits_of(model)
     words = {leaf.path: _words(leaf) for leaf in model.leaves}
     values = dict(zip(model.paths, jax.tree.leaves(params), strict=True))
     matrices = {path: each for path, each in seen.changes.items() if values[path].ndim > 1}
@@ -131,25 +127,3 @@ def _by_round(loops: int, statistic: Callable[[Array], Any], value: Array) -> An
     for _ in range(loops):
         statistic = jax.vmap(statistic)
     return statistic(value)
-
-
-def _limits(model: Model) -> dict[Place, tuple[float, float]]:
-    """By place, the limits of the bounded activation that what is taken in there comes from."""
-    leaves = {leaf.path: leaf for leaf in model.leaves}
-    found = {}
-    for layer in model.contractions:
-        activation = leaves[model.paths[layer.kernel]].activation
-        ends = _ends(activation) if activation and layer.leads_on(activation) else None
-        if ends is not None:
-            found |= {place: ends for place in (layer.follower, layer.next_round) if place}
-    return found
-
-
-@lru_cache(maxsize=256)
-def _ends(activation: Activation) -> tuple[float, float] | None:
-    with jax.ensure_compile_time_eval():
-        far = np.asarray(activation(jnp.array([-_FARTHER, -_FAR, _FAR, _FARTHER], jnp.float32)))
-    lowest, low, high, highest = map(float, far)
-    span = abs(highest - lowest)
-    bounded = abs(highest - high) <= 0.01 * span and abs(low - lowest) <= 0.01 * span
-    return (min(low, high), max(low, high)) if bounded and span > 0 else None

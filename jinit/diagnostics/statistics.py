@@ -99,18 +99,21 @@ def taken(x: Array, units: Sequence[int], ends: Sequence[float] | None) -> Taken
     value = wide(x)
     return Taken(
         jnp.mean(value**2),
-        _zeros(value),
-        _zeros(jnp.abs(value).max(others)),
-        jnp.zeros(()) if ends is None else _saturated(value, ends),
+        zeros(value),
+        zeros(jnp.abs(value).max(others)),
+        saturated(value, ends),
     )
 
 
-def _zeros(value: Array) -> Array:
+def zeros(value: Array) -> Array:
     """Share of zeros; a mean of comparisons takes XLA three times as long to compile."""
     return jnp.mean(1 - jnp.abs(jnp.sign(value)))
 
 
-def _saturated(value: Array, ends: Sequence[float]) -> Array:
+def saturated(value: Array, ends: Sequence[float] | None) -> Array:
+    """Share of entries at either of two limits; without any, none."""
+    if ends is None:
+        return jnp.zeros(())
     low, high = ends
     margin = _SATURATION_MARGIN * (high - low)
     middle, reach = (low + high) / 2, (high - low) / 2 - margin

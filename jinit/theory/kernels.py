@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import means, pair_means, seen
+from jinit.theory.normals import cut, means, pair_means, seen
 
 
 class Dual(NamedTuple):
@@ -139,16 +139,16 @@ def ntk_condition_number(phi: Activation, points: int, depth: int | None = None)
 
 def _without_jumps(name: str, phi: Activation) -> bool:
     """Whether the slope of an activation jumps, which itself does not."""
-    found = named_mean(seen, phi, 1.0)
-    for kink in found.pieces.kinks:
+    function, kinks = seen(phi, 1.0).function, named_mean(cut, phi, 1.0).kinks
+    for kink in kinks:
         near = 1e-9 * max(1.0, abs(kink))
-        (below, _), (above, _) = found.function(kink + near * np.array([-1.0, 1.0]))
+        (below, _), (above, _) = function(kink + near * np.array([-1.0, 1.0]))
         if abs(above - below) > 1e-6 * max(abs(above), abs(below)) + 4 * near:
             raise ValueError(
                 f"{name}: this activation jumps at {kink:.6g}; its slope, and so its tangent "
                 "kernel, is infinite there"
             )
-    return len(found.pieces.kinks) > 0
+    return len(kinks) > 0
 
 
 def _piecewise_linear(below: float, above: float) -> Callable[[float, float, float], Dual]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jinit.theory.pieces import Function, Pieces, integral, nodes, pieces
+from jinit.theory.pieces import Function, Pieces, fine_edges, integral, nodes, pieces
 
 # Beyond thirteen standard deviations the normal density is below 2e-37 of its maximum.
 _EDGE = 13.0
@@ -29,7 +29,8 @@ class Seen(NamedTuple):
 
     function: Function
     """z to φ and φ', in rows."""
-    pieces: Pieces
+    edges: np.ndarray
+    """Of intervals on each of which both are polynomials, as exactly as float64 can tell."""
 
 
 class Means(NamedTuple):
@@ -52,8 +53,8 @@ def means(phi: Callable[..., Any], q: float) -> Means:
     Raises:
       ValueError: it is not finite, grows too fast, or bends nearly everywhere.
     """
-    function, cut = seen(phi, q)
-    z, weights = _normal_nodes(cut.edges)
+    function, edges = seen(phi, q)
+    z, weights = _normal_nodes(edges)
     value, slope = function(z).T
     found = Means(
         float(weights @ value),
@@ -77,8 +78,8 @@ def at_nodes(
 
 def at_normal(phi: Callable[..., Any], q: float) -> tuple[np.ndarray, ...]:
     """Points z of a standard normal, their probabilities, and φ and φ' at √q z."""
-    function, cut = seen(phi, q)
-    z, probabilities = _normal_nodes(cut.edges)
+    function, edges = seen(phi, q)
+    z, probabilities = _normal_nodes(edges)
     return z, probabilities / probabilities.sum(), *function(z).T
 
 
@@ -91,36 +92,39 @@ def pair_means(phi: Callable[..., Any], q1: float, q2: float, c: float) -> tuple
     """
     if abs(c) == 1:
         return _same_line(phi, q1, q2, c)
-    first, second = seen(phi, q1), seen(phi, q2)
+    kinks = cut(phi, q1).kinks, cut(phi, q2).kinks
     x_std, d_std = math.sqrt((1 + c) / 2), math.sqrt((1 - c) / 2)
 
     def weighted(d: np.ndarray) -> np.ndarray:
         parts = np.array_split(d[:, None], max(1, len(d) // _OUTER))
-        over_x = [_over_sum(first, second, x_std, part) for part in parts]
+        over_x = [_over_sum(phi, q1, q2, x_std, part) for part in parts]
         return np.concatenate(over_x) * _density(d, d_std)[:, None]
 
-    meet = np.subtract.outer(first.pieces.kinks, second.pieces.kinks).ravel() / 2
+    meet = np.subtract.outer(*kinks).ravel() / 2
     units = d_std * _UNITS
     value, slope = integral(weighted, np.union1d(units, meet[np.abs(meet) < units[-1]]))
     return float(value), float(slope)
 
 
-def _over_sum(first: Seen, second: Seen, std: float, d: np.ndarray) -> np.ndarray:
+def _over_sum(
+    phi: Callable[..., Any], q1: float, q2: float, std: float, d: np.ndarray
+) -> np.ndarray:
     """E over x of φ(x + d) φ(x - d), and of the slopes, for each d of a column."""
     units = std * _UNITS
-    edges = [first.pieces.edges - d, second.pieces.edges + d, np.broadcast_to(units, (len(d), 27))]
+    own = cut(phi, q1).edges - d, cut(phi, q2).edges + d
+    edges = [*own, np.broadcast_to(units, (len(d), 27))]
     inside = np.sort(np.clip(np.concatenate(edges, axis=1), units[0], units[-1]), axis=1)
     x, weights = nodes(inside)
     shape = (*x.shape, 2)
-    left = first.function((x + d).ravel()).reshape(shape)
-    right = second.function((x - d).ravel()).reshape(shape)
+    left = seen(phi, q1).function((x + d).ravel()).reshape(shape)
+    right = seen(phi, q2).function((x - d).ravel()).reshape(shape)
     return np.einsum("dn,dnv,dnv->dv", weights * _density(x, std), left, right)
 
 
 def _same_line(phi: Callable[..., Any], q1: float, q2: float, c: float) -> tuple[float, float]:
     """Of a correlation of one or minus one."""
     first, second = seen(phi, q1), seen(phi, q2)
-    z, weights = _normal_nodes(np.append(first.pieces.edges, np.sign(c) * second.pieces.edges))
+    z, weights = _normal_nodes(np.append(first.edges, np.sign(c) * second.edges))
     value, slope = weights @ (first.function(z) * second.function(np.sign(c) * z))
     return float(value), float(slope)
 
@@ -133,7 +137,17 @@ def seen(phi: Callable[..., Any], q: float) -> Seen:
     def function(z: np.ndarray) -> np.ndarray:
         return evaluated(std * z)
 
-    return Seen(function, pieces(function, _START, lambda z: np.exp(-(z**2) / 4)))
+    return Seen(function, fine_edges(function, _START, _weight))
+
+
+@lru_cache(maxsize=128)
+def cut(phi: Callable[..., Any], q: float) -> Pieces:
+    """The same in as few intervals as will do, for where they are met again and again."""
+    return pieces(seen(phi, q).function, _START, _weight)
+
+
+def _weight(z: np.ndarray) -> np.ndarray:
+    return np.exp(-(z**2) / 4)
 
 
 @lru_cache(maxsize=64)

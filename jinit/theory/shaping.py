@@ -13,7 +13,7 @@ from jax import Array
 from scipy import optimize
 
 from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import at_nodes, seen
+from jinit.theory.normals import at_nodes, cut
 
 # Scales and shifts of the input from which solutions are sought, the mildest first.
 _SCALES = (1.0, 0.5, 0.2, 0.1, 0.05, 2.0)
@@ -103,7 +103,7 @@ def tat(
     _above("tau", tau, 0)
     wanted = _each("curvature", curvature, depth, lambda layers: tau / layers)
     _above("curvature", wanted, 0)
-    if len(named_mean(seen, phi, 1.0).pieces.kinks):
+    if len(named_mean(cut, phi, 1.0).kinks):
         raise ValueError(
             "tat: this activation has a kink, its curvature is infinite; for leaky relus the slope "
             "of the negative half is shaped, see tat_leaky_slope"
@@ -189,7 +189,7 @@ class _Inside(NamedTuple):
 
 
 def _inside(phi: Activation, scale: float, shift: float) -> _Inside:
-    edges = (seen(phi, 1.0).pieces.edges - shift) / scale
+    edges = (cut(phi, 1.0).edges - shift) / scale
     z, weights, (value, slope) = at_nodes(phi, edges, scale, shift)
     _, _, (_, bend) = at_nodes(_slope_of(phi), edges, scale, shift)
     return _Inside(
@@ -210,7 +210,7 @@ def _solved(
     missing: Callable[[_Inside, float, float], tuple[float, float]],
 ) -> Shaped:
     """The first solution that is found from a grid of starts."""
-    named_mean(seen, phi, 1.0)  # errors of an activation that has no means
+    named_mean(cut, phi, 1.0)  # errors of an activation that has no means
     for output, start in itertools.product(outputs, _starts()):
 
         def residual(place: np.ndarray, output: Callable = output) -> tuple[float, float]:

@@ -113,6 +113,10 @@ def test_measurements_lie_in_the_predicted_bands_and_about_their_middle(name):
             if layer is not found.layers[0]:
                 _, low, high = layer.predicted["correlation"]
                 assert low < layer.statistics["correlation"] < high
+            for share in ("zero_fraction", "saturated_fraction"):
+                if layer is not found.layers[-1]:
+                    _, low, high = layer.predicted[share]
+                    assert low <= layer.statistics[share] <= high < 1
             if "gradient_rms" in layer.predicted:
                 _, low, high = layer.predicted["gradient_rms"]
                 assert low <= layer.statistics["gradient_rms"] * (1 + 1e-6)
