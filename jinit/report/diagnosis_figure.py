@@ -37,7 +37,9 @@ def diagnosis_figure(data: Mapping[str, Any], path: Path | str | None = None) ->
     for axes in panels[:2]:
         axes.set_yscale("log")
     panels[2].set_ylim(-0.15, 1.05)
-    panels[2].set_xlabel("layer, in execution order")
+    panels[2].set_xlabel(
+        "layer, in execution order; red: something is wrong; shaded: what theory expects of such weights"
+    )
     title = f"{data['verdict']}, {data['loss_name']} {_text(data['loss'])}"
     figure.suptitle(title, x=0.01, ha="left")
     if path is not None:
