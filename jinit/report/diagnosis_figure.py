@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _INK, _BAND, _FAULT = "#1f4e79", "#9dc3e6", "#c00000"
 _NONE = (None, None, None)
+_CAPTION = (
+    "layer, in execution order; red: something is wrong; "
+    "shaded: what theory expects of weights of this scale"
+)
 
 
 def diagnosis_figure(data: Mapping[str, Any], path: Path | str | None = None) -> "Figure":
@@ -37,9 +41,7 @@ def diagnosis_figure(data: Mapping[str, Any], path: Path | str | None = None) ->
     for axes in panels[:2]:
         axes.set_yscale("log")
     panels[2].set_ylim(-0.15, 1.05)
-    panels[2].set_xlabel(
-        "layer, in execution order; red: something is wrong; shaded: what theory expects of such weights"
-    )
+    panels[2].set_xlabel(_CAPTION)
     title = f"{data['verdict']}, {data['loss_name']} {_text(data['loss'])}"
     figure.suptitle(title, x=0.01, ha="left")
     if path is not None:
