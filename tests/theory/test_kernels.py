@@ -85,7 +85,7 @@ def test_condition_numbers():
 
 
 def test_the_tangent_kernel_of_a_wide_network():
-    """Three relu layers of 1000 units, in parametrization by √(2/n); 5 % for finite width."""
+    """Three relu layers of 1000 units, in parametrization by √(2/n), four of them."""
     width, inputs = 1000, np.array([[1.0, 0.0], [0.6, 0.8]]) * math.sqrt(2)
 
     def apply(kernels, x):
@@ -105,8 +105,8 @@ def test_the_tangent_kernel_of_a_wide_network():
         found.append(flat @ flat.T)
     mean = np.mean(found, axis=0)
     expected = ntk(jax.nn.relu, 3, 0.6)
-    assert mean[0, 0] == pytest.approx(expected.diagonal, rel=0.1)
-    assert mean[0, 1] / mean[0, 0] == pytest.approx(expected.ratio, rel=0.05)
+    assert mean[0, 0] == pytest.approx(expected.diagonal, rel=0.05)
+    assert mean[0, 1] / mean[0, 0] == pytest.approx(expected.ratio, rel=0.03)
 
 
 @pytest.mark.parametrize(
