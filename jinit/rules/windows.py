@@ -33,8 +33,8 @@ def lifted(graph: Graph, shape: tuple[int, ...]) -> Graph | None:
         return None
     (output,) = graph.outputs
     output = lifting.names.get(output, output) if isinstance(output, int) else None
-    if output not in lifting.entries:
-        return None
+    if not isinstance(output, int) or output not in lifting.entries:
+        return None  # one number, or something that is not made entry by entry
     return replace(graph, operations=tuple(lifting.operations), outputs=(output,))
 
 

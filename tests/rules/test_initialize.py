@@ -92,6 +92,32 @@ def test_linen_and_nnx_twins_agree():
     equal(linen, nnx.to_pure_dict(nnx.state(twin, nnx.Param)))
 
 
+@pytest.mark.parametrize(
+    "name", ["zeros", "ones", "constant", "normal", "lecun_normal", "orthogonal"]
+)
+def test_parameters_of_one_entry(name):
+    own = getattr(nn.initializers, name)
+    own = own if name in ("zeros", "ones") else own(3.0) if name == "constant" else own()
+    x, bias = (
+        jnp.ones((2, 1)),
+        own if name in ("zeros", "ones", "constant") else nn.initializers.ones,
+    )
+    module = nn.Dense(1, kernel_init=own, bias_init=bias)
+    model = jinit.linen.trace(module, x)
+    twin = jinit.nnx.trace(
+        lambda rngs: nnx.Linear(1, 1, kernel_init=own, bias_init=bias, rngs=rngs), x
+    )
+    drawn, ours = jax.jit(lambda key: init(model, key))(KEY), init(model, KEY)["params"]
+    theirs = init(twin, KEY)
+    for path, shape in (("kernel", (1, 1)), ("bias", (1,))):
+        assert ours[path].shape == shape
+        np.testing.assert_array_equal(ours[path], drawn["params"][path])
+        np.testing.assert_array_equal(ours[path], getattr(theirs, path)[...])
+    fast = jinit.fast_init(module.init)(KEY, x)
+    jax.tree.map(np.testing.assert_array_equal, fast, module.init(KEY, x))
+    assert init(model, KEY, {"**": jinit.ones})["params"]["bias"].shape == (1,)
+
+
 def test_parameters_differ_from_each_other_and_between_keys():
     drawn = init(trace(Net()), KEY)["params"]
     assert not np.array_equal(drawn["a"]["kernel"], drawn["b"]["kernel"])
