@@ -19,7 +19,7 @@ DONE, ILL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 done, 1 a diagnosis found something wrong, 2 bad input, 130 interrupted.
+    0 done, 1 a diagnosis found something wrong, 2 bad input or a crash, 130 interrupted.
 
     >>> main(["--version"])  # doctest: +ELLIPSIS
     jinit ...
@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jinit: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a crash must not look like an ill network
+        traceback.print_exc()
+        print(f"jinit: {type(error).__name__}: {error}", file=sys.stderr)
+        return BAD_INPUT
 
 
 def _raised_by_jinit(error: BaseException) -> bool:
@@ -121,6 +125,9 @@ def _diagnose(options: argparse.Namespace) -> int:
 
     from rich.console import Console
 
+    for path in filter(None, (options.plot, options.json)):
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"diagnose: {path}: there is no directory {path.parent}")
     found = _diagnosed(_called(options.target), options)
     Console().print(found.table(), highlight=False)
     if options.plot:
@@ -171,6 +178,8 @@ def _diagnosed(given: Any, options: argparse.Namespace) -> Any:
 
     key = jax.random.key(options.seed)
     if isinstance(given, Diagnosis):
+        if options.seeds is not None:
+            raise ValueError("diagnose: --seeds needs the model; the function returned a Diagnosis")
         return given
     batch: Sequence[Any] = ()
     arguments: dict[str, Any] = {"key": key, "seeds": options.seeds}
@@ -187,8 +196,11 @@ def _diagnosed(given: Any, options: argparse.Namespace) -> Any:
             "diagnose: the function must return (model, params, *batch), a dictionary of the "
             f"arguments of jinit.diagnose, or a model, but it returned {type(given).__name__}"
         )
-    if options.seeds is not None and not callable(params):
-        params = None
+    if options.seeds is not None and not (params is None or callable(params)):
+        raise ValueError(
+            "diagnose: --seeds measures many starts, but the function returned parameters, which "
+            "are one; give a function key -> params in their place, or the model alone"
+        )
     if params is None and options.seeds is None:
         params = init(model, key)
     return diagnose(model, params, *batch, **arguments)

@@ -58,7 +58,7 @@ def test_a_broken_network_and_its_cure(here, capsys):
     page = capsys.readouterr().out
     for words in (
         "✗ vanishing: signal or gradient dies out on its way, so that distant layers hardly learn",
-        "where  params/Dense_0/kernel … params/Dense_9/kernel (10 layers)",
+        "where  params/Dense_0/kernel … params/Dense_8/kernel (9 layers)",
         "sigmoid shrinks the gradient at any gain",
         "write  nn.tanh with kernel_init=jinit.lecun_normal() instead of sigmoid",
         "beside ln 10 = 2.303",
@@ -87,3 +87,19 @@ def test_a_model_alone_and_many_starts(here, capsys):
 def test_bad_targets(here, capsys, target, words):
     assert main(["diagnose", target]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_many_starts_need_more_than_one(here, capsys):
+    assert main(["diagnose", "networks:broken", "--seeds", "3"]) == 2
+    assert "give a function key -> params" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_run(here, capsys):
+    assert main(["diagnose", "networks:cured", "--json", "nowhere/it.json"]) == 2
+    assert "there is no directory nowhere" in capsys.readouterr().err
+
+
+def test_a_crash_is_no_verdict(here, capsys):
+    (here / "crashing.py").write_text("def start():\n    raise RuntimeError('it broke')\n")
+    assert main(["diagnose", "crashing:start"]) == 2
+    assert "jinit: RuntimeError: it broke" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jinit.diagnostics.batch import check_model
 from jinit.diagnostics.symmetry import numbers, twins
 from jinit.model import Leaf, Model, give_axes
 from jinit.theory import moments
@@ -60,6 +61,7 @@ def audit(model: Model, params: Any) -> tuple[Misfit, ...]:
       params: its parameters.
 
     Raises:
+      TypeError: `model` is no Model.
       ValueError: `params` is not a tree like the model's.
 
     Reference: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
@@ -72,6 +74,7 @@ def audit(model: Model, params: Any) -> tuple[Misfit, ...]:
     >>> [misfit.what for misfit in audit(model, {"k": k})]
     ['scaled for a fan-in of 512, but 64 products are summed']
     """
+    check_model("audit", model)
     found = scales(model, params)
     branches = sum(map(copies, filter(ends_branch, model.leaves)))
     misfits = []

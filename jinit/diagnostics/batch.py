@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 
-from jinit.diagnostics.losses import Loss, aimed, normals
+from jinit.diagnostics.losses import Loss, aimed, check_labels, normals
 from jinit.model import Model
 
 
@@ -22,15 +24,26 @@ class Batch(NamedTuple):
 
 def prepared(name: str, model: Model, batch: Sequence[Any], key: Array | None) -> Batch:
     """A batch by the conventions of `jinit.diagnose`."""
+    check_model(name, model)
+    key = jax.random.key(0) if key is None else key
+    if not isinstance(key, Array):
+        raise TypeError(f"{name}: expected a random key, such as jax.random.key(0), got {key!r}")
+    inputs, rest = _given(name, model, batch) if batch else (_normal(name, model, key), [])
+    return Batch(inputs, rest, key)
+
+
+def check_model(name: str, model: Any) -> None:
+    """Whether it was traced.
+
+    Raises:
+      TypeError: it was not.
+    """
     if not isinstance(model, Model):
         raise TypeError(
             f"{name}: expected a Model, got {type(model).__name__}; make one with "
             "jinit.linen.trace(module, x), jinit.nnx.trace(constructor, x) or "
             "jinit.trace(apply, params, x)"
         )
-    key = jax.random.key(0) if key is None else key
-    inputs, rest = _given(name, model, batch) if batch else (_normal(name, model, key), [])
-    return Batch(inputs, rest, key)
 
 
 def with_targets(
@@ -38,6 +51,8 @@ def with_targets(
 ) -> Batch:
     """The same, with a random direction of the outputs where there is neither loss nor target."""
     found = prepared(name, model, batch, key)
+    if loss is None and len(found.rest) == 1 and not isinstance(found.rest[0], Tracer):
+        check_labels(name, outputs_of(model), found.rest[0])
     if loss is not None or found.rest:
         return found
     return found._replace(rest=[aimed(outputs_of(model), found.key)])
@@ -62,6 +77,8 @@ def _given(name: str, model: Model, batch: Sequence[Any]) -> tuple[list[Any], li
                 f"{name}: input {number} has shape {one}, and the model was traced with {other}; "
                 "trace it with this batch"
             )
+        if any(0 in np.shape(leaf) for leaf in jax.tree.leaves(given)):
+            raise ValueError(f"{name}: input {number} has shape {one}: give one example at least")
     return inputs, rest
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jinit.diagnostics.cures import kernel_line, mismatch, needed
 from jinit.diagnostics.expect import Expectation
@@ -10,6 +11,10 @@ from jinit.diagnostics.rows import Row
 
 _OFF = math.log(1.25)
 """Gains closer than this are what is needed."""
+_FAR_OFF = math.log(100.0)
+"""Of the last layer, which may have any gain within reason."""
+_EXPLAINED = 0.25
+"""Share of a growth that gains have to account for if they are its cause."""
 _SAME_ROWS = 1e-13
 """1 - c below which float32 cannot tell directions apart."""
 _UNSCALED = 0.25
@@ -22,7 +27,7 @@ def forward(case: Case, number: int) -> Finding | None:
     if not expected.depth or math.isnan(expected.growth):
         return None
     band = expected.growth_band
-    small = expected.growth < 0 and row.may_be_small
+    small = expected.growth < 0 and (row.may_be_small or row.weight.second == 0)
     if band.low <= expected.growth <= band.high or small:
         return None
     word = "exploding" if expected.growth > 0 else "vanishing"
@@ -31,7 +36,7 @@ def forward(case: Case, number: int) -> Finding | None:
         f"its signal is {factor(expected.growth)} what came in {expected.depth + 1} layers "
         f"before, {each} for every layer (healthy in total: {_range(expected)})"
     )
-    return _blamed(case, number, word, what, case.up_to(number))
+    return _blamed(case, number, Growth(word, what, expected.growth), case.up_to(number))
 
 
 def backward(case: Case, number: int) -> Finding | None:
@@ -39,8 +44,11 @@ def backward(case: Case, number: int) -> Finding | None:
     expected = case.expected[number]
     if not expected.above or math.isnan(expected.back_growth) or expected.back_growth == math.inf:
         return None
-    band = expected.back_band
-    if band.low <= expected.back_growth <= band.high:
+    band, last = expected.back_band, case.rows[case.chain(number)[-1]]
+    # A branch may be small, and a kernel of zeros, which was looked at, stops the gradient.
+    zero = any(case.rows[each].weight.second == 0 for each in case.onwards(number))
+    small = expected.back_growth < 0 and (zero or last.leaf.end == "residual")
+    if band.low <= expected.back_growth <= band.high or small:
         return None
     each = factor(expected.back_growth / expected.above)
     what = (
@@ -49,11 +57,11 @@ def backward(case: Case, number: int) -> Finding | None:
     )
     word = "vanishing"
     if expected.back_growth > 0:
-        last = case.chain(number)[-1]
-        apart = case.rows[number].found.made.apart, case.rows[last].found.made.apart
-        steady_ = abs(case.expected[last].growth) < case.expected[last].growth_band.high
+        end = case.expected[case.chain(number)[-1]]
+        apart = case.rows[number].found.made.apart, last.found.made.apart
+        steady_ = abs(end.growth) < end.growth_band.high
         word = "chaotic" if steady_ and apart[1] > 0.3 * apart[0] else "exploding"
-    return _blamed(case, number, word, what, case.onwards(number))
+    return _blamed(case, number, Growth(word, what, expected.back_growth), case.onwards(number))
 
 
 def collapse(case: Case, number: int) -> Finding | None:
@@ -64,33 +72,62 @@ def collapse(case: Case, number: int) -> Finding | None:
     first = case.rows[case.chain(number)[0]].found.made.apart
     apart = row.found.made.apart
     limit = 2 * expected.growth_band.low
+    if row.weight.second == 0:
+        return None  # on purpose, or else its units are alike, which was looked at
     if not first > 1e-6 or math.isnan(apart) or math.log(max(apart, _SAME_ROWS) / first) > limit:
         return None
     what = f"its results are alike for all inputs, up to {apart:.1e} of their size"
-    return _blamed(case, number, "collapsed", what, case.up_to(number))
+    return _blamed(case, number, Growth("collapsed", what, 0.0), case.up_to(number))
 
 
-def _blamed(case: Case, number: int, word: str, what: str, members: Sequence[int]) -> Finding:
-    """The layer itself, if its gain is off; else the one of a stretch whose gain is off most."""
-    row = case.rows[number]
+class Growth(NamedTuple):
+    """What layers have done together: its verdict, how it is said, and its logarithm."""
 
-    def off(place: int) -> float:
-        each = case.rows[place]
-        point = needed(each)
-        if point is None or not each.gain2:
-            return math.inf
-        open_end = each.leaf.activation is None or each.leaf.activation.end == "output"
-        return 0.0 if open_end else abs(math.log(each.gain2 / point[0]))
+    verdict: str
+    what: str
+    log: float
 
-    worst = max(members, key=off)
-    if off(number) > _OFF or off(worst) <= _OFF:
-        return Finding(word, f"{what}: {mismatch(row)}", kernel_line(row))
-    return Finding(
-        word,
-        f"{what}: {mismatch(case.rows[worst])}",
-        kernel_line(case.rows[worst]),
-        case.rows[worst].name,
-    )
+
+def _blamed(case: Case, number: int, growth: Growth, members: Sequence[int]) -> Finding:
+    """The layer whose biases drown its sums; else the layer itself, if its gain is off; else the
+    one of a stretch whose gain is off most."""
+    loudest = max(members, key=lambda place: _loudness(case.rows[place]))
+    if _loudness(case.rows[loudest]) > 1:
+        row = case.rows[loudest]
+        biases = math.sqrt(row.found.bias_second)
+        cause = f"{growth.what}: biases of RMS {biases:.3g} outweigh the sums they are added to"
+        cure = "bias_init=jinit.zeros"
+        return Finding(growth.verdict, cause, cure, _other(case, loudest, number))
+    off = {place: _off(case.rows[place]) for place in members}
+    worst = max(members, key=lambda place: off[place])
+    if sum(off.values()) < _EXPLAINED * abs(growth.log):
+        between = "gains are as they should be, so it is what lies between: a factor, stop_gradient"
+        return Finding(growth.verdict, f"{growth.what}: {between}")
+    place = number if off[number] > _OFF or off[worst] <= _OFF else worst
+    row = case.rows[place]
+    cause, cure = f"{growth.what}: {mismatch(row)}", kernel_line(row)
+    return Finding(growth.verdict, cause, cure, _other(case, place, number))
+
+
+def _other(case: Case, place: int, number: int) -> str:
+    """The name of the layer that is to blame, if it is another one."""
+    return "" if place == number else case.rows[place].name
+
+
+def _loudness(row: Row) -> float:
+    """Mean square of a layer's biases over that of its sums."""
+    sums = row.gain2 * row.found.taken.second
+    return row.found.bias_second / sums if sums > 0 else 0.0
+
+
+def _off(row: Row) -> float:
+    """How far a gain is from what is needed, as a logarithm of mean squares."""
+    point = needed(row)
+    if point is None or not row.gain2:
+        return math.inf
+    off = abs(math.log(row.gain2 / point[0]))
+    open_end = row.leaf.activation is None or row.leaf.activation.end == "output"
+    return 0.0 if open_end and off < _FAR_OFF else off
 
 
 def unscaled(rows: Sequence[Row]) -> dict[int, Finding]:

@@ -15,12 +15,12 @@ from jinit.diagnostics.expect import Expectation, expectations
 from jinit.diagnostics.finding import VERDICTS, Finding
 from jinit.diagnostics.judge import findings
 from jinit.diagnostics.measure import Found
+from jinit.diagnostics.network_faults import of_whole
 from jinit.diagnostics.rows import Row, rows
 from jinit.diagnostics.symmetry import alike, twins
 from jinit.model import Model
 from jinit.theory import initial_loss
 
-_LARGE_INPUT = 25.0
 _FAR_FROM_CHANCE = 2.0
 
 
@@ -37,15 +37,17 @@ def conclude(about: About, found: Found, equal: Mapping[str, str]) -> Diagnosis:
     """Of one start; `equal` has, by path, the earlier parameter that is the same."""
     measured = rows(about.model, found)
     expected = expectations(measured)
-    judged = findings(measured, expected, equal)
+    broken = [path for path, each in found.weights.items() if each.broken]
+    judged = findings(measured, expected, equal, broken)
     layers = tuple(map(_layer, measured, expected, judged, [measured] * len(measured)))
     words = [each.verdict for each in judged]
+    word, note = of_whole(about.loss, float(found.loss), measured)
     return Diagnosis(
-        min(words, key=VERDICTS.index, default="stable"),
+        min([word, *words], key=VERDICTS.index),
         layers,
         float(found.loss),
         about.loss,
-        tuple(_notes(about, found, measured)),
+        tuple(filter(None, [note, *_notes(about, found, measured)])),
     )
 
 
@@ -91,8 +93,8 @@ def _layer(
         "second_moment": expected.second,
         "gradient_rms": None,
         "correlation": expected.correlation,
-        "zero_fraction": expected.zero,
-        "saturated_fraction": expected.saturated,
+        "zero_fraction": expected.handed_on.zero,
+        "saturated_fraction": expected.handed_on.saturated,
     }
     if expected.gradient is not None and back.total > 0:
         per_entry = back.second / back.total
@@ -161,12 +163,6 @@ def _notes(about: About, found: Found, measured: Sequence[Row]) -> list[str]:
         )
     if about.loss == "cross-entropy":
         notes.append(_beside_chance(float(found.loss), float(found.outputs.std), about.classes))
-    large = measured[0].found.taken.second if measured else 0.0
-    if large > _LARGE_INPUT:
-        notes.append(
-            f"the inputs have RMS {math.sqrt(large):.3g}, and initializers count on about 1: scale "
-            "them to mean 0 and standard deviation 1"
-        )
     return notes
 
 

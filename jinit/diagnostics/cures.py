@@ -6,7 +6,7 @@ from functools import lru_cache
 from jinit.diagnostics.audit import misread
 from jinit.diagnostics.rows import Row
 from jinit.model import Activation, names_of
-from jinit.theory import ACTIVATIONS, steady
+from jinit.theory import ACTIVATIONS, moments, steady
 
 _NAMED = {1.0: "jinit.lecun_normal()", 2.0: "jinit.he_normal()"}
 _SAME = 1e-3
@@ -46,6 +46,13 @@ def kernel_line(row: Row) -> str:
     return f"{line}, bias_init=jinit.normal({math.sqrt(sigma_b2):.3g})" if sigma_b2 else line
 
 
+def _does(row: Row) -> str:
+    """What an activation does that has no steady start."""
+    phi = row.leaf.activation
+    grows = phi is not None and moments(phi).chi > 1
+    return "makes the gradient grow" if grows else "shrinks the gradient"
+
+
 def mismatch(row: Row) -> str:
     """What its gain is, what it should be, and why it is not, as far as that can be told."""
     gain, point = math.sqrt(row.gain2), needed(row)
@@ -56,6 +63,6 @@ def mismatch(row: Row) -> str:
         return fan
     follows = name_of(row.leaf.activation)
     if point is None:
-        return f"{follows} shrinks the gradient at any gain"
+        return f"{follows} {_does(row)} at any gain that keeps the signal"
     wants = "is what keeps the signal" if follows == "identity" else f"is what {follows} needs"
     return f"its gain √(fan_in · mean w²) is {gain:.3g}, where {math.sqrt(point[0]):.3g} {wants}"

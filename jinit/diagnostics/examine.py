@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jinit.diagnostics.audit import leaves_of
@@ -49,8 +51,9 @@ def diagnose(
         verdict is that of most starts, and `shares` has all.
 
     Raises:
-      TypeError: `model` is no Model.
-      ValueError: parameters or a batch unlike the model's; targets that suggest no loss.
+      TypeError: `model` is no Model, `key` no key, `optimizer` no optax transformation.
+      ValueError: parameters or a batch unlike the model's; targets that suggest no loss, or labels
+        that are no classes; `seeds` below 1; a model that makes nothing, or has complex weights.
 
     Reference: Poole et al., "Exponential expressivity in deep neural networks through transient
     chaos", 2016; Schoenholz et al., "Deep information propagation", 2017; Hanin & Nica, "Products
@@ -68,16 +71,48 @@ def diagnose(
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
     given = with_targets("diagnose", model, batch, loss, key)
+    _check(model, optimizer, seeds)
     outputs = outputs_of(model)
     classes = jax.tree.leaves(outputs)[0].shape[-1:]
     about = About(model, chosen(loss, outputs, given.rest)[1], *classes or (1,))
     if seeds is not None:
         starts = _drawn(model, _draw(model, params), jax.random.split(given.key, seeds))
         return conclude_seeds(about, _measured(model, loss, optimizer, True, starts, given))
-    leaves = leaves_of(model, params)
+    leaves = _of_own_types(model, leaves_of(model, params))
     whole = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
     found = _measured(model, loss, optimizer, False, whole, given)
     return conclude(about, found, equal_leaves(model, found, leaves))
+
+
+def _check(model: Model, optimizer: Any, seeds: int | None) -> None:
+    if seeds is not None and not (isinstance(seeds, int | np.integer) and seeds > 0):
+        raise ValueError(f"diagnose: seeds: expected a number of starts, at least 1, got {seeds!r}")
+    if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "diagnose: optimizer: expected an optax transformation, such as optax.adam(1e-3), got "
+            f"{optimizer!r}"
+        )
+    if not jax.tree.leaves(outputs_of(model)):
+        raise ValueError("diagnose: the model returns no array: there is nothing to look at")
+    leaves = zip(model.paths, jax.tree.leaves(model.params), strict=True)
+    strange = [path for path, leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.complexfloating)]
+    if strange:
+        raise ValueError(
+            f"diagnose: the parameter {strange[0]!r} is complex, which no theory here is about; "
+            "hold its real and imaginary parts as two parameters"
+        )
+
+
+def _of_own_types(model: Model, leaves: list[Any]) -> list[Any]:
+    """The same leaves, if their types are those that the model was traced with."""
+    abstract = jax.tree.leaves(model.params)
+    for path, leaf, like in zip(model.paths, leaves, abstract, strict=True):
+        if jnp.issubdtype(like.dtype, jnp.floating) and jnp.result_type(leaf) != like.dtype:
+            raise ValueError(
+                f"diagnose: {path} is {jnp.result_type(leaf)}, and the model was traced with "
+                f"{like.dtype}; trace it with these parameters, or cast them"
+            )
+    return leaves
 
 
 def _measured(
@@ -117,4 +152,5 @@ def _draw(model: Model, params: Any) -> Callable[[Array], Any]:
             "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
             f"{type(params).__name__}"
         )
+    leaves_of(model, jax.eval_shape(lambda key: model.tree(draw(key)), jax.random.key(0)))
     return draw

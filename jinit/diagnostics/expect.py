@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from jinit.diagnostics.band import DEVIATIONS, Band
-from jinit.diagnostics.expect_shares import handed_on
+from jinit.diagnostics.expect_shares import HandedOn, handed_on
 from jinit.diagnostics.rows import Row
 from jinit.diagnostics.statistics import ROWS
 from jinit.model import Activation
@@ -16,6 +16,8 @@ from jinit.theory import Response, cosine_map, response
 _SLACK = 4.0
 """At criticality smooth activations change the signal like a power of the depth: a healthy one
 changes the mean square by less than this times the number of layers."""
+_LEAST_SLACK = 32.0
+"""A few layers may change it by this much, as one sigmoid layer does to a gradient."""
 _OF_SQUARES = 2.0
 """Relative variance of the square of a normal number."""
 
@@ -30,12 +32,11 @@ class Expectation:
     """Sum of squares of the gradient, given that at the chain's last layer."""
     correlation: Band | None
     """Mean cosine of pairs of rows, given that at the chain's first layer."""
-    zero: Band | None
-    """Share of zeros that the activation makes."""
-    saturated: Band | None
-    """Share of activations at a limit."""
+    handed_on: HandedOn
+    """Shares of zeros and of limits in what its activation makes."""
     growth: float
-    """ln of the mean square over what the chain takes in."""
+    """ln of the mean square over what the chain takes in: of the pre-activations, or, if they have
+    a scale of their own as before sin(30 x), of what is made of them."""
     growth_band: Band
     """What is healthy for that, whatever the weights."""
     back_growth: float
@@ -97,15 +98,20 @@ def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
     taken, last = rows[0].found.taken.second, rows[-1].found.back.total
     # A last kernel that is small on purpose is no loss of gradient.
     small = min(_log(rows[-1].gain2), 0.0) if rows[-1].may_be_small else 0.0
+
+    def grown(row: Row) -> float:
+        own = _log(row.found.back.total) - _log(last)
+        return own if row is rows[-1] or not own < 0 else own - max(small, own)
+
     return [
         Expectation(
             _around(state, 2 / row.width),
             _gradient(last, gradient),
             cosine,
-            *handed_on(row, _around(state, 2 / row.width)),
-            _log(row.found.made.second) - _log(taken),
+            handed_on(row, _around(state, 2 / row.width)),
+            min((_log(each) - _log(taken) for each in _sizes(rows, place)), key=abs),
             _healthy(place, state.variance + 2 / row.width, state.shift),
-            _log(row.found.back.total) - _log(last) - (small if row is not rows[-1] else 0.0),
+            grown(row),
             _healthy(len(rows) - 1 - place, gradient.variance, gradient.shift),
             place,
             len(rows) - 1 - place,
@@ -114,6 +120,12 @@ def _of_chain(rows: Sequence[Row]) -> list[Expectation]:
             zip(rows, forward, back, cosines, strict=True)
         )
     ]
+
+
+def _sizes(rows: Sequence[Row], place: int) -> list[float]:
+    """Mean square of a layer's pre-activations, and, in a chain, of what the next one takes in."""
+    handed_on = [row.found.taken.second for row in rows[place + 1 : place + 2]]
+    return [rows[place].found.made.second, *handed_on]
 
 
 def _forward(rows: Sequence[Row]) -> list[_State]:
@@ -197,7 +209,9 @@ def _gradient(last: float, state: _State) -> Band | None:
 
 def _healthy(steps: int, variance: float, shift: float) -> Band:
     """Of a growth over so many layers."""
-    reach = math.hypot(math.log(_SLACK * (1 + steps)), DEVIATIONS * math.sqrt(variance))
+    reach = math.hypot(
+        math.log(max(_SLACK * (1 + steps), _LEAST_SLACK)), DEVIATIONS * math.sqrt(variance)
+    )
     return Band(0.0, -reach - shift, reach)
 
 

@@ -1,6 +1,7 @@
 """What theory expects of a layer's activations: how many are zero, and how many at a limit."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,13 +10,23 @@ from jinit.diagnostics.limits import COUNT, shares
 from jinit.diagnostics.rows import Row
 
 
-def handed_on(row: Row, second: Band | None) -> tuple[Band | None, Band | None]:
-    """Shares of zeros and of limits in what a layer hands on, by what its mean square may be."""
+class HandedOn(NamedTuple):
+    """Shares of what a layer hands on."""
+
+    zero: Band | None = None
+    saturated: Band | None = None
+    most_saturated: float = 0.0
+    """The largest share at limits that pre-activations of variance 1 explain."""
+
+
+def handed_on(row: Row, second: Band | None) -> HandedOn:
+    """What to expect of a layer, by what its mean square may be."""
     phi = row.leaf.activation
     if phi is None or second is None or row.after is None or not row.is_plain:
-        return None, None
-    zero, saturated = shares(phi, np.clip(second, 1e-30, 1e30))
-    return _band(row, zero), _band(row, saturated)
+        return HandedOn()
+    zero, saturated = shares(phi, np.clip([*second, 1.0], 1e-30, 1e30))
+    most = _band(row, saturated[-1:]).high
+    return HandedOn(_band(row, zero[:-1]), _band(row, saturated[:-1]), most)
 
 
 def _band(row: Row, seen: np.ndarray) -> Band:

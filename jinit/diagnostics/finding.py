@@ -35,6 +35,8 @@ class Case:
     rows: Sequence[Row]
     expected: Sequence[Expectation]
     twins: Mapping[str, str]
+    broken: Sequence[str]
+    """Paths of parameters that are not finite."""
 
     def chain(self, number: int) -> list[int]:
         """Numbers of the layers in the chain of one, in order."""

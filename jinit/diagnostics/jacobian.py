@@ -1,7 +1,7 @@
 """Singular values of the Jacobian of a network's outputs by its inputs, example by example."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from jinit.diagnostics.audit import leaves_of
 from jinit.diagnostics.batch import prepared
-from jinit.diagnostics.krylov import fresh
+from jinit.diagnostics.krylov import both_ways, fresh
 from jinit.diagnostics.statistics import wide
 from jinit.diagnostics.tangent import examples_of, rows
 from jinit.model import Model
@@ -166,11 +166,12 @@ def _measured(
     def one(index: Array) -> tuple[Array, ...]:
         given = _row(inputs, index, count) if alone else inputs
         function, at = _of_example(model, given, *((0, 1) if alone else (index, count)), params)
-        values, forward = jax.linearize(function, at)
+        values, forward, backward = both_ways(function, at)
         least = min(at.size, values.size)
         own = jax.random.fold_in(key, index)
         draw = partial(jax.random.normal, shape=at.shape, dtype=at.dtype)
-        found = _bidiagonal(forward, at, values, least if least <= _ALL else iterations, own)
+        steps = least if least <= _ALL else iterations
+        found = _bidiagonal((forward, backward), at, values, steps, own)
         lengths = jnp.zeros(0)
         if least > _ALL:
             keys = jax.random.split(own, probes)
@@ -203,11 +204,9 @@ def _of_example(
 
 
 def _bidiagonal(
-    forward: Callable[[Array], Array], right: Array, left: Array, steps: int, key: Array
+    maps: Sequence[Callable[[Array], Array]], right: Array, left: Array, steps: int, key: Array
 ) -> tuple[Array, Array]:
     """Golub-Kahan bidiagonalization of the map of the shorter of two vectors to the longer one."""
-    transposed = jax.linear_transpose(forward, right)
-    maps = [forward, lambda vector: transposed(vector)[0]]
     if left.size < right.size:
         maps, right, left = maps[::-1], left, right
     forward, backward = maps

@@ -24,10 +24,13 @@ _LOOKS: tuple[Look, ...] = (
 
 
 def findings(
-    rows: Sequence[Row], expected: Sequence[Expectation], twins: Mapping[str, str]
+    rows: Sequence[Row],
+    expected: Sequence[Expectation],
+    twins: Mapping[str, str],
+    broken: Sequence[str],
 ) -> tuple[Finding, ...]:
     """The first thing that is wrong with each layer, the worst first."""
-    case = Case(rows, expected, twins)
+    case = Case(rows, expected, twins, broken)
     branches = unscaled(rows)
     found = []
     for number in range(len(rows)):

@@ -1,7 +1,23 @@
-"""Orthogonal bases of what a linear map makes of a vector, again and again."""
+"""A function as a linear map, and orthogonal bases of what it makes of a vector again and again."""
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+
+def both_ways(
+    function: Callable[[Array], Array], at: Array
+) -> tuple[Array, Callable[[Array], Array], Callable[[Array], Array]]:
+    """Values at a point, and products of the Jacobian there and of its transpose with a vector.
+
+    The first is the transpose of the second, so that a derivative of one's own, which JAX knows
+    backward only, will do.
+    """
+    values, back = jax.vjp(function, at)
+    forth = jax.linear_transpose(back, values)
+    return values, lambda vector: forth((vector,))[0], lambda vector: back(vector)[0]
 
 
 def fresh(basis: Array, vector: Array, scale: Array, number: Array) -> tuple[Array, Array]:

@@ -5,14 +5,15 @@ import math
 import jax.numpy as jnp
 
 from jinit.diagnostics.audit import misread
-from jinit.diagnostics.cures import kernel_line, mismatch, name_of
+from jinit.diagnostics.cures import kernel_line, mismatch, name_of, needed
 from jinit.diagnostics.finding import Case, Finding, share
 from jinit.diagnostics.rows import Row
 
 _LOCAL = math.log(100.0)
 """A kernel is at fault by itself if its gain is more than ten times too large or too small."""
 _SATURATED = 0.6
-"""A healthy relu6 has half of its activations at its lower limit, as relu has its zeros."""
+"""Share of activations at their limits from which on a layer is saturated; a healthy relu6, which
+has half of them at its lower limit, may have more."""
 _DEVIATIONS = 4.5
 _DEAD = 0.75
 _FEWEST_ENTRIES = 16
@@ -36,6 +37,8 @@ def overflow(case: Case, number: int) -> Finding | None:
     later = [each.name for each in case.rows[number + 1 :] if each.found.back.broken]
     limit = float(jnp.finfo(dtype).max)
     if made.broken:
+        if not (earlier or wrong or math.isfinite(row.found.taken.second)):
+            return _not_its_own(case)
         what = "its results are not finite"
         return Finding("overflowing", what, _of_range(row, limit), *(earlier or wrong)[:1])
     if made.largest > limit / 16:
@@ -45,6 +48,16 @@ def overflow(case: Case, number: int) -> Finding | None:
         what, source = "its gradient is not finite", wrong or later[-1:]
         return Finding("overflowing", what, _of_range(row, limit), *source[:1])
     return None
+
+
+def _not_its_own(case: Case) -> Finding:
+    """Of the first layer that is given NaN, with kernels that are all right."""
+    what = "what it takes in is not finite"
+    if case.broken:
+        path = case.broken[0]
+        cure = f"draw it anew: jinit.init(model, key, only={path!r}, keep=params)"
+        return Finding("overflowing", f"{what}: there is NaN or infinity in {path}", cure)
+    return Finding("overflowing", what, "look for NaN and infinity in the inputs")
 
 
 def _of_range(row: Row, limit: float) -> str:
@@ -83,7 +96,8 @@ def _of_alike(row: Row) -> str:
     """What is alike within one layer; nothing, if it is as it should be."""
     weight, after = row.weight, row.leaf.activation
     if weight.spread == 0 and math.prod(row.leaf.shape) > 1:
-        if weight.second == 0 and (after is None or after.end in _ZERO_ENDS):
+        beside = after is not None and after.kernels > 1  # another kernel's results are added
+        if weight.second == 0 and (after is None or after.end in _ZERO_ENDS or beside):
             return ""
         what = "zero" if weight.second == 0 else f"the same number, {weight.mean:.3g}"
         return f"all of its weights are {what}, so that its units stay alike"
@@ -104,7 +118,7 @@ def dead(case: Case, number: int) -> Finding | None:
         silent = [each for each in case.rows[:number] if each.found.taken.second > 0]
         source = silent[-1].name if silent else ""
         return Finding(
-            "dead", "nothing arrives", "" if source else "give inputs that are not zero", source
+            "dead", "nothing arrives", "" if source else "give inputs of mean square 1", source
         )
     after = None if row.after is None else case.rows[row.after]
     limit = max(_DEAD, min(1.0, 0.5 + _DEVIATIONS * math.sqrt(0.25 / row.width)))
@@ -118,6 +132,11 @@ def dead(case: Case, number: int) -> Finding | None:
         return Finding(
             "dead", f"{what}: its biases, {bias:.3g}, outweigh its sums", "bias_init=jinit.zeros"
         )
+    if row.leaf.activation is not None and row.leaf.activation.normalizes:
+        what = (
+            f"{what} after the normalization, whose scale or bias, or a batch of one, makes it so"
+        )
+        return Finding("dead", what, "scale_init=jinit.ones, bias_init=jinit.zeros, more examples")
     return Finding("dead", what, kernel_line(row))
 
 
@@ -125,7 +144,8 @@ def saturation(case: Case, number: int) -> Finding | None:
     """Activations at their limits."""
     row = case.rows[number]
     after = None if row.after is None else case.rows[row.after]
-    if after is None or after.found.taken.saturated <= _SATURATED:
+    limit = max(_SATURATED, case.expected[number].handed_on.most_saturated)
+    if after is None or after.found.taken.saturated <= limit:
         return None
     what = (
         f"{share(after.found.taken.saturated)} of its activations are at the limits of "
@@ -150,9 +170,11 @@ def local(case: Case, number: int) -> Finding | None:
         return None
     if row.weight.mean**2 > row.weight.second / 2:
         return Finding("misscaled", mismatch(row), kernel_line(row))
-    off, after = math.log(row.gain2), row.leaf.activation
+    after, point = row.leaf.activation, needed(row)
+    off = min((math.log(row.gain2 / each) for each in (1.0, *(point or ())[:1])), key=abs)
     hidden = after is not None and after.normalizes
-    if abs(off) < _LOCAL or (off < 0 and row.may_be_small and not hidden):
+    silent = row.after is not None and case.rows[row.after].weight.second == 0  # as in LoRA
+    if abs(off) < _LOCAL or (off < 0 and (row.may_be_small or silent) and not hidden):
         return None
     if not hidden:
         return Finding("exploding" if off > 0 else "vanishing", mismatch(row), kernel_line(row))
@@ -166,7 +188,8 @@ def fans(case: Case, number: int) -> Finding | None:
     row = case.rows[number]
     std = math.sqrt(max(row.weight.second - row.weight.mean**2, 0.0))
     what = misread(row.leaf, std)
-    if not what or math.prod(row.leaf.shape) < 10 * _FEWEST_ENTRIES:
+    hidden = row.leaf.activation is not None and row.leaf.activation.normalizes
+    if not what or hidden or math.prod(row.leaf.shape) < 10 * _FEWEST_ENTRIES:
         return None
     axes = dict(zip(range(len(row.leaf.shape)), row.leaf.axes, strict=True))
     return Finding(

@@ -1,6 +1,7 @@
 """The loss of a diagnosis: a user's own, one that the targets suggest, or none."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -65,14 +66,13 @@ def chosen(loss: Loss | None, outputs: Any, rest: Sequence[Any]) -> tuple[Loss, 
       ValueError: no loss, and targets that suggest none.
     """
     if loss is not None:
-        own: Loss = loss
-        return lambda outputs, rest: own(outputs, *rest), getattr(loss, "__name__", "loss")
+        return partial(_own, loss), getattr(loss, "__name__", "loss")
     if isinstance(rest[0], Direction):
         return lambda outputs, rest: along(outputs, rest[0]), "random direction"
     leaves = jax.tree.leaves(outputs)
     if len(rest) == 1 and len(leaves) == 1 and hasattr(rest[0], "shape"):
         (found,), (targets,) = leaves, rest
-        if jnp.issubdtype(targets.dtype, jnp.integer) and targets.shape == found.shape[:-1]:
+        if _are_labels(found, targets):
             return lambda outputs, rest: cross_entropy(
                 jax.tree.leaves(outputs)[0], rest[0]
             ), "cross-entropy"
@@ -84,6 +84,40 @@ def chosen(loss: Loss | None, outputs: Any, rest: Sequence[Any]) -> tuple[Loss, 
     raise ValueError(
         f"diagnose: the batch has {len(rest)} array(s) more than the model has inputs, and their "
         f"shapes do not say which loss is meant (outputs have shape {', '.join(shapes)}): integers "
-        "of the outputs' shape without its last axis mean cross-entropy, an array of the same "
-        "shape mean squared error; for any other give loss=lambda outputs, *targets: ..."
+        "of the outputs' shape without its last axis, of two classes at least, mean cross-entropy, "
+        "an array of the same shape mean squared error; for any other give "
+        "loss=lambda outputs, *targets: ..."
     )
+
+
+def _own(loss: Loss, outputs: Any, rest: Sequence[Any]) -> Array:
+    value = loss(outputs, *rest)
+    if jnp.shape(value):
+        raise ValueError(
+            f"loss: expected one number, a mean over examples, got shape {jnp.shape(value)}; "
+            "take its mean"
+        )
+    return value
+
+
+def _are_labels(outputs: Any, targets: Any) -> bool:
+    integers = jnp.issubdtype(targets.dtype, jnp.integer)
+    return integers and targets.shape == outputs.shape[:-1] and outputs.shape[-1] > 1
+
+
+def check_labels(name: str, outputs: Any, targets: Any) -> None:
+    """Whether classes are there at all.
+
+    Raises:
+      ValueError: targets that would be taken as labels are no classes of these outputs.
+    """
+    leaves = jax.tree.leaves(outputs)
+    if len(leaves) != 1 or not hasattr(targets, "shape") or not _are_labels(leaves[0], targets):
+        return
+    classes, found = leaves[0].shape[-1], np.asarray(targets)
+    if found.size and (found.min() < 0 or found.max() >= classes):
+        raise ValueError(
+            f"{name}: the targets go from {found.min()} to {found.max()}, but the outputs have "
+            f"{classes} classes, from 0 to {classes - 1}; give labels of that range, or a loss= "
+            "that leaves some out"
+        )

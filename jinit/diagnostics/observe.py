@@ -79,31 +79,34 @@ def observe(
     True
     """
     leaves, tree = jax.tree.flatten(params)
-    trained = [_is_float(leaf) for leaf in leaves]
+    moves = [
+        _is_float(leaf) and path not in model.untrained
+        for leaf, path in zip(leaves, model.paths, strict=True)
+    ]
     structure = jax.tree.structure(jax.eval_shape(model.apply, params, *inputs))
     taps, probes = _taps(model)
     rest = jax.tree.leaves(list(inputs))
 
     def forward(own: list[Array], probes: dict[Place, Array]) -> tuple[Array, Any]:
         given = iter(own)
-        whole = [next(given) if flag else leaf for leaf, flag in zip(leaves, trained, strict=True)]
+        whole = [next(given) if flag else leaf for leaf, flag in zip(leaves, moves, strict=True)]
         flat, found = tapped(model.graph, [*whole, *rest], taps, probes)
         outputs = jax.tree.unflatten(structure, flat)
         return jnp.asarray(loss(outputs), jnp.float32), (_outputs(flat), found)
 
-    own = [leaf for leaf, flag in zip(leaves, trained, strict=True) if flag]
+    own = [leaf for leaf, flag in zip(leaves, moves, strict=True) if flag]
     (value, (outputs, found)), (gradients, backs) = jax.value_and_grad(
         forward, argnums=(0, 1), has_aux=True
     )(own, probes)
-    updates = _updates(optimizer, tree, trained, own, gradients)
-    paths = [path for path, flag in zip(model.paths, trained, strict=True) if flag]
+    updates = _updates(optimizer, tree, moves, own, gradients)
+    paths = [path for path, flag in zip(model.paths, moves, strict=True) if flag]
     changes = zip(paths, map(Change, gradients, updates), strict=True)
     return Seen(
         value,
         outputs,
         tuple(_signals(each, found, backs) for each in model.contractions),
         tuple(found[each.place] for each in model.residuals),
-        {path: each for path, each in changes if path not in model.untrained},
+        dict(changes),
     )
 
 
@@ -120,7 +123,7 @@ def _outputs(flat: Sequence[Any]) -> Outputs:
 def _updates(
     optimizer: Any,
     tree: Any,
-    trained: Sequence[bool],
+    moves: Sequence[bool],
     own: Sequence[Array],
     gradients: Sequence[Array],
 ) -> list[Array]:
@@ -130,7 +133,7 @@ def _updates(
 
     def whole(values: Sequence[Array]) -> Any:
         given = iter(values)
-        return tree.unflatten([next(given) if flag else None for flag in trained])
+        return tree.unflatten([next(given) if flag else None for flag in moves])
 
     params = whole(own)
     updates, _ = optimizer.update(whole(gradients), optimizer.init(params), params)

@@ -113,10 +113,12 @@ def _equal(found: Found, path: str) -> Equal:
 
 
 def _is_chain(leaves: Mapping[str, Leaf], model: Model, source: int) -> bool:
-    """Whether a function of one pre-activation, entry by entry, is all that follows the layer."""
+    """Whether a function of one pre-activation, entry by entry, is all that follows the layer, and
+    the next layer all that it goes to."""
     number, _ = model.layers[source]
     contraction = model.contractions[number]
-    return contraction.leads_on(leaves[model.paths[contraction.kernel]].activation)
+    after = leaves[model.paths[contraction.kernel]].activation
+    return contraction.alone and contraction.leads_on(after)
 
 
 def _branches(model: Model) -> dict[int, int]:

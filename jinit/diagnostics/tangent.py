@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array, lax
 
 from jinit.diagnostics.batch import prepared
+from jinit.diagnostics.krylov import both_ways
 from jinit.diagnostics.statistics import wide
 from jinit.diagnostics.trained import parts, whole
 from jinit.model import Model
@@ -117,13 +118,12 @@ def rows(name: str, outputs: Any, count: int) -> Array:
 
 def gram(function: Callable[[Any], Array], at: Any, directions: Array) -> Array:
     """`Σ_d ⟨∇(d·f_i), ∇(d·f_j)⟩` of a function to an array (i, outputs), one gradient at a time."""
-    values, forward = jax.linearize(function, at)
-    backward = jax.linear_transpose(forward, at)
+    values, forward, backward = both_ways(function, at)
     count = values.shape[0]
 
     def row(index: Array) -> Array:
         def of(direction: Array) -> Array:
-            (gradient,) = backward(jnp.zeros_like(values).at[index].set(direction))
+            gradient = backward(jnp.zeros_like(values).at[index].set(direction))
             return forward(gradient) @ direction
 
         return lax.map(of, directions).sum(0)

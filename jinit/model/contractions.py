@@ -45,6 +45,8 @@ class Contraction:
     """Axes of the signal that enumerate the units that it comes from."""
     fan_in: int = 1
     """Products that an entry of the result sums over."""
+    alone: bool = True
+    """Whether nothing but its follower, or the next round, takes in what is made of the result."""
 
     def leads_on(self, after: Activation | None) -> bool:
         """Whether an activation that follows is a function of this one pre-activation alone, and
@@ -91,18 +93,21 @@ def contractions(
             graphs[site.outer] = site.graph
     followers: dict[Place, Place] = {}
     later: dict[Place, Place] = {}
+    shared: set[Place] = set()
     for outer, inside in graphs.items():
         found = frozenset(place[-1] for place in kernels if place[:-1] == outer)
-        here, reached = _followers(inside, found)
+        here, reached, several = _followers(inside, found)
         next_round = _next_round(graph, outer, inside, found, reached)
         followers |= {(*outer, one): (*outer, other) for one, other in here.items()}
         later |= {(*outer, one): (*outer, other) for one, other in next_round.items()}
+        shared |= {(*outer, one) for one in several}
     return tuple(
         _contraction(
             place,
             kernels[place],
             rounds[place[:-1]] or (),
             (followers.get(place), later.get(place)),
+            place not in shared,
             shapes,
         )
         for place in sorted(kernels)
@@ -114,6 +119,7 @@ def _contraction(
     uses: Sequence[Site],
     rounds: tuple[int, ...],
     followers: tuple[Place | None, Place | None],
+    alone: bool,
     shapes: Sequence[tuple[int, ...]],
 ) -> Contraction:
     site = max(uses, key=lambda each: _rank(shapes[each.use.leaf], each.use.leaf))
@@ -134,6 +140,7 @@ def _contraction(
         bool(rounds) and math.prod(free) == math.prod(rounds),
         *_biased(site),
         *_summed(operation, signal),
+        alone,
     )
 
 
@@ -167,20 +174,27 @@ def _summed(operation: Operation, signal: int) -> tuple[tuple[int, ...], int]:
 
 def _followers(
     graph: Graph, found: frozenset[int]
-) -> tuple[dict[int, int], dict[int, frozenset[int]]]:
-    """By position, the first of the found operations that takes in what is made of its result; and
-    by value, the positions of those whose results it is made of."""
+) -> tuple[dict[int, int], dict[int, frozenset[int]], set[int]]:
+    """By position, the first of the found operations that takes in what is made of its result; by
+    value, the positions of those whose results it is made of; and those whose result goes on in
+    several ways: to other operations, to outputs, or into a sum with another's."""
     reached: dict[int, frozenset[int]] = {}
     followers: dict[int, int] = {}
+    shared: set[int] = set()
     for position, operation in enumerate(graph.operations):
         arriving = frozenset().union(
             *(reached.get(o, ()) for o in operation.operands if type(o) is int)
         )
+        shared |= {source for source in arriving if len(arriving) > 1}
         if position in found:
+            shared |= arriving & followers.keys()
             followers |= dict.fromkeys(arriving - followers.keys(), position)
             arriving = frozenset({position})
         reached |= dict.fromkeys(operation.results, arriving)
-    return followers, reached
+    for output in graph.outputs:
+        if type(output) is int:
+            shared |= reached.get(output, frozenset()) & followers.keys()
+    return followers, reached, shared
 
 
 def _next_round(

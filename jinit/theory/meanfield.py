@@ -152,7 +152,7 @@ def critical_sigma_w2(phi: Activation, sigma_b2: float = 0.0) -> float:
     def missing(log_q: float) -> float:
         q = math.exp(log_q)
         found = named_mean(means, phi, q)
-        return q - found.second / found.slope2 - sigma_b2
+        return q - found.second / found.slope2 - sigma_b2 if found.slope2 else -math.inf
 
     low, high = math.log(_SMALLEST), math.log(1e6)
     if abs(missing(low)) < _NEUTRAL:
