@@ -63,7 +63,8 @@ def response(phi: Activation, q: float) -> Response:
     part = place - first
     low, high = _knot(phi, first), _knot(phi, first + 1)
     mixed = [(1 - part) * one + part * other for one, other in zip(low, high, strict=True)]
-    return Response(math.exp(mixed[0]) * q, *mixed[1:])
+    log_q = place / _KNOTS_PER_UNIT  # beyond the last knot φ² goes on like a power of q
+    return Response(math.exp(mixed[0] + log_q + mixed[2] * (math.log(q) - log_q)), *mixed[1:])
 
 
 def _place(q: float) -> float:
@@ -75,6 +76,8 @@ def _place(q: float) -> float:
 def _knot(phi: Activation, number: int) -> tuple[float, ...]:
     q = math.exp(number / _KNOTS_PER_UNIT)
     found = named_mean(means, phi, q)
+    if not found.second:
+        raise ValueError(f"the activation {phi} is zero for normal numbers of variance {q:.3g}")
     _, weights, value, slope = named_mean(at_normal, phi, q)
     slope4 = 3 * float(weights @ slope**4) / found.slope2**2 - 1 if found.slope2 else 0.0
     return (
@@ -90,7 +93,8 @@ def cosine_map(phi: Activation, q: float, c: float) -> tuple[float, float]:
     r"""`E[φ(u)φ(v)] / E[φ²]` for u and v of variance `q` and correlation `c`, and its slope in c.
 
     `Σ a_k² cᵏ / Σ a_k²` with `φ(√q z) = Σ a_k h_k(z)`, h_k the normalized Hermite polynomials:
-    within 1e-3 and at once, where `dual` is exact and slow. `q` is taken at the nearest knot.
+    within 1e-3 for usual activations and at once, where `dual` is exact and slow. Degrees above 47
+    are taken as one even and one odd degree twice as high. `q` is taken at the nearest knot.
 
     Raises:
       ValueError: `q` not above zero, `c` beyond 1, or a `phi` without such means.
@@ -115,12 +119,17 @@ def _degrees(phi: Activation, number: int) -> np.ndarray:
     z, weights, value, _ = named_mean(at_normal, phi, math.exp(number / _KNOTS_PER_UNIT))
     before, here = np.zeros_like(z), np.ones_like(z)
     shares = np.zeros(2 * _DEGREES)
+    second = weights @ value**2
+    if not second:
+        raise ValueError(f"the activation {phi} is zero for such numbers")
     for degree in range(_DEGREES):
         shares[degree] = (weights @ (value * here)) ** 2
         after = (z * here - math.sqrt(degree) * before) / math.sqrt(degree + 1)
         before, here = here, after
-    shares /= weights @ value**2
-    shares[-1] = max(1 - shares.sum(), 0.0)
+    shares /= second
+    last = shares[[_DEGREES - 2, _DEGREES - 1]]
+    split = last / last.sum() if last.sum() > 0 else np.full(2, 0.5)
+    shares[-2:] = max(1 - shares.sum(), 0.0) * split
     return shares
 
 

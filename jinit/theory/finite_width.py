@@ -39,17 +39,23 @@ def finite_width(widths: Sequence[int]) -> FiniteWidth:
     >>> round(law.log_mean, 8), round(law.log_var, 8), law.moment_ratio
     (-0.02542089, 0.05193999, 1.05)
     """
-    layers = [_layer(width) for width in widths]
+    counted = [_whole(width) for width in widths]
+    laws = {width: _layer(width) for width in set(counted)}
+    layers = [laws[width] for width in counted]
     return FiniteWidth(
         math.fsum(mean for mean, _ in layers),
         math.fsum(variance for _, variance in layers),
-        math.prod(1 + 5 / width for width in widths),
+        math.prod(1 + 5 / width for width in counted),
     )
 
 
-def _layer(width: int) -> tuple[float, float]:
-    if width < 1:
+def _whole(width: float) -> int:
+    if not (width >= 1 and width == int(width)):
         raise ValueError(f"finite_width: expected widths of at least 1, got {width}")
+    return int(width)
+
+
+def _layer(width: int) -> tuple[float, float]:
     active = np.arange(1, width + 1)
     weight = stats.binom.pmf(active, width, 0.5) / -np.expm1(width * np.log(0.5))
     log_chi2 = special.digamma(active / 2) + math.log(2)

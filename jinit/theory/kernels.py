@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import cut, means, pair_means, seen
+from jinit.theory.normals import at_normal, cut, means, pair_means, seen
 
 
 class Dual(NamedTuple):
@@ -53,6 +53,7 @@ def dual(phi: Activation, k11: float, k12: float, k22: float) -> Dual:
     >>> round(found.value * 2 * math.pi, 12), found.slope
     (1.0, 0.25)
     """
+    k11, k12, k22 = map(float, (k11, k12, k22))
     if not (0 < k11 < math.inf and 0 < k22 < math.inf):
         raise ValueError(f"dual: expected variances above 0, got k11={k11!r}, k22={k22!r}")
     most = math.sqrt(k11) * math.sqrt(k22)
@@ -62,9 +63,9 @@ def dual(phi: Activation, k11: float, k12: float, k22: float) -> Dual:
     c = min(max(c, -1.0), 1.0)
     closed = _CLOSED.get(phi)
     if closed:
-        return closed(float(k11), c * most, float(k22))
+        return closed(k11, c * most, k22)
     _without_jumps("dual", phi)
-    return Dual(*named_mean(pair_means, phi, float(k11), float(k22), c))
+    return Dual(*named_mean(pair_means, phi, k11, k22, c))
 
 
 def ntk(
@@ -86,7 +87,8 @@ def ntk(
       sigma_w2: fan-in times the variance of the weights; None for q / E[φ²], which keeps `q`.
 
     Raises:
-      ValueError: `depth` below zero, or what `dual` raises.
+      ValueError: `depth` below zero, a variance out of range, a signal that vanishes or explodes
+        on its way, or what `dual` raises.
 
     Reference: Jacot, Gabriel & Hongler, "Neural tangent kernel", 2018, theorem 1.
 
@@ -96,10 +98,19 @@ def ntk(
     """
     if depth < 0:
         raise ValueError(f"depth: expected at least 0 hidden layers, got {depth!r}")
-    gain2 = q / named_mean(means, phi, float(q)).second if sigma_w2 is None else sigma_w2
+    q, gain2 = float(q), sigma_w2
+    if not (0 < q < math.inf and -1 <= c <= 1):
+        raise ValueError(f"ntk: expected q above 0 and c from -1 to 1, got q={q!r}, c={c!r}")
+    if not (0 <= sigma_b2 < math.inf and (gain2 is None or 0 < gain2 < math.inf)):
+        raise ValueError(
+            f"ntk: expected sigma_w2 above 0, sigma_b2 of at least 0, got {gain2!r}, {sigma_b2!r}"
+        )
+    gain2 = q / named_mean(means, phi, q).second if gain2 is None else gain2
     here, between = q, c * q
     theta, theta_between = here, between
-    for _ in range(depth):
+    for layer in range(depth):
+        if not 1e-300 < here < 1e150:
+            raise ValueError(f"ntk: after {layer} layers the signal has variance {here:.3g}")
         alone, pair = dual(phi, here, here, here), dual(phi, here, between, here)
         here, between = (gain2 * each.value + sigma_b2 for each in (alone, pair))
         between = min(max(between, -here), here)
@@ -128,18 +139,26 @@ def ntk_condition_number(phi: Activation, points: int, depth: int | None = None)
     >>> ntk_condition_number(jax.nn.relu, 9), ntk_condition_number(jnp.tanh, 8)
     (4.0, 5.0)
     """
-    if points < 1:
+    if not (points >= 1 and points == int(points)):
         raise ValueError(f"points: expected at least 1 input, got {points!r}")
     if depth is None:
         bends = _without_jumps("ntk_condition_number", phi)
+        if points == 1 or _is_linear(phi):
+            return 1.0
         return (points + 3) / 3 if bends else (points + 2) / 2
     ratio = ntk(phi, depth, 0.0).ratio
     return (1 + (points - 1) * ratio) / (1 - ratio)
 
 
+def _is_linear(phi: Activation) -> bool:
+    """Whether its slope is the same everywhere: then inputs stay as uncorrelated as they are."""
+    _, weights, _, slope = named_mean(at_normal, phi, 1.0)
+    return bool(weights @ (slope - weights @ slope) ** 2 <= 1e-20 * (weights @ slope**2))
+
+
 def _without_jumps(name: str, phi: Activation) -> bool:
     """Whether the slope of an activation jumps, which itself does not."""
-    function, kinks = seen(phi, 1.0).function, named_mean(cut, phi, 1.0).kinks
+    function, kinks = named_mean(seen, phi, 1.0).function, named_mean(cut, phi, 1.0).kinks
     for kink in kinks:
         near = 1e-9 * max(1.0, abs(kink))
         (below, _), (above, _) = function(kink + near * np.array([-1.0, 1.0]))

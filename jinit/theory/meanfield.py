@@ -14,6 +14,8 @@ from jinit.theory.normals import means, pair_means
 _SMALLEST, _LARGEST = 1e-12, 1e12
 # Where the map of variances leaves a variance this well alone, every variance is a fixed point.
 _NEUTRAL = 1e-11
+# An activation that is straight at zero is critical there; how straight it has to be at 1e-12.
+_STRAIGHT = 1e-3
 # How far χ₁ may be from one at a critical point.
 _CRITICAL = 1e-7
 
@@ -78,7 +80,8 @@ def c_map(phi: Activation, c: float, q: float, sigma_w2: float, sigma_b2: float 
     """
     if not -1 <= c <= 1:
         raise ValueError(f"c: expected a correlation from -1 to 1, got {c!r}")
-    product, _ = named_mean(pair_means, phi, _variance(q), q, float(c))
+    q = _variance(q)
+    product, _ = named_mean(pair_means, phi, q, q, float(c))
     return (sigma_w2 * product + sigma_b2) / q_map(phi, q, sigma_w2, sigma_b2)
 
 
@@ -155,7 +158,7 @@ def critical_sigma_w2(phi: Activation, sigma_b2: float = 0.0) -> float:
         return q - found.second / found.slope2 - sigma_b2 if found.slope2 else -math.inf
 
     low, high = math.log(_SMALLEST), math.log(1e6)
-    if abs(missing(low)) < _NEUTRAL:
+    if not sigma_b2 and abs(missing(low)) < _STRAIGHT * _SMALLEST:
         return 1 / named_mean(means, phi, _SMALLEST).slope2
     steps = [low + (high - low) * step / 60 for step in range(61)]
     for left, right in itertools.pairwise(steps):
@@ -192,8 +195,8 @@ def _fixed_correlation(phi: Activation, q: float, sigma_w2: float, sigma_b2: flo
 
     if abs(change(0.0)) < _NEUTRAL:
         return 0.0
-    near = 1 - 1e-6
-    return _root(change, 0.0, near) if change(near) < 0 else 1.0
+    near = next((1 - gap for gap in (1e-6, 1e-8, 1e-10) if change(1 - gap) < 0), None)
+    return 1.0 if near is None else _root(change, 0.0, near)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -15,6 +15,8 @@ from jinit.theory.quadrature import normal_mean
 
 Activation = Callable[..., Any]
 T = TypeVar("T")
+# Of the mean square: a variance below this share is that of a constant.
+_ROUNDING = 1e-28
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Moments:
     """E[φ]."""
     second: float
     """E[φ²]."""
+    variance: float
+    """E[(φ - E[φ])²]."""
     slope2: float
     """E[φ'²]; of a gated unit the mean over its arguments."""
     q: float
@@ -38,7 +42,7 @@ class Moments:
     @property
     def std(self) -> float:
         """Standard deviation of φ."""
-        return math.sqrt(max(self.second - self.mean**2, 0.0))
+        return math.sqrt(self.variance)
 
     @property
     def gain(self) -> float:
@@ -48,6 +52,8 @@ class Moments:
     @property
     def gamma(self) -> float:
         """√q / std(φ): what keeps the variance, if the mean is taken off."""
+        if self.variance <= _ROUNDING * self.second:
+            raise ValueError("gamma: this activation is constant; no factor gives it a variance")
         return math.sqrt(self.q) / self.std
 
     @property
@@ -115,12 +121,13 @@ def named_mean(mean: Callable[..., T], phi: Activation, *numbers: float) -> T:
 def _moments(phi: Activation, q: float) -> Moments:
     scalar, arguments = _scalar(phi)
     if arguments == 1:
-        mean, second, slope2, _ = named_mean(means, phi, q)
+        mean, second, variance, slope2, _ = named_mean(means, phi, q)
     else:
         mean, second, slope2 = _of_gate(phi, scalar, arguments, q)
+        variance = max(second - mean**2, 0.0)
     if second == 0:
         raise ValueError(f"the activation {_name(phi)} is zero everywhere: no gain undoes that")
-    return Moments(mean, second, slope2, q)
+    return Moments(mean, second, variance, slope2, q)
 
 
 def _of_gate(

@@ -40,6 +40,8 @@ class Means(NamedTuple):
     """E[φ]."""
     second: float
     """E[φ²]."""
+    variance: float
+    """E[(φ - E[φ])²]."""
     slope2: float
     """E[φ'²]."""
     growth: float
@@ -56,9 +58,11 @@ def means(phi: Callable[..., Any], q: float) -> Means:
     function, edges = seen(phi, q)
     z, weights = _normal_nodes(edges)
     value, slope = function(z).T
+    mean = float(weights @ value)
     found = Means(
-        float(weights @ value),
+        mean,
         float(weights @ value**2),
+        float(weights @ (value - mean) ** 2),
         float(weights @ slope**2),
         float(weights @ (value**2 * (z**2 - 1))) / (2 * q),
     )

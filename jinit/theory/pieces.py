@@ -17,6 +17,9 @@ _TRANSFORM = (
     legendre.legvander(_NODES, _DEGREE - 1) * _WEIGHTS[:, None] * (np.arange(_DEGREE) + 0.5)
 ).T
 _SIGNS = (-1.0) ** np.arange(_DEGREE)[:, None]
+# Just inside the ends of an interval, to see what bends between an end and the outermost node.
+_ENDS = np.array([-1.0, 1.0]) * (1 - 2.0**-36)
+_AT_ENDS = legendre.legvander(_ENDS, _DEGREE - 1)
 # A polynomial is exact if its last coefficients are below this share of the largest value.
 _EXACT = 1e-13
 # What two polynomials may differ by at the edge between them if nothing jumps there.
@@ -24,6 +27,8 @@ _SMOOTH = 1e-8
 # An interval this narrow, relative to where it is, that is still rough holds a kink or a jump.
 _NARROWEST = 2.0**-44
 _MOST_INTERVALS = 2**15
+# Rounding of a function that subtracts numbers of about one, such as 1 - cos, near its zero.
+_ROUNDING = 2.0**-48
 
 
 class Pieces(NamedTuple):
@@ -50,8 +55,7 @@ def pieces(function: Function, start: np.ndarray, weight: Function) -> Pieces:
     >>> np.unique(found.edges.round(9)).tolist()
     [-1.0, 0.3, 1.0]
     """
-    cutting = _Cutting(function, weight)
-    intervals = cutting.fine(start)
+    cutting, intervals = _cut(function, start, weight)
     while len(joined := cutting.joined(cutting.joined(intervals, 0), 1)) < len(intervals):
         intervals = joined
     return Pieces(_edges(intervals), cutting.jumps(intervals))
@@ -67,7 +71,7 @@ def fine_edges(function: Function, start: np.ndarray, weight: Function) -> np.nd
     >>> bool(abs(found - 0.3).min() < 1e-9)
     True
     """
-    return _edges(_Cutting(function, weight).fine(start))
+    return _edges(_cut(function, start, weight)[1])
 
 
 def integral(function: Function, start: np.ndarray) -> np.ndarray:
@@ -93,6 +97,16 @@ def nodes(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (middle + half * _NODES).reshape(shape), (half * _WEIGHTS).reshape(shape)
 
 
+def _cut(function: Function, start: np.ndarray, weight: Function) -> tuple["_Cutting", np.ndarray]:
+    """A cutting and its exact intervals; if rounding is all that bends, as exact as that allows."""
+    cutting = _Cutting(function, weight)
+    try:
+        return cutting, cutting.fine(start)
+    except _TooRoughError:
+        cutting = _Cutting(function, weight, _ROUNDING)
+        return cutting, cutting.fine(start)
+
+
 def _edges(intervals: np.ndarray) -> np.ndarray:
     return np.append(intervals[:, 0], intervals[-1, 1])
 
@@ -106,10 +120,16 @@ def _polynomials(values: np.ndarray) -> np.ndarray:
     return np.einsum("cn,inv->icv", _TRANSFORM, values)
 
 
+class _TooRoughError(ValueError):
+    """A function bends nearly everywhere."""
+
+
 @dataclass
 class _Cutting:
     function: Function
     weight: Function
+    noise: float = 0.0
+    """By how much values may be off, whatever their size."""
     scale: np.ndarray = field(default_factory=lambda: np.zeros(()))
     """The largest weighted values so far."""
 
@@ -131,7 +151,8 @@ class _Cutting:
         count = 0
         while len(pending):
             values = self._values(nodes(pending)[0])
-            coarse = ~self._exact(pending, _polynomials(values))
+            polynomials = _polynomials(values)
+            coarse = ~(self._exact(pending, polynomials) & self._reach(pending, polynomials))
             middles = pending.mean(axis=1)
             narrow = np.diff(pending)[:, 0] < _NARROWEST * np.maximum(1, np.abs(middles))
             split = coarse & ~narrow
@@ -140,7 +161,10 @@ class _Cutting:
             pending = np.stack([[left, middle], [middle, right]]).transpose(0, 2, 1).reshape(-1, 2)
             count += len(pending)
             if count > _MOST_INTERVALS:
-                raise ValueError(f"it bends in more than {_MOST_INTERVALS // 2} places")
+                raise _TooRoughError(
+                    f"it bends in more than {_MOST_INTERVALS // 2} places, or does not compute in "
+                    "float64"
+                )
 
     def joined(self, intervals: np.ndarray, first: int) -> np.ndarray:
         """With one interval for every two neighbours, from the `first` on, that need no edge."""
@@ -186,7 +210,15 @@ class _Cutting:
 
     def _exact(self, intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
         last = np.abs(polynomials[:, -3:]).max(axis=1) * self._weights(intervals)
-        return (last <= _EXACT * self.scale).all(axis=1)
+        return (last <= _EXACT * self.scale + self.noise).all(axis=1)
+
+    def _reach(self, intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
+        """Whether the polynomials hold up to the ends of their intervals."""
+        middles, halves = intervals.mean(axis=1)[:, None], np.diff(intervals) / 2
+        seen = self._values(middles + halves * _ENDS)
+        apart = np.abs(np.einsum("ec,icv->iev", _AT_ENDS, polynomials) - seen).max(axis=1)
+        bound = _SMOOTH * self.scale + 1e3 * self.noise
+        return (apart * self._weights(intervals) <= bound).all(axis=1)
 
     def _weights(self, intervals: np.ndarray) -> np.ndarray:
         """The most that an error counts within each interval."""

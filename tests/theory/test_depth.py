@@ -1,5 +1,7 @@
 """What layers do to signals: interpolated moments, maps of cosines, steady points."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +58,20 @@ def test_steady_points_are_critical_and_keep_the_signal(name):
 @pytest.mark.parametrize("name", ["sigmoid", *slow("softplus")])
 def test_what_has_no_steady_point(name):
     assert steady(ACTIVATIONS[name]) is None
+
+
+@pytest.mark.parametrize("phi", [jnp.abs, lambda x: jnp.exp(-x * x)])
+def test_an_even_activation_sees_no_sign(phi):
+    assert cosine_map(phi, 20.0, -1.0)[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_beyond_the_last_knot_the_signal_goes_on_as_it_did():
+    assert response(jax.nn.softplus, 1e-14).second == pytest.approx(math.log(2) ** 2, rel=1e-6)
+    assert response(jax.nn.relu, 1e-14).second == pytest.approx(5e-15, rel=1e-6)
+    with pytest.raises(ValueError, match="is zero for"):
+        response(jnp.zeros_like, 1.0)
+    with pytest.raises(ValueError, match="is zero for"):
+        cosine_map(jnp.zeros_like, 1.0, 0.5)
 
 
 @pytest.mark.parametrize(("q", "c"), [(0.0, 0.5), (-1.0, 0.5), (1.0, 1.5), (1.0, float("nan"))])

@@ -62,7 +62,7 @@ def test_real_relu_networks_follow_the_law(widths):
     assert logs.var() == pytest.approx(law.log_var, rel=0.15)
 
 
-@pytest.mark.parametrize("widths", [[0], [8, -1]])
+@pytest.mark.parametrize("widths", [[0], [8, -1], [2.5]])
 def test_a_width_that_is_not_positive(widths):
-    with pytest.raises(ValueError, match=r"expected widths of at least 1, got (0|-1)"):
+    with pytest.raises(ValueError, match=r"expected widths of at least 1, got (0|-1|2.5)"):
         finite_width(widths)

@@ -129,8 +129,29 @@ def test_the_tangent_kernel_of_a_wide_network():
         (lambda: ntk_condition_number(lambda x: jnp.sign(x - 0.7), 3), "jumps at 0.7"),
         (lambda: dual(lambda x: x + (x > -2.3), 1.0, 0.0, 1.0), "jumps at -2.3"),
         (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
+        (lambda: ntk_condition_number(jnp.tanh, 2.5), "points: expected"),
+        (lambda: ntk(jax.nn.relu, 3, 0.5, 0), "expected q above 0"),
+        (lambda: ntk(jax.nn.relu, 3, 0.5, sigma_w2=-1.0), "expected sigma_w2 above 0"),
+        (lambda: ntk(jax.nn.relu, 1000, 0.5, sigma_w2=100.0), "after 89 layers the signal has"),
+        (lambda: ntk(jax.nn.relu, 1000, 0.5, sigma_w2=0.01), "after 131 layers the signal has"),
     ],
 )
 def test_bad_input(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_kernels_of_one_input_and_of_a_linear_network_are_well_conditioned():
+    assert ntk_condition_number(jax.nn.relu, 1) == 1
+    assert ntk_condition_number(lambda x: 2 * x, 10) == 1
+
+
+@pytest.mark.parametrize("phi", [jax.nn.glu, jax.nn.softmax, lambda a, b: a * b])
+def test_what_takes_no_single_number(phi):
+    with pytest.raises(TypeError, match=r"takes two numbers|must take one number"):
+        dual(phi, 1, 0.5, 1)
+
+
+def test_numbers_of_any_kind():
+    expected = dual(jnp.tanh, 1.0, 0.5, 1.0)
+    assert dual(jnp.tanh, jnp.float32(1), np.float32(0.5), 1) == expected

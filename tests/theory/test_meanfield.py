@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize
 
 from jinit.theory import c_map, critical_point, critical_sigma_w2, fixed_point, q_map
 
@@ -126,6 +127,36 @@ def test_a_wide_network_does_what_is_predicted():
         spread = 5 * math.sqrt((layer + 1) * 2 / width)
         assert h.var(axis=1) == pytest.approx(q, rel=spread)
         assert np.corrcoef(h)[0, 1] == pytest.approx(c, abs=spread)
+
+
+@pytest.mark.parametrize("sigma_b2", [1e-12, 5e-12, 2e-11, 1e-6])
+def test_critical_weights_for_the_smallest_biases(sigma_b2):
+    """Of erf, in closed form."""
+
+    def weights(q):
+        return math.pi / 4 * math.sqrt(1 + 4 * q)
+
+    def biases(log_q):
+        q = math.exp(log_q)
+        return q - weights(q) * 2 / math.pi * math.asin(2 * q / (1 + 2 * q)) - sigma_b2
+
+    q = math.exp(optimize.brentq(biases, math.log(1e-7), 0, xtol=1e-13))
+    found = critical_sigma_w2(ERF, sigma_b2)
+    assert found == pytest.approx(weights(q), rel=1e-9)
+
+
+@pytest.mark.parametrize("phi", [lambda x: x**3, lambda x: jax.nn.relu(x) ** 2, jnp.sign])
+def test_no_critical_weights_where_there_are_none(phi):
+    with pytest.raises(ValueError, match="no σ_w² makes χ₁ = 1"):
+        critical_sigma_w2(phi)
+
+
+def test_the_fixed_correlation_close_to_one():
+    """Of hard tanh a little inside the chaotic phase; figures from 30-digit arithmetic."""
+    found = fixed_point(jax.nn.hard_tanh, 1.4122525557511134, 0.2010941741955835)
+    assert 1 - found.c == pytest.approx(1.6911e-7, rel=1e-3)
+    assert found.chi_c < 1
+    assert found.xi_c == pytest.approx(2e4, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from jinit.theory import gain, moments, normal_mean
 
@@ -77,6 +78,56 @@ def test_kinks_and_jumps_wherever_they_are(phi, kinks):
         total += [(value * measure).sum(), (value**2 * measure).sum()]
     found = moments(phi)
     np.testing.assert_allclose((found.mean, found.second), total, atol=1e-8)
+
+
+def bent_at(place, q):
+    """Closed moments of max(x - a, 0) and of a step at a."""
+    d = place / math.sqrt(q)
+    density, above = stats.norm.pdf(d), stats.norm.sf(d)
+    bent = math.sqrt(q) * (density - d * above), q * ((1 + d * d) * above - d * density), above
+    return bent, (above, above, 0.0)
+
+
+# The third lies between the edge of an interval and its outermost point, as every 200th does.
+PLACES = [(0.995, 1.0), (-0.998, 1.0), (2.005, 1.0), (3.996, 1.0), (1.0, 16.036066952937386)]
+RANDOM = np.random.default_rng(0).uniform([-3, -2], [3, 4], (40, 2))
+
+
+@pytest.mark.parametrize(
+    ("place", "q"),
+    [*PLACES, *((z * 10 ** (log_q / 2), 10**log_q) for z, log_q in RANDOM)],
+)
+def test_one_kink_or_jump_anywhere(place, q):
+    def bent(x):
+        return jnp.maximum(x - place, 0)
+
+    def step(x):
+        return jnp.where(x > place, 1.0, 0.0)
+
+    for phi, expected in zip((bent, step), bent_at(place, q), strict=True):
+        found = moments(phi, q)
+        np.testing.assert_allclose((found.mean, found.second, found.slope2), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("q", [0.7, 3.3, 16.036066952937386, 100.0])
+def test_a_clipped_activation_at_odd_variances(q):
+    inside = 2 * stats.norm.cdf(1 / math.sqrt(q)) - 1
+    assert moments(jax.nn.hard_tanh, q).slope2 == pytest.approx(inside, rel=1e-9)
+
+
+@pytest.mark.parametrize("q", [1e-4, 1e-8, 1e-12])
+def test_differences_of_nearly_equal_numbers(q):
+    """As exact as the activation itself; E[(1 - cos x)²] = 3 q²/4 for small q."""
+    sigmoid = moments(lambda x: jax.nn.sigmoid(x) - 0.5, q)
+    assert sigmoid.second == pytest.approx(q / 16 * (1 - q / 2), rel=1e-7)
+    cosine = moments(lambda x: 1 - jnp.cos(x), q)
+    assert cosine.second == pytest.approx(0.75 * q**2 * (1 - 1.25 * q), rel=1e-5)
+    assert moments(jax.nn.softplus, q).std == pytest.approx(math.sqrt(q) / 2, rel=1e-4)
+
+
+def test_a_constant_has_no_gamma():
+    with pytest.raises(ValueError, match="gamma: this activation is constant"):
+        assert moments(lambda x: 0 * x + 1).gamma
 
 
 def test_gated_units():
