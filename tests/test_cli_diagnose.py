@@ -58,7 +58,7 @@ def test_a_broken_network_and_its_cure(here, capsys):
     page = capsys.readouterr().out
     for words in (
         "✗ vanishing: signal or gradient dies out on its way, so that distant layers hardly learn",
-        "where  params/Dense_0/kernel … params/Dense_8/kernel (9 layers)",
+        "where  params/Dense_0/kernel … params/Dense_9/kernel (10 layers)",
         "sigmoid shrinks the gradient at any gain",
         "write  nn.tanh with kernel_init=jinit.lecun_normal() instead of sigmoid",
         "beside ln 10 = 2.303",

@@ -34,6 +34,8 @@ _COLUMNS = (
 )
 _WIDE = 110
 """Columns of a terminal from which on there is room for what is expected."""
+_NARROW, _LESS = 70, ("alike", "dead", "at limit")
+"""Columns of a terminal below which there is no room for these."""
 _CAPTION = (
     "signal: RMS of the pre-activations; gradient: RMS of the loss gradient of one example with "
     "respect to them; alike: mean cosine of pairs of inputs; dead, at limit: share of units, of "
@@ -81,11 +83,11 @@ def _headline(verdict: str) -> Text:
 def _grouped(
     faults: Sequence[Mapping[str, Any]],
 ) -> Iterable[tuple[str, str, list[Mapping[str, Any]]]]:
-    """Faults of one kind and one cure together."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    """Faults of one cure together, by the worst of them."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for fault in faults:
-        groups.setdefault((fault["verdict"], fault["cure"]), []).append(fault)
-    return [(verdict, cure, each) for (verdict, cure), each in groups.items()]
+        groups.setdefault(fault["cure"] or fault["cause"], []).append(fault)
+    return [(each[0]["verdict"], each[0]["cure"], each) for each in groups.values()]
 
 
 def _fault(verdict: str, cure: str, faults: Sequence[Mapping[str, Any]], worst: str) -> Group:
@@ -110,13 +112,14 @@ class _Layers:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
-        wide = options.max_width >= _WIDE
-        shown = [number for number, name in enumerate(_COLUMNS) if wide or name != _EXPECTED]
+        wide, narrow = options.max_width >= _WIDE, options.max_width < _NARROW
+        left_out = {*([] if wide else [_EXPECTED]), *(_LESS if narrow else [])}
+        shown = [number for number, name in enumerate(_COLUMNS) if name not in left_out]
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         table.caption, table.caption_justify = _CAPTIONS[wide], "left"
         for number in shown:
             justify = "left" if number < 2 else "right"
-            table.add_column(_COLUMNS[number], justify=justify, no_wrap=number > 1)
+            table.add_column(_COLUMNS[number], justify=justify, no_wrap=number > 1, overflow="fold")
         for layer in self.layers:
             row = _row(layer)
             table.add_row(*(row[number] for number in shown))
