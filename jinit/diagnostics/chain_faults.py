@@ -15,6 +15,8 @@ _FAR_OFF = math.log(100.0)
 """Of the last layer, which may have any gain within reason."""
 _EXPLAINED = 0.25
 """Share of a growth that gains have to account for if they are its cause."""
+_FEWEST_ROUNDS = 8
+"""Rounds of a loop from which on growth is told from what a start at zero does."""
 _SAME_ROWS = 1e-13
 """1 - c below which float32 cannot tell directions apart."""
 _UNSCALED = 0.25
@@ -62,6 +64,32 @@ def backward(case: Case, number: int) -> Finding | None:
         steady_ = abs(end.growth) < end.growth_band.high
         word = "chaotic" if steady_ and apart[1] > 0.3 * apart[0] else "exploding"
     return _blamed(case, number, Growth(word, what, expected.back_growth), case.onwards(number))
+
+
+def recurrence(case: Case, number: int) -> Finding | None:
+    """What a kernel that all rounds of a loop use does to the signal and gradient in time."""
+    row = case.rows[number]
+    if row.over_rounds is None or len(row.over_rounds[0]) < _FEWEST_ROUNDS:
+        return None
+    second, total = row.over_rounds
+    first, rounds = len(second) // 4, len(second) - len(second) // 4  # it may begin at zero
+    grown = _log(float(second[-1])) - _log(float(second[first]))
+    back = _log(float(total[first])) - _log(float(total[-1]))
+    limit = math.log(4.0 * (1 + rounds))
+    if not max(grown, back) > limit or math.isinf(max(grown, back)):
+        return None
+    what = "its signal" if grown > limit else "the gradient, on its way back,"
+    log = grown if grown > limit else back
+    loop = row.contraction.place[:-1]
+    beside = [each for each in case.rows if each.contraction.place[:-1] == loop and each.gain2]
+    worst = max(beside, key=lambda each: abs(math.log(each.gain2)), default=row)
+    return Finding(
+        "exploding",
+        f"{what} becomes {factor(log)} as large in {rounds} rounds of its loop, "
+        f"{factor(log / rounds)} in each: {mismatch(worst)}",
+        "recurrent_kernel_init=jinit.orthogonal()",
+        "" if worst is row else worst.name,
+    )
 
 
 def collapse(case: Case, number: int) -> Finding | None:

@@ -41,7 +41,8 @@ def conclude(about: About, found: Found, equal: Mapping[str, str]) -> Diagnosis:
     judged = findings(measured, expected, equal, broken)
     layers = tuple(map(_layer, measured, expected, judged, [measured] * len(measured)))
     words = [each.verdict for each in judged]
-    word, note = of_whole(about.loss, float(found.loss), measured)
+    chance = math.log(about.classes) if about.loss == "cross-entropy" else math.inf
+    word, note = of_whole(about.loss, float(found.loss), chance, measured)
     return Diagnosis(
         min([word, *words], key=VERDICTS.index),
         layers,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from jinit.diagnostics.chain_faults import backward, collapse, forward, unscaled
+from jinit.diagnostics.chain_faults import backward, collapse, forward, recurrence, unscaled
 from jinit.diagnostics.expect import Expectation
 from jinit.diagnostics.finding import STABLE, Case, Finding
 from jinit.diagnostics.layer_faults import (
@@ -19,7 +19,7 @@ from jinit.diagnostics.rows import Row
 Look = Callable[[Case, int], Finding | None]
 _LOOKS: tuple[Look, ...] = (
     *(overflow, underflow, symmetry, dead, saturation, local, forward, backward),
-    *(collapse, fans),
+    *(recurrence, collapse, fans),
 )
 
 

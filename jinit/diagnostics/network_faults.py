@@ -7,10 +7,12 @@ from jinit.diagnostics.rows import Row
 
 _NOTED, _TOO_LARGE = 5.0, 25.0
 """RMS of the inputs that is mentioned, and that is a fault: pixels from 0 to 255 have more."""
+_FAR = 10.0
+"""Times the loss of guessing, from which on it is a fault."""
 
 
-def of_whole(loss_name: str, loss: float, rows: Sequence[Row]) -> tuple[str, str]:
-    """A verdict, and what there is to say; empty if nothing is."""
+def of_whole(loss_name: str, loss: float, chance: float, rows: Sequence[Row]) -> tuple[str, str]:
+    """A verdict, and what there is to say, if anything; `chance` is the loss of guessing."""
     if not math.isfinite(loss):
         broken = any(row.found.made.broken for row in rows)
         what = "" if broken else f"the loss is {loss}: look at the targets and at {loss_name}"
@@ -21,11 +23,12 @@ def of_whole(loss_name: str, loss: float, rows: Sequence[Row]) -> tuple[str, str
             "gradient, such as argmax, rounding or stop_gradient"
         )
     size = math.sqrt(rows[0].found.taken.second) if rows else 0.0
+    word = "misscaled" if loss > _FAR * chance else "stable"  # the loss itself is in the notes
     if not size > _NOTED:
-        return "stable", ""
+        return word, ""
     after = rows[0].leaf.activation
     hidden = after is not None and after.normalizes
-    return "misscaled" if size > _TOO_LARGE and not hidden else "stable", (
+    return "misscaled" if size > _TOO_LARGE and not hidden else word, (
         f"the inputs have RMS {size:.3g}, and initializers count on about 1: scale them to mean 0 "
         "and standard deviation 1"
     )

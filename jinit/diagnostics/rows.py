@@ -40,6 +40,9 @@ class Row:
     """Number of the layer that takes in what is made of its result."""
     branch: Branch | None
     """What is measured where its result is added to a stream, if that is where it goes."""
+    over_rounds: tuple[np.ndarray, np.ndarray] | None = None
+    """Of a kernel that all rounds of a loop use: mean square of its pre-activations and sum of
+    squares of their gradient, by round."""
 
     @property
     def width(self) -> int:
@@ -102,6 +105,7 @@ def rows(model: Model, found: Found) -> tuple[Row, ...]:
                 None
                 if branch is None
                 else _of_round(found.branches[branch], contraction.rounds, step),
+                _over_rounds(found.layers[number]) if contraction.rounds and step is None else None,
             )
         )
     return tuple(made)
@@ -136,6 +140,11 @@ def _branches(model: Model) -> dict[int, int]:
         if ends and ends[-1] not in found:
             found[ends[-1]] = number
     return found
+
+
+def _over_rounds(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    second, total = layer.made.second, layer.back.total
+    return np.asarray(second, np.float64).ravel(), np.asarray(total, np.float64).ravel()
 
 
 def _of_round(values: Any, rounds: Sequence[int], step: int | None) -> Any:

@@ -1,5 +1,7 @@
 """Starts that look odd and are healthy, faults that lie outside of kernels, and mistakes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,6 +128,29 @@ def test_inputs_that_are_too_large(size, verdict):
     found = diagnose(model, params, size * X, LABELS)
     assert found.verdict == verdict
     assert ("the inputs have RMS" in " ".join(found.notes)) == (size > 5)
+
+
+def test_a_recurrent_network_that_explodes_in_time():
+    def apply(scale):
+        def start(key, shape, dtype=jnp.float32):
+            return scale * jinit.orthogonal()(key, shape, dtype)
+
+        cell = partial(nn.SimpleCell, 32, activation_fn=nn.relu, recurrent_kernel_init=start)
+        return lambda x: nn.Dense(4)(nn.RNN(cell())(x)[:, -1])
+
+    x = jax.random.normal(KEY, (8, 30, 16))
+    found = diagnose(*start(apply(2.0), x), x, LABELS[:8])
+    (fault,) = found.faults
+    assert (fault.path, fault.verdict) == ("params/SimpleCell_0/h/kernel", "exploding")
+    assert "in 23 rounds of its loop" in fault.cause
+    assert fault.cure == "recurrent_kernel_init=jinit.orthogonal()"
+    assert diagnose(*start(apply(1.0), x), x, LABELS[:8]).verdict == "stable"
+
+
+def test_a_loss_far_above_guessing():
+    found = diagnose(*start(lambda x: 1e3 * mlp()(x)), X, LABELS)
+    assert (found.verdict, found.faults) == ("misscaled", ())
+    assert "is far above ln 4" in found.notes[0]
 
 
 def test_nan_is_traced_to_where_it_comes_from():
