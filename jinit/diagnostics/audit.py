@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jinit.diagnostics.batch import check_model
 from jinit.diagnostics.symmetry import numbers, twins
-from jinit.model import Leaf, Model, give_axes
+from jinit.model import Leaf, Model, check_model, give_axes
 from jinit.theory import moments
 
 _NEAR = 1.15

@@ -11,7 +11,7 @@ from jax import Array
 from jax.core import Tracer
 
 from jinit.diagnostics.losses import Loss, aimed, check_labels, normals
-from jinit.model import Model
+from jinit.model import Model, check_model
 
 
 class Batch(NamedTuple):
@@ -30,20 +30,6 @@ def prepared(name: str, model: Model, batch: Sequence[Any], key: Array | None) -
         raise TypeError(f"{name}: expected a random key, such as jax.random.key(0), got {key!r}")
     inputs, rest = _given(name, model, batch) if batch else (_normal(name, model, key), [])
     return Batch(inputs, rest, key)
-
-
-def check_model(name: str, model: Any) -> None:
-    """Whether it was traced.
-
-    Raises:
-      TypeError: it was not.
-    """
-    if not isinstance(model, Model):
-        raise TypeError(
-            f"{name}: expected a Model, got {type(model).__name__}; make one with "
-            "jinit.linen.trace(module, x), jinit.nnx.trace(constructor, x) or "
-            "jinit.trace(apply, params, x)"
-        )
 
 
 def with_targets(

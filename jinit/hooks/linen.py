@@ -23,6 +23,7 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
       kwargs: static keyword arguments of its call, such as `deterministic=True`.
 
     Raises:
+      TypeError: `module` is no Linen module.
       ValueError: once its graph is read: the call draws random numbers, and there are no `rngs`.
 
     >>> import jax, jax.numpy as jnp
@@ -31,9 +32,12 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
     ('params/kernel',)
     """
 
+    if not isinstance(module, linen.Module):
+        raise TypeError(f"expected a Linen module, got {type(module).__name__}")
+
     def draw(key: jax.Array) -> Any:
         examples = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), abstract)
-        return module.init(key if rngs is None else {"params": key} | rngs, *examples, **kwargs)
+        return module.init(key if rngs is None else {**rngs, "params": key}, *examples, **kwargs)
 
     def apply(variables: Any, *values: Any) -> Any:
         try:

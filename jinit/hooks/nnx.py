@@ -23,13 +23,19 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
       kwargs: static keyword arguments of its call.
 
     Raises:
-      TypeError: the constructor does not return an NNX module.
+      TypeError: the constructor does not return an NNX module, or is one itself.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import nnx
     >>> trace(lambda rngs: nnx.Linear(4, 3, rngs=rngs), jnp.ones((8, 4))).layer_names
     ('kernel',)
     """
+
+    if isinstance(constructor, nnx.Module):
+        raise TypeError(
+            f"expected a function of nnx.Rngs, got a {type(constructor).__name__}, whose weights "
+            "are drawn already: give lambda rngs: Module(..., rngs=rngs)"
+        )
 
     def parts(key: jax.Array) -> tuple[Any, Any, Any]:
         module = constructor(_rngs(key))
@@ -101,11 +107,12 @@ def _rngs(key: jax.Array) -> nnx.Rngs:
 
 
 def _tree(params: Any) -> Any:
-    """The parameters of a module; parameters themselves stay as they are."""
-    if not isinstance(params, nnx.Module):
+    """The parameters of a module or of its state; parameters themselves stay as they are."""
+    if isinstance(params, nnx.Module):
+        params = nnx.state(params)
+    if not isinstance(params, nnx.State):
         return params
-    _, _, state, *_ = nnx.split(params, nnx.RngState, ...)
-    return nnx.to_pure_dict(state)
+    return nnx.to_pure_dict(nnx.filter_state(params, nnx.Not(nnx.RngState)))
 
 
 def _kinds(*states: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from jinit.model.expression import Activation
 from jinit.model.graph import Graph, Operation
 from jinit.model.keys import key_of, path_words
 from jinit.model.leaves import Leaf
-from jinit.model.model import Model, trace
+from jinit.model.model import Model, check_model, trace
 from jinit.model.naming import names_of
 from jinit.model.paths import glob, paths_of
 from jinit.model.primitives import ELEMENTWISE
@@ -24,6 +24,7 @@ __all__ = [
     "Place",
     "Scan",
     "Tap",
+    "check_model",
     "give_axes",
     "glob",
     "key_of",

@@ -213,3 +213,19 @@ def _filled(others: Any, arrays: Any) -> Any:
 
 def _is_array(leaf: Any) -> bool:
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+
+
+def check_model(name: str, model: Any) -> None:
+    """Whether it was traced.
+
+    Raises:
+      TypeError: it was not; `name` is that of the function that was given it.
+
+    >>> check_model("init", trace(lambda w, x: x @ w, jnp.ones((4, 3)), jnp.ones((2, 4))))
+    """
+    if not isinstance(model, Model):
+        raise TypeError(
+            f"{name}: expected a Model, got {type(model).__name__}; make one with "
+            "jinit.linen.trace(module, x), jinit.nnx.trace(constructor, x) or "
+            "jinit.trace(apply, params, x)"
+        )

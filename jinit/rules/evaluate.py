@@ -67,7 +67,9 @@ def _words(operation: Operation, key: Array, start: Any) -> Array:
 
 
 def _rounded(value: Any) -> Any:
-    return fence(value) if jnp.issubdtype(value.dtype, jnp.inexact) else value
+    # Eight bits are left alone: rounding to them once more would make subnormal numbers zero.
+    wide = jnp.issubdtype(value.dtype, jnp.inexact) and value.dtype.itemsize > 1
+    return fence(value) if wide else value
 
 
 def _scan(operation: Operation, operands: list[Any], wanted: list[bool]) -> list[Any]:

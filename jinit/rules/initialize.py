@@ -1,6 +1,6 @@
 """Parameters of a whole model: every one from a key of its own, equal draws compiled once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.model import Graph, Model, glob, key_of, path_words, paths_of
+from jinit.model import Graph, Model, check_model, glob, key_of, path_words, paths_of
 from jinit.rules.draws import Draw, Draws
 from jinit.rules.fitting import FromKeyOf
 from jinit.rules.folding import folded
@@ -20,7 +20,19 @@ from jinit.rules.programs import Call, Constant, is_traced, run, settings
 from jinit.rules.slices import Slice, slicing
 from jinit.sampling import WORDS, fold_in_data, is_fused
 
-_OWN: WeakKeyDictionary[Model, Draws] = WeakKeyDictionary()
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """How a model draws its own parameters."""
+
+    draws: Draws
+    places: dict[str, int]
+    """Number of the draw, by path."""
+    copied: dict[str, str]
+    """By path of what holds the same value as a parameter, as a moving average may, its path."""
+
+
+_OWN: WeakKeyDictionary[Model, _Own] = WeakKeyDictionary()
 
 
 def init(
@@ -56,7 +68,7 @@ def init(
 
     Raises:
       RuleError: rules that do not fit the model.
-      TypeError: `key` is no random key.
+      TypeError: `model` is no Model, `key` no random key.
       ValueError: no rules and a model that does not know its own initializers; `only` that matches
         nothing; a parameter that is neither drawn nor kept, or kept in another shape.
 
@@ -67,24 +79,44 @@ def init(
     >>> jax.tree.map(jnp.shape, params)
     {'params': {'bias': (3,), 'kernel': (4, 3)}}
     """
+    check_model("init", model)
     key, kept = _typed(key), _kept(model, only, keep)
     shapes = dict(zip(model.paths, jax.tree.leaves(model.params), strict=True))
     missing = [path for path in model.paths if path not in kept]
     missing.sort(key=lambda path: -shapes[path].size)  # the largest are drawn first
     planned = rules if isinstance(rules, Plan) or rules is None else plan(model, rules)
     chosen = _chosen(planned) if planned else {}
-    source = chosen.get if planned and None not in planned.initializers else _own(model, chosen)
-    places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
-    keys = _own_keys(key, [_origin(chosen.get(path), path) for path in missing])
-    parts = (
-        _Part(_drawer(source(path)), _as(shapes[path], dtype), places[path], each)
-        for path, each in zip(missing, keys, strict=True)
+    own = None if planned and None not in planned.initializers else _own(model)
+    copied = (
+        {} if own is None else {each: of for each, of in own.copied.items() if each not in chosen}
     )
+
+    def source(path: str) -> Any:
+        found = chosen.get(path)
+        return found or own.draws[own.places[path]] if own else found
+
+    places = dict(zip(model.paths, _shardings(model, sharding), strict=True))
+
+    def parts(key: Array) -> Iterator[_Part]:
+        drawn = [copied.get(path, path) for path in missing]
+        keys = _own_keys(key, [_origin(chosen.get(path), path) for path in drawn])
+        for path, of, each in zip(missing, drawn, keys, strict=True):
+            whole = _as(shapes[path], dtype)
+            yield _Part(path, _drawer(source(of)), whole, places[path], each)
+
+    def inline(key: Array) -> list[Array]:
+        return [part.inline() for part in parts(key)]
+
     if is_traced(key):
-        values = [part.inline() for part in parts]
-    else:
-        values = run(part.call() for part in parts)
+        values = inline(key)
+    elif is_fused(key):
+        values = run(part.call() for part in parts(key))
+    else:  # words that only jax.random can make
+        values = jax.jit(inline)(key)
     made = kept | dict(zip(missing, values, strict=True))
+    made |= {
+        each: jnp.array(kept[of]) for each, of in copied.items() if of in kept and each in missing
+    }
     tree = jax.tree.structure(model.params)
     return model.finish(jax.tree.unflatten(tree, [made[path] for path in model.paths]), key)
 
@@ -126,19 +158,37 @@ def _as(abstract: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(abstract.shape, np.dtype(dtype) if floating else abstract.dtype)
 
 
-def _own(model: Model, chosen: dict[str, Any]) -> Callable[[str], Any]:
-    """What a parameter is drawn by, given its path: as chosen, else as the model itself does."""
+def _own(model: Model) -> _Own:
     if model not in _OWN:
         if model.init is None:
             raise ValueError(
                 "init: this model does not know its own initializers; give rules, such as "
                 '{"**": jinit.lecun_normal()}, or trace it with init=, a function of a key'
             )
-        closed = model.drawing or jax.make_jaxpr(model.init)(_a_key())
-        cut = _cut(closed)
-        _OWN[model] = Draws(lambda output: cut(output).from_own_key)
-    own, place = _OWN[model], {path: number for number, path in enumerate(model.paths)}
-    return lambda path: chosen.get(path) or own[place[path]]
+        closed = model.drawing or _drawing_of(model, model.init)
+        graph = folded(Graph.eager(closed, WORDS))
+        cut, first = slicing(graph), {}
+        for path, output in zip(model.paths, graph.outputs, strict=True):
+            if type(output) is int and path not in model.untrained:
+                first.setdefault(output, path)
+        pairs = zip(model.paths, graph.outputs, strict=True)
+        copied = {path: first.get(out, path) if type(out) is int else path for path, out in pairs}
+        places = {path: number for number, path in enumerate(model.paths)}
+        draws = Draws(lambda output: cut(output).from_own_key)
+        _OWN[model] = _Own(draws, places, {each: of for each, of in copied.items() if each != of})
+    return _OWN[model]
+
+
+def _drawing_of(model: Model, draw: Callable[[Array], Any]) -> Any:
+    closed, made = jax.make_jaxpr(draw, return_shape=True)(_a_key())
+    paths = paths_of(model.tree(made))
+    if paths != model.paths:
+        odd = sorted(set(paths) ^ set(model.paths)) or "another order"
+        raise ValueError(
+            "init: the function that the model was traced with as init= makes other parameters "
+            f"than the model has; the difference is {odd}"
+        )
+    return closed
 
 
 def _chosen(plan: Plan) -> dict[str, Any]:
@@ -160,6 +210,7 @@ def _drawer(source: Any) -> Any:
 class _Part:
     """One parameter to be drawn: by an initializer, or as the model itself does."""
 
+    path: str
     source: Any
     whole: jax.ShapeDtypeStruct
     sharding: Any
@@ -168,10 +219,22 @@ class _Part:
     def call(self) -> Call | Constant:
         """The program that draws it, and what it is given."""
         draw = self.source if isinstance(self.source, Draw) else self._by_initializer()
+        self._check(draw.part.shape)
         return draw.call([self.key] * len(draw.part.inputs), self.whole, self.sharding)
 
     def _by_initializer(self) -> Draw:
-        return _drawing(self.source, self.whole.shape, self.whole.dtype, settings())
+        try:
+            return _drawing(self.source, self.whole.shape, self.whole.dtype, settings())
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != self.whole.shape:
+            raise ValueError(
+                f"{self.path}: its initializer makes an array of shape {shape}, but the parameter "
+                f"has shape {self.whole.shape}; return what the shape that it is called with asks "
+                "for"
+            )
 
     def inline(self) -> Array:
         """Inside a program that is being traced, such as a jitted or vmapped one."""
@@ -181,6 +244,7 @@ class _Part:
             drawn = drawn.astype(self.whole.dtype)
         else:
             drawn = self.source(self.key, self.whole.shape, self.whole.dtype)
+        self._check(jnp.shape(drawn))
         if self.sharding is None:
             return drawn
         return jax.lax.with_sharding_constraint(drawn, self.sharding)
@@ -204,6 +268,7 @@ def _cut(closed: Any) -> Callable[[int], Slice]:
 
 def _kept(model: Model, only: str | Sequence[str] | None, keep: Any) -> dict[str, Any]:
     """The parameters that are not drawn, by path."""
+    keep = model.tree(keep)
     found = dict(zip(paths_of(keep), jax.tree.leaves(keep), strict=True))
     arrays = {path for path, leaf in found.items() if hasattr(leaf, "shape")}
     if strange := sorted(arrays - set(model.paths)):

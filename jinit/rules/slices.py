@@ -15,7 +15,8 @@ from jinit.rules.folding import is_scalar
 from jinit.rules.windows import lifted
 
 _KEY_STEPS = frozenset({"random_fold_in", "random_wrap", "random_unwrap", "random_clone"})
-_MOVES = frozenset({"reshape", "convert_element_type", "transpose", "reduce_precision"})
+_CASTS = frozenset({"convert_element_type", "reduce_precision"})
+_MOVES = _CASTS | {"reshape", "transpose"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,13 @@ class Slice:
     def shape(self) -> tuple[int, ...]:
         """Of the output."""
         (output,) = self.graph.outputs
-        made = self.graph.producers.get(output) if isinstance(output, int) else None
-        return made.shapes[made.results.index(output)] if made else ()
+        if not isinstance(output, int):
+            return ()
+        made = self.graph.producers.get(output)
+        if made:
+            return made.shapes[made.results.index(output)]
+        given = dict(zip(self.graph.inputs, self.graph.avals, strict=True)) | self.graph.constants
+        return tuple(given[output].shape)
 
     @property
     def constant(self) -> Any:
@@ -60,7 +66,16 @@ class Slice:
         values = [*literals, *self.numbers]
         if self.inputs or len(values) != 1 or not names <= {"broadcast_in_dim", *_MOVES}:
             return None
-        return None if self.graph.constants else values[0]
+        return None if self.graph.constants else self._moved(values[0])
+
+    def _moved(self, number: Any) -> Any:
+        """One number after all that is done to it: casts, and rounding."""
+        with jax.ensure_compile_time_eval():
+            for operation in self.graph.operations:
+                if operation.primitive.name in _CASTS:
+                    params = operation.primitive.get_bind_params(operation.params)
+                    number = operation.primitive.bind(jnp.asarray(number), **params)
+            return np.asarray(number)
 
     @property
     def from_own_key(self) -> "Slice":
