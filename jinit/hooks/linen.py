@@ -56,7 +56,7 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
     abstract = jax.eval_shape(lambda *values: values, *inputs)
     drawing, boxed = jax.make_jaxpr(draw, return_shape=True)(jax.random.key(0))
     state = sorted(set(boxed) - {"params"})
-    variables = linen.meta.unbox(boxed)
+    variables = jax.eval_shape(linen.meta.unbox, boxed)
     return Model(
         apply,
         variables,
@@ -65,10 +65,18 @@ def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -
         drawing,
         tuple(state),
         frozenset(path for path in paths_of(variables) if not path.startswith("params/")),
-        lambda variables, key: linen.meta.replace_boxed(boxed, variables),
+        lambda variables, key: jax.tree.map(_in_box, boxed, variables, is_leaf=_is_box),
         linen.meta.unbox,
         annotated,
     )
+
+
+def _in_box(box: Any, value: Any) -> Any:
+    """The value in a box like this, if it is one."""
+    if not _is_box(box):
+        return value
+    nested = _is_box(getattr(box, "value", None))
+    return linen.meta.replace_boxed(box, value) if nested else box.replace_boxed(value)
 
 
 def _sharding(box: Any, mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:

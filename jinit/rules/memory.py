@@ -26,7 +26,7 @@ _ALIGNMENT = 64
 
 def is_host(sharding: Any) -> bool:
     """Whether an array of this sharding, None for no particular one, lies in the host's memory."""
-    if sharding is not None:
+    if sharding is not None or not jax.sharding.get_abstract_mesh().empty:
         return False
     device = getattr(jax.config, "jax_default_device", None) or jax.default_backend()
     return getattr(device, "platform", device) == "cpu"

@@ -104,6 +104,7 @@ def settings() -> tuple[Any, ...]:
         jax.dtypes.canonicalize_dtype(float),
         getattr(jax.config, "jax_default_device", None),
         getattr(jax.config, "jax_threefry_partitionable", None),
+        jax.sharding.get_abstract_mesh(),
     )
 
 

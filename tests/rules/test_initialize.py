@@ -416,3 +416,25 @@ def test_what_is_no_model(call, words):
 def test_an_initializer_that_cannot_draw_a_shape_names_the_parameter():
     with pytest.raises(ValueError, match="params/a/bias: "):
         init(jinit.linen.trace(Net(), X), KEY, {"**": jinit.orthogonal()})
+
+
+def test_within_a_mesh_that_is_set():
+    mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+    boxed = nn.with_partitioning(nn.initializers.lecun_normal(), ("a", "b"))
+    annotated = nn.Dense(4, kernel_init=boxed)
+    outside = jinit.linen.trace(annotated, X)
+    plain = init(jinit.linen.trace(Net(), X), KEY)
+    expected = init(outside, KEY)
+
+    def build(rngs):
+        partitioned = nnx.with_partitioning(nnx.initializers.lecun_normal(), ("a", "b"))
+        return nnx.Linear(16, 4, kernel_init=partitioned, rngs=rngs)
+
+    with jax.set_mesh(mesh):
+        again = init(jinit.linen.trace(Net(), X), KEY)
+        found = [init(jinit.linen.trace(annotated, X), KEY), init(outside, KEY, sharding=mesh)]
+        twin = init(jinit.nnx.trace(build, X), KEY)
+    jax.tree.map(np.testing.assert_array_equal, again, plain)
+    for each in found:
+        jax.tree.map(np.testing.assert_array_equal, each, expected)
+    np.testing.assert_array_equal(twin.kernel[...], expected["params"]["kernel"].value)
