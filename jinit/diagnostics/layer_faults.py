@@ -132,7 +132,7 @@ def dead(case: Case, number: int) -> Finding | None:
         return Finding(
             "dead", f"{what}: its biases, {bias:.3g}, outweigh its sums", "bias_init=jinit.zeros"
         )
-    if row.leaf.activation is not None and row.leaf.activation.normalizes:
+    if row.is_normalized:
         what = (
             f"{what} after the normalization, whose scale or bias, or a batch of one, makes it so"
         )
@@ -170,9 +170,8 @@ def local(case: Case, number: int) -> Finding | None:
         return None
     if row.weight.mean**2 > row.weight.second / 2:
         return Finding("misscaled", mismatch(row), kernel_line(row))
-    after, point = row.leaf.activation, needed(row)
+    point, hidden = needed(row), row.is_normalized
     off = min((math.log(row.gain2 / each) for each in (1.0, *(point or ())[:1])), key=abs)
-    hidden = after is not None and after.normalizes
     silent = row.after is not None and case.rows[row.after].weight.second == 0  # as in LoRA
     if abs(off) < _LOCAL or (off < 0 and (row.may_be_small or silent) and not hidden):
         return None
@@ -188,8 +187,7 @@ def fans(case: Case, number: int) -> Finding | None:
     row = case.rows[number]
     std = math.sqrt(max(row.weight.second - row.weight.mean**2, 0.0))
     what = misread(row.leaf, std)
-    hidden = row.leaf.activation is not None and row.leaf.activation.normalizes
-    if not what or hidden or math.prod(row.leaf.shape) < 10 * _FEWEST_ENTRIES:
+    if not what or row.is_normalized or math.prod(row.leaf.shape) < 10 * _FEWEST_ENTRIES:
         return None
     axes = dict(zip(range(len(row.leaf.shape)), row.leaf.axes, strict=True))
     return Finding(

@@ -26,9 +26,7 @@ def of_whole(loss_name: str, loss: float, chance: float, rows: Sequence[Row]) ->
     word = "misscaled" if loss > _FAR * chance else "stable"  # the loss itself is in the notes
     if not size > _NOTED:
         return word, ""
-    after = rows[0].leaf.activation
-    hidden = after is not None and after.normalizes
-    return "misscaled" if size > _TOO_LARGE and not hidden else word, (
+    return "misscaled" if size > _TOO_LARGE and not rows[0].is_normalized else word, (
         f"the inputs have RMS {size:.3g}, and initializers count on about 1: scale them to mean 0 "
         "and standard deviation 1"
     )

@@ -61,6 +61,11 @@ class Row:
         return self.contraction.leads_on(self.leaf.activation)
 
     @property
+    def is_normalized(self) -> bool:
+        """Whether a normalization follows, which hides its scale."""
+        return self.leaf.activation is not None and self.leaf.activation.normalizes
+
+    @property
     def gain2(self) -> float:
         """Products that are summed times the mean square of the kernel: variance of a unit's sum
         over the mean square of what it takes in."""

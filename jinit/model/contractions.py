@@ -185,7 +185,8 @@ def _followers(
         arriving = frozenset().union(
             *(reached.get(o, ()) for o in operation.operands if type(o) is int)
         )
-        shared |= {source for source in arriving if len(arriving) > 1}
+        if len(arriving) > 1:
+            shared |= arriving
         if position in found:
             shared |= arriving & followers.keys()
             followers |= dict.fromkeys(arriving - followers.keys(), position)

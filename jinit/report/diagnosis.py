@@ -36,14 +36,13 @@ _WIDE = 110
 """Columns of a terminal from which on there is room for what is expected."""
 _NARROW, _LESS = 70, ("alike", "dead", "at limit")
 """Columns of a terminal below which there is no room for these."""
-_CAPTION = (
-    "signal: RMS of the pre-activations; gradient: RMS of the loss gradient of one example with "
-    "respect to them; alike: mean cosine of pairs of inputs; dead, at limit: share of units, of "
-    "activations; "
-)
-_CAPTIONS = {
-    True: _CAPTION + "expected: what theory allows weights of this scale in layers of this width",
-    False: _CAPTION + f"a terminal of {_WIDE} columns shows what theory expects, too",
+_EXPLAINED = {
+    "signal": "RMS of the pre-activations",
+    "gradient": "RMS of the loss gradient of one example with respect to them",
+    _EXPECTED: "what theory allows weights of this scale in layers of this width",
+    "alike": "mean cosine of pairs of inputs",
+    "dead": "share of units that are 0 for every example",
+    "at limit": "share of activations there",
 }
 
 
@@ -116,7 +115,7 @@ class _Layers:
         left_out = {*([] if wide else [_EXPECTED]), *(_LESS if narrow else [])}
         shown = [number for number, name in enumerate(_COLUMNS) if name not in left_out]
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        table.caption, table.caption_justify = _CAPTIONS[wide], "left"
+        table.caption, table.caption_justify = _caption(shown, wide), "left"
         for number in shown:
             justify = "left" if number < 2 else "right"
             table.add_column(_COLUMNS[number], justify=justify, no_wrap=number > 1, overflow="fold")
@@ -124,6 +123,13 @@ class _Layers:
             row = _row(layer)
             table.add_row(*(row[number] for number in shown))
         yield table
+
+
+def _caption(shown: Sequence[int], wide: bool) -> str:
+    """What the columns mean that are there."""
+    names = dict.fromkeys(_COLUMNS[number] for number in shown)
+    meant = [f"{name}: {_EXPLAINED[name]}" for name in names if name in _EXPLAINED]
+    return "; ".join([*meant, *([] if wide else [f"{_WIDE} columns of terminal show more"])])
 
 
 def _row(layer: Mapping[str, Any]) -> list[Text]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _INK, _BAND, _FAULT = "#1f4e79", "#9dc3e6", "#c00000"
 _NONE = (None, None, None)
 _CAPTION = (
-    "layer, in execution order; red: something is wrong; "
-    "shaded: what theory expects of weights of this scale"
+    "layer, in execution order\n"
+    "red: something is wrong; shaded: what theory expects of weights of this scale"
 )
 
 
