@@ -1,15 +1,23 @@
-"""jinit: from which weights should this network start, and how do I know?"""
+"""Initialize JAX and Flax networks, and know from which weights they should start.
+
+- `he_normal`, `orthogonal`, ...: initializers, called as `(key, shape, dtype)`; `CATALOG` has all.
+- `linen.trace`, `nnx.trace`, `trace`: a network as a `Model`, read from its computation.
+- `init`, `plan`, `recommend`, `Rule`, `recipes`: initial parameters of a whole model.
+- `audit`, `diagnose`, `diagnostics`: whether a network will train, and if not, why.
+- `theory`: what a random layer does to a signal.
+- `Sweep`, `grid`, `Task`, `Results`: compare initializations by training.
+- `adapters`: initial factors of LoRA and its variants.
+"""
 
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from jinit.diagnostics import Diagnosis, audit, diagnose
+from jinit.diagnostics import Diagnosis, diagnose
+from jinit.gains import audit
 from jinit.initializers import (
     CATALOG,
-    Adapter,
-    HippoDiagonal,
     Initializer,
-    LowRank,
     activation_scaled,
     blockwise,
     cast,
@@ -17,10 +25,8 @@ from jinit.initializers import (
     constant,
     convolution_aware,
     convolutional_orthogonal,
-    corda,
     delta_orthogonal,
     dirac,
-    eva,
     forget_gate_bias,
     fourier,
     fourier_features,
@@ -33,7 +39,6 @@ from jinit.initializers import (
     he_uniform,
     headwise_orthogonal,
     hippo,
-    hippo_diagonal,
     hippo_input,
     icnr,
     identity,
@@ -44,28 +49,16 @@ from jinit.initializers import (
     lecun_normal,
     lecun_uniform,
     log_step,
-    lora,
-    lora_embedding,
-    lora_ga,
-    lora_gaussian,
-    lora_orthogonal,
     lru_log_decay,
-    lru_log_gain,
     lru_log_phase,
     mamba2_log_decay,
     mamba_log_decay,
     mamba_step_kernel,
     masked,
-    mica,
-    mimetic_query_key,
-    mimetic_value_output,
     normal,
-    olora,
     ones,
     ones_init,
     orthogonal,
-    pissa,
-    pissa_randomized,
     random_normal,
     random_uniform,
     rg_lru_decay,
@@ -100,13 +93,13 @@ from jinit.initializers import (
     zeros,
     zeros_init,
 )
-from jinit.model import Model, trace
+from jinit.model import Leaf, Model, trace
+from jinit.programs import fast_init
 from jinit.report import Results
 from jinit.rules import (
     Plan,
     Rule,
     RuleError,
-    fast_init,
     init,
     plan,
     recipes,
@@ -115,7 +108,9 @@ from jinit.rules import (
 )
 from jinit.sweep import Space, Sweep, Task, grid, tasks
 
-from . import diagnostics, initializers, report, rules, sampling, sweep, theory
+from . import diagnostics, initializers, report, rules, sweep, theory
+from .initializers import adapters
+from .initializers.other_names import missing_attribute
 
 if TYPE_CHECKING:
     from jinit.hooks import linen, nnx
@@ -124,11 +119,9 @@ __version__ = metadata.version("jinit")
 
 __all__ = [
     "CATALOG",
-    "Adapter",
     "Diagnosis",
-    "HippoDiagonal",
     "Initializer",
-    "LowRank",
+    "Leaf",
     "Model",
     "Plan",
     "Results",
@@ -138,6 +131,7 @@ __all__ = [
     "Sweep",
     "Task",
     "activation_scaled",
+    "adapters",
     "audit",
     "blockwise",
     "cast",
@@ -145,12 +139,10 @@ __all__ = [
     "constant",
     "convolution_aware",
     "convolutional_orthogonal",
-    "corda",
     "delta_orthogonal",
     "diagnose",
     "diagnostics",
     "dirac",
-    "eva",
     "fast_init",
     "forget_gate_bias",
     "fourier",
@@ -165,7 +157,6 @@ __all__ = [
     "he_uniform",
     "headwise_orthogonal",
     "hippo",
-    "hippo_diagonal",
     "hippo_input",
     "icnr",
     "identity",
@@ -179,29 +170,17 @@ __all__ = [
     "lecun_uniform",
     "linen",
     "log_step",
-    "lora",
-    "lora_embedding",
-    "lora_ga",
-    "lora_gaussian",
-    "lora_orthogonal",
     "lru_log_decay",
-    "lru_log_gain",
     "lru_log_phase",
     "mamba2_log_decay",
     "mamba_log_decay",
     "mamba_step_kernel",
     "masked",
-    "mica",
-    "mimetic_query_key",
-    "mimetic_value_output",
     "nnx",
     "normal",
-    "olora",
     "ones",
     "ones_init",
     "orthogonal",
-    "pissa",
-    "pissa_randomized",
     "plan",
     "random_normal",
     "random_uniform",
@@ -213,7 +192,6 @@ __all__ = [
     "rules_from_toml",
     "s4d_frequency",
     "s4d_log_decay",
-    "sampling",
     "scaled",
     "scaled_uniform_orthogonal",
     "sigmoid_normal",
@@ -249,8 +227,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`jinit.linen` and `jinit.nnx` import Flax, so they are loaded when first asked for."""
+def __getattr__(name: str) -> ModuleType:
+    """Import `jinit.linen` and `jinit.nnx`, which need Flax, when they are first asked for.
+
+    Raises:
+      AttributeError: for any other name; names of PyTorch and Keras are answered with jinit's.
+    """
     if name in ("linen", "nnx"):
         return import_module(f"jinit.hooks.{name}")
-    raise AttributeError(f"module 'jinit' has no attribute {name!r}")
+    raise missing_attribute(__name__, name, __all__)
+
+
+def __dir__() -> list[str]:
+    """List what a user may use."""
+    return [*__all__, "__version__"]

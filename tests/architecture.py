@@ -27,30 +27,35 @@ class Room:
     doors: Mapping[str, str] = field(default_factory=dict)
 
 
-EVERY_ROOM = (
-    "sampling theory initializers model rules hooks calibrate pretrain diagnostics sweep report"
+# Files of the root that every room may import; they import nothing of jinit.
+SHARED = ("choice", "record")
+
+EVERYTHING = (
+    "sampling theory initializers model gains programs rules hooks diagnostics sweep report"
 )
 
 ARROWS = {
+    "choice": Room(libraries=""),
+    "record": Room(libraries=""),
     "sampling": Room(),
     "theory": Room(libraries="jax numpy scipy"),
     "initializers": Room("sampling theory"),
     "model": Room(),
-    "rules": Room("model initializers theory sampling diagnostics", libraries="jax numpy optax"),
-    "hooks": Room("model rules initializers", libraries="jax numpy flax"),
-    "calibrate": Room("model initializers theory", libraries="jax numpy optax"),
-    "pretrain": Room("model initializers theory", libraries="jax numpy optax"),
-    "diagnostics": Room("model theory report"),
+    "gains": Room("model theory"),
+    "programs": Room("model sampling"),
+    "rules": Room("programs gains model initializers theory", libraries="jax numpy optax"),
+    "hooks": Room("model", libraries="jax numpy flax"),
+    "diagnostics": Room("model gains theory report"),
     "sweep": Room(
-        "model rules calibrate pretrain diagnostics initializers theory hooks report",
+        "diagnostics initializers theory model hooks report",
         libraries="jax numpy optax",
-        tucked="pyarrow pandas sklearn",
+        tucked="pyarrow sklearn",
         doors={"hooks": "as_model"},
     ),
-    "report": Room(libraries="matplotlib plotly rich numpy scipy pandas pyarrow"),
-    "cli": Room(EVERY_ROOM, libraries="jax numpy optax rich"),
+    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow"),
+    "cli": Room(EVERYTHING, libraries="jax numpy rich click"),
     "__main__": Room("cli", libraries=""),
-    "__init__": Room(EVERY_ROOM, libraries=""),
+    "__init__": Room(EVERYTHING, libraries=""),
 }
 
 
@@ -62,6 +67,7 @@ class Import:
     line: int
     target: str
     lazy: bool
+    is_for_types: bool
 
     @property
     def top(self) -> str:
@@ -85,13 +91,15 @@ def module_of(file: str) -> str:
     return ".".join(Path(file).with_suffix("").parts).removesuffix(".__init__")
 
 
-def statements(node: ast.AST, lazy: bool = False) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node below, with whether it stands in a function or under TYPE_CHECKING."""
+def statements(
+    node: ast.AST, lazy: bool = False, for_types: bool = False
+) -> Iterator[tuple[ast.AST, bool, bool]]:
+    """Every node below, whether it waits for a call, and whether only a type checker reads it."""
     for child in ast.iter_child_nodes(node):
         checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
         function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield child, lazy
-        yield from statements(child, lazy or checking or function)
+        yield child, lazy, for_types
+        yield from statements(child, lazy or checking or function, for_types or checking)
 
 
 def absolute(file: str, level: int, name: str) -> str:
@@ -119,9 +127,9 @@ def targets(file: str, node: ast.AST) -> list[str]:
 
 def imports(sources: Sources) -> list[Import]:
     return [
-        Import(file, getattr(node, "lineno", 0), target, lazy)
+        Import(file, getattr(node, "lineno", 0), target, lazy, for_types)
         for file, text in sources.items()
-        for node, lazy in statements(ast.parse(text))
+        for node, lazy, for_types in statements(ast.parse(text))
         for target in targets(file, node)
     ]
 
@@ -135,7 +143,7 @@ def forbidden_rooms(sources: Sources) -> list[str]:
     found = []
     for each in imports(sources):
         here = room_of(each.file)
-        if here not in ARROWS or each.room in (None, here):
+        if here not in ARROWS or each.room in (None, here, *SHARED):
             continue
         door = ARROWS[here].doors.get(each.room)
         if each.room not in ARROWS[here].rooms.split():
@@ -143,6 +151,24 @@ def forbidden_rooms(sources: Sources) -> list[str]:
         elif door and each.target.split(".")[-1] not in door.split():
             found.append(f"{each}: {here} may enter {each.room} only through {door}")
     return found
+
+
+def unused_arrows(sources: Sources, arrows: Mapping[str, Room] = ARROWS) -> list[str]:
+    """Arrows and libraries that the table permits and no import of the room uses.
+
+    The command line and the root may import whatever there is.
+    """
+    used = {
+        (room_of(each.file), name) for each in imports(sources) for name in (each.room, each.top)
+    }
+    rooms = {room_of(file) for file in sources} - {"cli", "__init__"}
+    return [
+        f"{here} may import {name}, and does not: take it out of ARROWS"
+        for here, room in arrows.items()
+        if here in rooms
+        for name in f"{room.rooms} {room.libraries} {room.tucked}".split()
+        if (here, name) not in used
+    ]
 
 
 def forbidden_libraries(sources: Sources) -> list[str]:
@@ -216,12 +242,13 @@ def prints(sources: Sources) -> list[str]:
 
 
 def eager_command_line(sources: Sources) -> list[str]:
-    """Top-level imports of the command line beyond the standard library: they slow every --help."""
+    """Top-level imports of the command line beyond click: they slow every --help."""
     return [
         f"{each} at import; move it into a function"
         for each in imports(sources)
         if room_of(each.file) == "cli" and not each.lazy
-        if each.top not in sys.stdlib_module_names
+        if each.top not in (*sys.stdlib_module_names, "click")
+        and each.room not in ("cli", "choice")
     ]
 
 
@@ -254,21 +281,57 @@ def room_cycles(sources: Sources) -> list[str]:
 
 
 def module_cycles(sources: Sources) -> list[str]:
-    """Cycles between modules among the imports that run at import."""
+    """Cycles between modules; imports inside functions count, those for type checkers do not."""
     modules = {module_of(file) for file in sources}
     graph: dict[str, set[str]] = {}
     for each in imports(sources):
         parts = each.target.split(".")
         prefixes = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
         target = next((prefix for prefix in prefixes if prefix in modules), None)
-        if target and target != module_of(each.file) and not each.lazy:
+        if target and target != module_of(each.file) and not each.is_for_types:
             graph.setdefault(module_of(each.file), set()).add(target)
     return cycle(graph)
 
 
+def long_files(sources: Sources, most: int = 350) -> list[str]:
+    """Files that hold more lines than a reader keeps in mind: look for the seam."""
+    counts = {file: len(text.splitlines()) for file, text in sources.items()}
+    return [
+        f"{file} has {count} lines, above {most}" for file, count in counts.items() if count > most
+    ]
+
+
+def names_defined_twice(sources: Sources) -> list[str]:
+    """Public names that two files define. The three kinds of network share the name `trace`."""
+    files: dict[str, list[str]] = {}
+    for file, text in sources.items():
+        for name in set(defined_names(ast.parse(text))) - {"main", "trace"}:
+            files.setdefault(name, []).append(file)
+    return [
+        f"{name} is defined in {' and '.join(sorted(found))}; a name has one meaning"
+        for name, found in files.items()
+        if len(found) > 1 and not name.startswith("_")
+    ]
+
+
+def defined_names(module: ast.Module) -> Iterator[str]:
+    """Names of the functions, classes and constants at the top level of a module."""
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
 GUARDS = [
+    long_files,
+    names_defined_twice,
     unknown_rooms,
     forbidden_rooms,
+    unused_arrows,
     forbidden_libraries,
     scattered_libraries,
     root_imports,

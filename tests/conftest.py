@@ -11,51 +11,56 @@ import pytest
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 
 
-# Where the processes of one test run find what another of them has compiled.
+# Folder in which the processes of one test run share what they compile.
 CACHE = pytest.StashKey[str]()
 
 
-# What does not depend on the version of JAX more than the contracts and all other tests do; of
-# rooms their doctests, too.
-ONCE = (
-    *(
-        "theory",
-        "report",
-        "diagnostics",
-        "test_cli.py",
-        "test_cli_diagnose.py",
-        "test_import_cost.py",
-        "test_readme.py",
-        "frameworks",
-    ),
-    *("test_architecture.py", "sampling/test_engines.py", "sampling/test_deadlock.py"),
-    *("sampling/test_laws.py", "initializers/test_laws.py"),
-    *(
-        f"rules/test_{name}.py"
-        for name in ("architectures", "mup", "plan", "recipes", "recipes_of_branches", "toml")
-    ),
-    # Lanes against plain loops of training remain, which would show what a version changes.
-    *(
-        f"sweep/test_{name}.py"
-        for name in ("draws", "engine", "plan", "settings", "space", "tasks")
-    ),
-    *(
-        f"initializers/test_{name}.py"
-        for name in (
-            *("activation", "adapters", "adapters_of_data", "adapters_of_kernels", "attention"),
-            *("combinators", "convolutional", "embedding"),
-            *("fans", "gated_linear", "marginals", "orthogonal", "periodic", "recurrent"),
-            *("spectral", "state_space", "structured"),
-        )
-    ),
+# Tests and doctests that depend on the version of Python, JAX or Flax; CI repeats them with the
+# newest. All others are marked `once`.
+REPEATED = (
+    "contracts",
+    "hooks",
+    "model",
+    "programs",
+    "initializers/test_drop_in.py",
+    "initializers/test_framework.py",
+    "initializers/test_marginal_moments.py",
+    "initializers/test_options.py",
+    "initializers/test_out_sharding.py",
+    "initializers/test_random.py",
+    "initializers/test_sparse.py",
+    "initializers/test_values.py",
+    "rules/test_initialize.py",
+    "rules/test_initialize_unusual.py",
+    "rules/test_match.py",
+    "sampling/test_distributions.py",
+    "sampling/test_key_derivation.py",
+    "sampling/test_orthonormal.py",
+    "sampling/test_products.py",
+    "sampling/test_rounding.py",
+    "sampling/test_sharding.py",
+    "sampling/test_threefry.py",
+    "sweep/test_against_a_plain_loop.py",
+    "sweep/test_batches.py",
+    "test_public_api.py",
 )
+REPEATED_DOCTESTS = ("hooks", "initializers", "model", "programs", "rules", "sampling", "sweep")
+
+
+def repeated_paths() -> list[pathlib.Path]:
+    """The files and folders of both lists."""
+    here = pathlib.Path(__file__).parent
+    tests = [here / place for place in REPEATED]
+    found = [*tests, *(here.parent / "jinit" / room for room in REPEATED_DOCTESTS)]
+    if missing := [str(path) for path in tests if not path.exists()]:
+        raise pytest.UsageError(f"tests/conftest.py: REPEATED names {missing}, which do not exist")
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = pathlib.Path(__file__).parent
-    once = {base / place for base in (here, here.parent / "jinit") for place in ONCE}
+    repeated = set(repeated_paths())
     for item in items:
-        if once & {item.path, *item.path.parents}:
+        if not repeated & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.once)
 
 

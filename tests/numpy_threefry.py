@@ -1,4 +1,4 @@
-"""Threefry-2x32-20 in NumPy, written from the paper, as an oracle for jinit's and JAX's words.
+"""Threefry-2x32-20 in NumPy, written from the paper: an oracle for random bits of jinit and JAX.
 
 Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
 """
@@ -9,22 +9,22 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
 def threefry(key: tuple[int, int], counter: tuple[int, int]) -> tuple[int, int]:
-    """One block, in Python integers."""
-    words = (*key, 0x1BD11BDA ^ key[0] ^ key[1])
-    x, y = ((count + word) % 2**32 for count, word in zip(counter, words[:2], strict=True))
+    """Encrypt one counter, in Python integers."""
+    schedule = (*key, 0x1BD11BDA ^ key[0] ^ key[1])
+    x, y = (counter[0] + key[0]) % 2**32, (counter[1] + key[1]) % 2**32
     for step in range(20):
         distance = ROTATIONS[step % 8]
         x = (x + y) % 2**32
         y = ((y << distance | y >> (32 - distance)) % 2**32) ^ x
         if step % 4 == 3:
-            turn = step // 4 + 1
-            x = (x + words[turn % 3]) % 2**32
-            y = (y + words[(turn + 1) % 3] + turn) % 2**32
+            injection = step // 4 + 1
+            x = (x + schedule[injection % 3]) % 2**32
+            y = (y + schedule[(injection + 1) % 3] + injection) % 2**32
     return x, y
 
 
-def words(key: tuple[int, int], positions: np.ndarray, bits: int = 32) -> np.ndarray:
-    """The words that `jax.random.bits` has at these row-major positions."""
+def random_bits(key: tuple[int, int], positions: np.ndarray, bits: int = 32) -> np.ndarray:
+    """Return the elements of `jax.random.bits` at these row-major positions."""
     blocks = [threefry(key, divmod(int(position), 2**32)) for position in positions.ravel()]
     if bits == 64:
         flat = [high << 32 | low for high, low in blocks]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("flax.linen", "plotly", "matplotlib", "sklearn", "pandas")
+HEAVY = ("flax.linen", "plotly", "matplotlib", "sklearn", "pandas", "scipy", "numpy.polynomial")
 
 
 def heavy_after(code: str) -> list[str]:

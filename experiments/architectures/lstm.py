@@ -1,4 +1,4 @@
-"""Language model of stacked LSTMs, each of which reads what the one below writes."""
+"""Language model of stacked LSTMs, each of which reads the outputs of the one below."""
 
 from dataclasses import dataclass
 

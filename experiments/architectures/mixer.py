@@ -22,7 +22,7 @@ class Config:
 
     @property
     def patches(self) -> int:
-        """How many there are in an image."""
+        """Number of patches in an image."""
         return (self.image // self.patch) ** 2
 
 

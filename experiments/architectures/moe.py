@@ -30,7 +30,7 @@ def gates(logits: Array, chosen: int) -> Array:
 
 
 def mixture(x: Array, gates: Array, up: Array, down: Array) -> Array:
-    """What the experts make of every token, weighted; kernels are `(expert, in, out)`."""
+    """Weighted outputs of the experts for every token; kernels are `(expert, in, out)`."""
     hidden = nn.gelu(jnp.einsum("btd,edf->ebtf", x, up))
     return jnp.einsum("ebtf,bte->btf", jnp.einsum("ebtf,efd->ebtd", hidden, down), gates)
 

@@ -17,10 +17,10 @@ class Config:
     width: int = 64
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     last_scale: float = 1.0
-    """Where the scale of every branch's last normalization starts; 0 leaves the shortcuts alone."""
+    """Initial scale of the last normalization of every branch; 0 leaves only the shortcuts."""
 
     def plan(self) -> list[tuple[str, int, int, int]]:
-        """Of every block the name, its input channels, its inner width and its stride."""
+        """Name, input channels, inner width and stride of every block."""
         found, before = [], self.width
         for stage, blocks in enumerate(self.blocks):
             inner = self.width * 2**stage
@@ -32,7 +32,7 @@ class Config:
 
 
 class LinenBlock(nn.Module):
-    """1x1 in, 3x3, 1x1 out, beside a shortcut that is projected where the shape changes."""
+    """Convolutions 1x1, 3x3, 1x1, and a shortcut that is projected where the shape changes."""
 
     inner: int
     stride: int
@@ -71,7 +71,7 @@ class LinenResNet(nn.Module):
 
 
 class NnxBlock(nnx.Module):
-    """1x1 in, 3x3, 1x1 out, beside a shortcut that is projected where the shape changes."""
+    """Convolutions 1x1, 3x3, 1x1, and a shortcut that is projected where the shape changes."""
 
     def __init__(
         self, before: int, inner: int, stride: int, last_scale: float, rngs: nnx.Rngs

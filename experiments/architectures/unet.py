@@ -1,4 +1,4 @@
-"""U-Net: down and up again, each up-convolution beside what the same resolution saw before."""
+"""U-Net: every up-convolution is joined with features of the same resolution."""
 
 from dataclasses import dataclass
 

@@ -22,7 +22,7 @@ class Config:
 
     @property
     def positions(self) -> int:
-        """One per patch, and one of the class token."""
+        """Number of positions: one per patch, and one for the class token."""
         return (self.image // self.patch) ** 2 + 1
 
 

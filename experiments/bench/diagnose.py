@@ -1,4 +1,4 @@
-"""What a diagnosis costs beside one gradient of the same network on the same batch."""
+"""The cost of a diagnosis relative to one gradient of the same network on the same batch."""
 
 import measure
 import tables

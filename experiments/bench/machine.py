@@ -1,4 +1,4 @@
-"""What a measurement is worth nothing without: the machine, the versions, the date."""
+"""The machine, the versions and the date of a measurement."""
 
 import os
 import platform

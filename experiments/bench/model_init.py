@@ -1,4 +1,4 @@
-"""How long whole models take to start, each way in a fresh process, and what memory they need."""
+"""Time and memory to initialize whole models, each way in a fresh process."""
 
 import importlib.util
 import math

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import diagnose
+import import_weight
 import machine
 import measure
 import model_init
@@ -20,6 +21,7 @@ BENCHES = {
     "model_init": model_init,
     "diagnose": diagnose,
     "sweep": sweep,
+    "import_weight": import_weight,
 }
 
 

@@ -1,4 +1,4 @@
-"""How fast, from how cold a start and in how much memory each library draws random weights."""
+"""Speed, first call and memory of random draws in each library."""
 
 import itertools
 import math

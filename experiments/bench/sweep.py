@@ -49,7 +49,7 @@ def run(quick: bool) -> dict:
 
 
 def _round(ours: dict[int, Worker], rivals: dict[str, Worker], number: int) -> dict:
-    """One turn of everybody, with the matmul probe before, between and after jinit's runs."""
+    """Run every rival once, with the matmul probe before, between and after jinit's runs."""
     tables.progress(f"round {number + 1}")
     matmul, sweeps = [], {}
     for lanes, worker in ours.items():
@@ -104,7 +104,7 @@ def show(results: dict, console: Console) -> None:
 
 
 def _rates(results: dict) -> Table:
-    """Absolute figures."""
+    """A table of absolute figures."""
     flops = flops_per_trial(results["steps"])
     table = Table(title="Rates, median over rounds")
     table.add_column("what")

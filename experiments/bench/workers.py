@@ -1,4 +1,4 @@
-"""Processes of their own for measurements that must not share caches, allocators or devices.
+"""Separate processes for measurements that must not share caches, allocators or devices.
 
 A worker imports one module and then answers questions: each line on its standard input is a JSON
 object `{"function": name, "arguments": {…}}`, each answer one line of JSON. Between questions it

@@ -1,5 +1,5 @@
-"""The only room that knows Flax: anything that builds a network becomes a Model."""
+"""The only room that imports Flax: networks of every kind as Models."""
 
-from jinit.hooks.door import as_model
+from jinit.hooks.as_model import as_model
 
 __all__ = ["as_model"]

@@ -1,86 +1,137 @@
 """Linen modules as Models."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import errors, linen
 from flax.linen import spmd
 
-from jinit.model import Model, paths_of
+from jinit.model import Model, PyTree, abstract_inputs, leaf_paths
 
 
-def trace(module: linen.Module, *inputs: Any, rngs: Any = None, **kwargs: Any) -> Model:
-    """The Model of a Linen module: its variables as `{"params": ...}`, nothing allocated.
+def trace(
+    module: linen.Module,
+    *inputs: PyTree,
+    rngs: dict[str, jax.Array] | None = None,
+    **kwargs: Any,
+) -> Model:
+    """Return the Model of a Linen module, with its variables as `{"params": ...}`.
 
-    Collections besides `params`, such as BatchNorm's statistics, are variables as well; what a
-    call would write into them is dropped.
+    Nothing is allocated. Collections besides `params`, such as BatchNorm's statistics, are
+    variables as well; updates that a call makes to them are dropped.
 
     Args:
       module: an unbound Linen module.
       inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
       rngs: keys for a call that draws random numbers, such as `{"dropout": jax.random.key(0)}`;
-        every call then draws the same ones.
+        every call then draws the same ones. Without them, reading the model's graph raises a
+        ValueError.
       kwargs: static keyword arguments of its call, such as `deterministic=True`.
 
+    Returns:
+      The Model.
+
     Raises:
-      TypeError: `module` is no Linen module.
-      ValueError: once its graph is read: the call draws random numbers, and there are no `rngs`.
+      TypeError: if `module` is not a Linen module, or an input is a bare shape such as `(8, 4)`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import linen as nn
     >>> trace(nn.Dense(3), jnp.ones((8, 4))).layer_names
     ('params/kernel',)
     """
-
     if not isinstance(module, linen.Module):
-        raise TypeError(f"expected a Linen module, got {type(module).__name__}")
-
-    def draw(key: jax.Array) -> Any:
-        examples = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), abstract)
-        return module.init(key if rngs is None else {**rngs, "params": key}, *examples, **kwargs)
-
-    def apply(variables: Any, *values: Any) -> Any:
-        try:
-            done = module.apply(variables, *values, rngs=rngs, mutable=state or False, **kwargs)
-        except errors.InvalidRngError as error:
-            raise ValueError(
-                f"{type(module).__name__} draws random numbers when it is called ({error}): switch "
-                "that off, such as with deterministic=True, or give keys that every call shares, "
-                "such as rngs={'dropout': key}"
-            ) from error
-        return done[0] if state else done
-
-    def annotated(mesh: jax.sharding.Mesh) -> Any:
-        return jax.tree.map(lambda box: _sharding(box, mesh), boxed, is_leaf=_is_box)
-
-    abstract = jax.eval_shape(lambda *values: values, *inputs)
-    drawing, boxed = jax.make_jaxpr(draw, return_shape=True)(jax.random.key(0))
-    state = sorted(set(boxed) - {"params"})
+        raise TypeError(f"linen.trace: expected a Linen module, got {_describe(module)}")
+    calls = _Calls(module, abstract_inputs("linen.trace", inputs), rngs, kwargs)
+    jaxpr, boxed = jax.make_jaxpr(calls.draw_boxed, return_shape=True)(jax.random.key(0))
+    boxes = _Boxes(boxed)
     variables = jax.eval_shape(linen.meta.unbox, boxed)
+    collections = tuple(sorted(set(boxed) - {"params"}))
+    paths = leaf_paths(variables)
     return Model(
-        apply,
-        variables,
-        abstract,
-        lambda key: linen.meta.unbox(draw(key)),
-        drawing,
-        tuple(state),
-        frozenset(path for path in paths_of(variables) if not path.startswith("params/")),
-        lambda variables, key: jax.tree.map(_in_box, boxed, variables, is_leaf=_is_box),
-        linen.meta.unbox,
-        annotated,
+        apply=partial(calls.apply, collections),
+        params=variables,
+        inputs=calls.inputs,
+        init=calls.draw,
+        init_jaxpr=jaxpr,
+        state_kinds=collections,
+        untrained_paths=frozenset(path for path in paths if not path.startswith("params/")),
+        wrap=boxes.fill,
+        unwrap=linen.meta.unbox,
+        annotated_shardings=boxes.shardings,
     )
 
 
-def _in_box(box: Any, value: Any) -> Any:
-    """The value in a box like this, if it is one."""
+@dataclass(frozen=True, eq=False)
+class _Calls:
+    """The calls of a module."""
+
+    module: linen.Module
+    inputs: tuple[PyTree, ...]
+    rngs: dict[str, jax.Array] | None
+    kwargs: Mapping[str, Any]
+
+    def draw_boxed(self, key: jax.Array) -> PyTree:
+        """Return initial variables, each in the box that the module puts it in."""
+        rngs = key if self.rngs is None else {**self.rngs, "params": key}
+        examples = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.inputs)
+        return self.module.init(rngs, *examples, **self.kwargs)
+
+    def draw(self, key: jax.Array) -> PyTree:
+        """Return initial variables."""
+        return linen.meta.unbox(self.draw_boxed(key))
+
+    def apply(self, collections: tuple[str, ...], variables: PyTree, *inputs: PyTree) -> PyTree:
+        """Return the outputs; updates of the collections are dropped."""
+        mutable = list(collections) or False
+        try:
+            results = self.module.apply(
+                variables, *inputs, rngs=self.rngs, mutable=mutable, **self.kwargs
+            )
+        except errors.InvalidRngError as error:
+            raise ValueError(
+                f"{type(self.module).__name__} draws random numbers when it is called ({error}): "
+                "switch that off, such as with deterministic=True, or give keys that every call "
+                "shares, such as rngs={'dropout': key}"
+            ) from error
+        return results[0] if collections else results
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """The boxes with metadata, such as sharding annotations, around a module's variables."""
+
+    tree: PyTree
+
+    def fill(self, variables: PyTree, key: jax.Array) -> PyTree:
+        """Return the variables in their boxes."""
+        del key
+        return jax.tree.map(_replace_value, self.tree, variables, is_leaf=_is_box)
+
+    def shardings(self, mesh: jax.sharding.Mesh) -> PyTree:
+        """Return the shardings that the boxes ask for."""
+        return jax.tree.map(lambda box: _box_sharding(box, mesh), self.tree, is_leaf=_is_box)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, type) and issubclass(value, linen.Module):
+        return f"the class {value.__name__}; call it, such as {value.__name__}(...)"
+    return type(value).__name__
+
+
+def _replace_value(box: Any, value: Any) -> Any:
+    """Return the value in a copy of its box, if it has one."""
     if not _is_box(box):
         return value
-    nested = _is_box(getattr(box, "value", None))
-    return linen.meta.replace_boxed(box, value) if nested else box.replace_boxed(value)
+    is_nested = _is_box(getattr(box, "value", None))
+    return linen.meta.replace_boxed(box, value) if is_nested else box.replace_boxed(value)
 
 
-def _sharding(box: Any, mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-    """What a box asks for: names of the mesh's axes, or logical names and Flax's rules for them."""
+def _box_sharding(box: Any, mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """Return the sharding for a box's axis names: the mesh's, or logical ones with Flax's rules."""
     spec = linen.get_partition_spec(box)
     if isinstance(box, linen.LogicallyPartitioned):
         return spmd.logical_to_mesh_sharding(spec, mesh)

@@ -1,20 +1,23 @@
 """NNX modules as Models."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
-from jinit.model import Model, paths_of
+from jinit.model import Model, PyTree, abstract_inputs, leaf_paths
+
+Constructor = Callable[[nnx.Rngs], nnx.Module]
 
 
-def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs: Any) -> Model:
-    """The Model of an NNX module, given the function that constructs it from its rngs.
+def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
+    """Return the Model of an NNX module, given the function that constructs it from its rngs.
 
-    Running statistics count among its parameters; what a call would write into them is dropped,
+    Running statistics count among its parameters; updates that a call makes to them are dropped,
     and its random numbers are the same in every call.
 
     Args:
@@ -22,92 +25,158 @@ def trace(constructor: Callable[[nnx.Rngs], nnx.Module], *inputs: Any, **kwargs:
       inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
       kwargs: static keyword arguments of its call.
 
+    Returns:
+      The Model.
+
     Raises:
-      TypeError: the constructor does not return an NNX module, or is one itself.
+      TypeError: if the constructor does not return an NNX module or is one itself, or an input is
+        a bare shape such as `(8, 4)`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import nnx
     >>> trace(lambda rngs: nnx.Linear(4, 3, rngs=rngs), jnp.ones((8, 4))).layer_names
     ('kernel',)
     """
-
     if isinstance(constructor, nnx.Module):
         raise TypeError(
-            f"expected a function of nnx.Rngs, got a {type(constructor).__name__}, whose weights "
-            "are drawn already: give lambda rngs: Module(..., rngs=rngs)"
+            f"nnx.trace: expected a function of nnx.Rngs, got a {type(constructor).__name__}, "
+            "whose weights are drawn already: give lambda rngs: Module(..., rngs=rngs)"
         )
+    shapes = abstract_inputs("nnx.trace", inputs)
+    drawing = _Drawing(constructor)
+    jaxpr, params = jax.make_jaxpr(drawing.draw_and_note, return_shape=True)(jax.random.key(0))
+    graphdef, rngs, state = drawing.parts
+    module = _Module(graphdef, rngs, state, drawing.draw_rngs, kwargs)
+    model = Model(
+        apply=module.apply,
+        params=params,
+        inputs=shapes,
+        init=drawing.draw,
+        init_jaxpr=jaxpr,
+        state_kinds=_state_kinds(rngs, state),
+        untrained_paths=module.untrained_paths(params),
+        wrap=module.wrap,
+        unwrap=_unwrap,
+        annotated_shardings=module.annotated_shardings,
+    )
+    _check_call(model)
+    return model
 
-    def parts(key: jax.Array) -> tuple[Any, Any, Any]:
-        module = constructor(_rngs(key))
+
+@dataclass(eq=False)
+class _Drawing:
+    """The construction of a module with drawn weights."""
+
+    constructor: Constructor
+    parts: tuple[Any, ...] = ()
+    """Graph definition, abstract random states and abstract variables, once `draw_and_note` ran."""
+
+    def draw(self, key: jax.Array) -> PyTree:
+        """Return initial parameters."""
+        return nnx.to_pure_dict(self._split(key)[2])
+
+    def draw_and_note(self, key: jax.Array) -> PyTree:
+        """Return initial parameters and set `parts`."""
+        graphdef, *states = self._split(key)
+        self.parts = (graphdef, *jax.eval_shape(lambda *trees: trees, *states))
+        return nnx.to_pure_dict(states[1])
+
+    @cached_property
+    def draw_rngs(self) -> Callable[[jax.Array], PyTree]:
+        """Draws the random states of a module, such as dropout keys.
+
+        Under jit, weight draws are dead code and compiled away.
+        """
+        return jax.jit(lambda key: self._split(key)[1])
+
+    def _split(self, key: jax.Array) -> tuple[Any, Any, Any]:
+        module = self.constructor(_make_rngs(key))
         if not isinstance(module, nnx.Module):
             raise TypeError(
-                f"expected a function that takes nnx.Rngs and returns an NNX module, but it "
-                f"returned {type(module).__name__}; for pure functions give the pair (init, apply)"
+                "nnx.trace: expected a function that takes nnx.Rngs and returns an NNX module, but "
+                f"it returned {type(module).__name__}; for pure functions give the pair "
+                "(init, apply)"
             )
         graphdef, rngs, *others = nnx.split(module, nnx.RngState, ...)
         return graphdef, rngs, others[0]
 
-    def module_of(params: Any, rngs: Any) -> nnx.Module:
-        own, state = jax.tree.map(lambda leaf: leaf, (rngs, abstract))  # copies to write into
+
+@dataclass(frozen=True, eq=False)
+class _Module:
+    """A module without values."""
+
+    graphdef: Any
+    rngs: Any
+    """Abstract random states; empty if the module has none."""
+    state: Any
+    """Abstract variables."""
+    draw_rngs: Callable[[jax.Array], Any]
+    kwargs: Mapping[str, Any]
+    """Keyword arguments of its call."""
+
+    def apply(self, params: PyTree, *inputs: PyTree) -> PyTree:
+        """Return the outputs; the random states are the same in every call."""
+        module: Any = self.wrap(params, jax.random.key(0))
+        return module(*inputs, **self.kwargs)
+
+    def wrap(self, params: PyTree, key: jax.Array) -> nnx.Module:
+        """Return the module with these parameters, and random states drawn from the key."""
+        return self._merge(params, self.draw_rngs(key) if self.rngs else self.rngs)
+
+    def annotated_shardings(self, mesh: jax.sharding.Mesh) -> PyTree:
+        """Return the shardings that the variables ask for."""
+        return nnx.to_pure_dict(nnx.get_named_sharding(self.state, mesh))
+
+    def untrained_paths(self, params: PyTree) -> frozenset[str]:
+        """Return the paths of the variables that are not `nnx.Param`."""
+        is_trained = jax.tree.map(
+            lambda variable: isinstance(variable, nnx.Param), self.state, is_leaf=_is_variable
+        )
+        flags = zip(leaf_paths(params), jax.tree.leaves(is_trained), strict=True)
+        return frozenset(path for path, flag in flags if not flag)
+
+    def _merge(self, params: PyTree, rngs: Any) -> nnx.Module:
+        # The call writes into these trees, so that it needs copies.
+        rngs, state = jax.tree.map(lambda leaf: leaf, (rngs, self.state))
         nnx.replace_by_pure_dict(state, params)
-        return nnx.merge(graphdef, own, state)
-
-    # A program that draws the keys of dropout only: compiled away is all that draws weights.
-    seeded = jax.jit(lambda key: parts(key)[1])
-    fixed = cache(lambda: seeded(jax.random.key(0)))
-
-    def init(key: jax.Array) -> Any:
-        return nnx.to_pure_dict(parts(key)[2])
-
-    def noted(key: jax.Array) -> Any:
-        graphdef, *states = parts(key)
-        notes[:] = [graphdef, *jax.eval_shape(lambda *trees: trees, *states)]
-        return nnx.to_pure_dict(states[1])
-
-    notes: list[Any] = []
-    drawing, params = jax.make_jaxpr(noted, return_shape=True)(jax.random.key(0))
-    graphdef, rngs, abstract = notes
-
-    def apply(params: Any, *values: Any) -> Any:
-        return module_of(params, fixed() if rngs else rngs)(*values, **kwargs)
-
-    def finish(params: Any, key: jax.Array) -> nnx.Module:
-        return module_of(params, seeded(key) if rngs else rngs)
-
-    def annotated(mesh: jax.sharding.Mesh) -> Any:
-        return nnx.to_pure_dict(nnx.get_named_sharding(abstract, mesh))
-
-    shapes = jax.eval_shape(lambda *values: values, *inputs)
-    trained = jax.tree.map(
-        lambda variable: isinstance(variable, nnx.Param), abstract, is_leaf=_is_variable
-    )
-    flags = zip(paths_of(params), jax.tree.leaves(trained), strict=True)
-    untrained = frozenset(path for path, flag in flags if not flag)
-    kinds = _kinds(rngs, abstract)
-    return Model(apply, params, shapes, init, drawing, kinds, untrained, finish, _tree, annotated)
+        return nnx.merge(self.graphdef, rngs, state)
 
 
-class _Count(np.ndarray):
-    """A count that is read as a copy: JAX may hold on to what it is given, NNX adds in place."""
+def _check_call(model: Model) -> None:
+    """Trace the call, so that inputs that do not fit raise the module's own error at once."""
+    if not model.inputs:
+        return
+    try:
+        jax.eval_shape(model.apply, model.params, *model.inputs)
+    except Exception as error:
+        shapes = ", ".join(
+            f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(list(model.inputs))
+        )
+        error.add_note(f"nnx.trace: the module raised this when it was called with {shapes}")
+        raise
+
+
+class _CopiedCount(np.ndarray):
+    """Counter that returns copies: NNX increments it in place, while JAX may alias it."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return np.array(super().__getitem__(index))
 
 
-def _rngs(key: jax.Array) -> nnx.Rngs:
-    """`nnx.Rngs(key)`, but its keys are counted by NumPy.
+def _make_rngs(key: jax.Array) -> nnx.Rngs:
+    """Return `nnx.Rngs(key)` with a NumPy counter.
 
-    A traced count is asked for its sharding whenever it grows, and JAX before 0.11 searches the
-    whole trace for the text of the error that says there is none: two thirds of a trace's time.
+    A traced counter is asked for its sharding at each increment, and JAX before 0.11 then searches
+    the whole trace for the text of an error message. This takes two thirds of a trace's time.
     """
     rngs = nnx.Rngs(key)
-    count: Any = np.zeros((), np.uint32).view(_Count)
+    count: Any = np.zeros((), np.uint32).view(_CopiedCount)
     rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
 
 
-def _tree(params: Any) -> Any:
-    """The parameters of a module or of its state; parameters themselves stay as they are."""
+def _unwrap(params: Any) -> PyTree:
+    """Return the parameters of a module or of its state; parameters are returned unchanged."""
     if isinstance(params, nnx.Module):
         params = nnx.state(params)
     if not isinstance(params, nnx.State):
@@ -115,12 +184,13 @@ def _tree(params: Any) -> Any:
     return nnx.to_pure_dict(nnx.filter_state(params, nnx.Not(nnx.RngState)))
 
 
-def _kinds(*states: Any) -> tuple[str, ...]:
-    """Types of the variables that are no parameters."""
+def _state_kinds(*states: Any) -> tuple[str, ...]:
+    """Return the types of the variables that are not parameters."""
     variables = jax.tree.leaves(states, is_leaf=_is_variable)
-    return tuple(
-        sorted({type(each).__name__ for each in variables if not isinstance(each, nnx.Param)})
-    )
+    kinds = {
+        type(variable).__name__ for variable in variables if not isinstance(variable, nnx.Param)
+    }
+    return tuple(sorted(kinds))
 
 
 def _is_variable(value: Any) -> bool:

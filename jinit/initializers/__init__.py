@@ -1,69 +1,41 @@
-"""The catalogue of initializers: `(key, shape, dtype) -> Array`, frozen, compiled, comparable.
+"""The catalog of initializers: frozen, comparable values called as `(key, shape, dtype)`.
 
-A drop-in for `jax.nn.initializers` and Flax's: same names, same parameters, same values.
+A drop-in for `jax.nn.initializers` and Flax's names: same names, same parameters, same values.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from jinit.initializers import adapters
 from jinit.initializers.activation import activation_scaled
-from jinit.initializers.adapters import (
-    Adapter,
-    LowRank,
-    corda,
-    eva,
-    lora,
-    lora_embedding,
-    lora_ga,
-    lora_gaussian,
-    lora_orthogonal,
-    mica,
-    olora,
-    pissa,
-    pissa_randomized,
-)
 from jinit.initializers.attention import (
     headwise_orthogonal,
     mimetic_query_key,
     mimetic_value_output,
 )
 from jinit.initializers.base import Initializer
-from jinit.initializers.catalog import CATALOG, Entry, from_spec
+from jinit.initializers.blocks import blockwise, icnr, stacked
+from jinit.initializers.catalog import ALIASES, CATALOG, CatalogEntry, from_spec
 from jinit.initializers.combinators import cast, masked, scaled, truncated
 from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
 from jinit.initializers.convolutional import convolution_aware, convolutional_orthogonal
-from jinit.initializers.diagonal_state_space import (
-    HippoDiagonal,
-    hippo_diagonal,
-    s4d_frequency,
-    s4d_log_decay,
-)
 from jinit.initializers.embedding import sinusoidal, small_init, unit_rows
+from jinit.initializers.factories import explain_mistakes
 from jinit.initializers.framework import (
     haiku_default,
     keras_default,
     torch_default,
     torch_default_bias,
 )
-from jinit.initializers.gated_linear import (
+from jinit.initializers.hippo import hippo, hippo_input
+from jinit.initializers.lru import lru_log_decay, lru_log_gain, lru_log_phase, rg_lru_decay
+from jinit.initializers.mamba import (
     log_step,
     mamba2_log_decay,
     mamba_log_decay,
     mamba_step_kernel,
     step_bias,
 )
-from jinit.initializers.linear_recurrence import (
-    lru_log_decay,
-    lru_log_gain,
-    lru_log_phase,
-    rg_lru_decay,
-)
-from jinit.initializers.orthogonal import delta_orthogonal, orthogonal, scaled_uniform_orthogonal
-from jinit.initializers.parts import blockwise, icnr, stacked
-from jinit.initializers.periodic import (
-    fourier_features,
-    fourier_phases,
-    siren,
-    siren_first,
-)
-from jinit.initializers.published import (
+from jinit.initializers.named_scaling import (
     glorot_normal,
     glorot_uniform,
     he_normal,
@@ -79,6 +51,9 @@ from jinit.initializers.published import (
     xavier_normal,
     xavier_uniform,
 )
+from jinit.initializers.orthogonal import delta_orthogonal, orthogonal, scaled_uniform_orthogonal
+from jinit.initializers.other_names import missing_attribute
+from jinit.initializers.periodic import fourier_features, fourier_phases, siren, siren_first
 from jinit.initializers.random import (
     normal,
     random_normal,
@@ -87,42 +62,28 @@ from jinit.initializers.random import (
     truncated_normal,
     uniform,
 )
-from jinit.initializers.recurrent import (
-    chrono,
-    forget_gate_bias,
-    uniform_gate_bias,
-)
-from jinit.initializers.sparse import (
-    sparse,
-)
+from jinit.initializers.recurrent import chrono, forget_gate_bias, uniform_gate_bias
+from jinit.initializers.s4d import HippoDiagonal, hippo_diagonal, s4d_frequency, s4d_log_decay
+from jinit.initializers.sparse import sparse
 from jinit.initializers.spectral import fourier, stft
-from jinit.initializers.state_space import hippo, hippo_input
-from jinit.initializers.structured import (
-    dirac,
-    identity,
-    idinit,
-    zero_hadamard,
-)
+from jinit.initializers.structured import dirac, identity, idinit, zero_hadamard
 from jinit.initializers.variance import variance_scaling
 
 __all__ = [
     "CATALOG",
-    "Adapter",
-    "Entry",
+    "CatalogEntry",
     "HippoDiagonal",
     "Initializer",
-    "LowRank",
     "activation_scaled",
+    "adapters",
     "blockwise",
     "cast",
     "chrono",
     "constant",
     "convolution_aware",
     "convolutional_orthogonal",
-    "corda",
     "delta_orthogonal",
     "dirac",
-    "eva",
     "forget_gate_bias",
     "fourier",
     "fourier_features",
@@ -146,11 +107,6 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "log_step",
-    "lora",
-    "lora_embedding",
-    "lora_ga",
-    "lora_gaussian",
-    "lora_orthogonal",
     "lru_log_decay",
     "lru_log_gain",
     "lru_log_phase",
@@ -158,16 +114,12 @@ __all__ = [
     "mamba_log_decay",
     "mamba_step_kernel",
     "masked",
-    "mica",
     "mimetic_query_key",
     "mimetic_value_output",
     "normal",
-    "olora",
     "ones",
     "ones_init",
     "orthogonal",
-    "pissa",
-    "pissa_randomized",
     "random_normal",
     "random_uniform",
     "rg_lru_decay",
@@ -202,3 +154,14 @@ __all__ = [
     "zeros",
     "zeros_init",
 ]
+
+# A wrong call of a function that builds an initializer is answered with what to write.
+_FACTORIES = {entry.name for entry in CATALOG if entry.name not in ("zeros", "ones")} | set(ALIASES)
+globals().update({name: explain_mistakes(globals()[name]) for name in _FACTORIES})
+
+
+if not TYPE_CHECKING:  # type checkers should report unknown names
+
+    def __getattr__(name: str) -> Any:
+        """Raise an AttributeError that gives jinit's spelling of PyTorch's and Keras's names."""
+        raise missing_attribute(__name__, name, __all__)

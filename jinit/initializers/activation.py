@@ -1,6 +1,5 @@
-"""Variance scaled for the activation before a kernel: the gain is integrated, not looked up."""
+"""Variance scaling for any activation before the kernel; its gain is computed by integration."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,41 +7,50 @@ import jax
 import numpy as np
 from jax import Array
 
-from jinit.initializers.base import Initializer, dtype_name
-from jinit.initializers.choice import one_of
-from jinit.initializers.fans import Axes, as_axes, fans
-from jinit.initializers.variance import DISTRIBUTIONS, Distribution, drawn, law_of
-from jinit.theory import ACTIVATIONS, Activation, Marginal, Moments, moments
+from jinit.choice import check_choice
+from jinit.initializers.base import DTypeOption, Initializer, dtype_name
+from jinit.initializers.fans import AxesLike, AxisIndices, check_axes, fans
+from jinit.initializers.marginals import Marginal
+from jinit.initializers.variance import (
+    DISTRIBUTIONS,
+    DistributionName,
+    draw_with_variance,
+    marginal_with_variance,
+)
+from jinit.theory import ACTIVATIONS, ActivationFunction, Moments, moments
 
-Direction = Literal["forward", "backward", "average"]
+PassMode = Literal["forward", "backward", "average"]
+"""Pass that keeps its second moment: forward, backward, or both on average."""
 
-
-_NAMES = {function: name for name, function in ACTIVATIONS.items()} | {jax.nn.tanh: "tanh"}
+_ACTIVATION_NAMES = {function: name for name, function in ACTIVATIONS.items()} | {
+    jax.nn.tanh: "tanh"
+}
 
 
 @dataclass(frozen=True, repr=False)
 class ActivationScaled(Initializer):
-    """Mean 0, and the variance that undoes what the activation before the kernel does."""
+    """Mean 0, and the variance that compensates the activation before the kernel."""
 
     name = "activation_scaled"
-    spread = "1 / (E[φ²] fan_in)"
-    leading = ("phi", "mode", "distribution")
-    phi: str | Activation
-    mode: Direction = "forward"
-    distribution: Distribution = "truncated_normal"
-    in_axis: Axes = -2
-    out_axis: Axes = -1
-    batch_axis: Axes = ()
+    variance_formula = "1 / (E[φ²] fan_in)"
+    positional = ("phi", "mode", "distribution")
+    phi: str | ActivationFunction
+    mode: PassMode = "forward"
+    distribution: DistributionName = "truncated_normal"
+    in_axis: AxisIndices = -2
+    out_axis: AxisIndices = -1
+    batch_axis: AxisIndices = ()
 
     def moments(self) -> Moments:
-        """Moments of the activation under a standard normal pre-activation."""
+        """Return the moments of the activation of a standard normal pre-activation."""
         return moments(ACTIVATIONS[self.phi] if isinstance(self.phi, str) else self.phi)
 
     def variance(self, shape: tuple[int, ...]) -> float:
-        """Variance of an entry of a kernel of this shape; 0 for a shape without entries."""
-        found = fans(shape, self.in_axis, self.out_axis, self.batch_axis)
-        seen = self.moments()
-        forward, backward = seen.second * found.fan_in, seen.slope2 * found.fan_out
+        """Return the variance of an entry of a kernel of this shape, 0 if it has no entries."""
+        kernel_fans = fans(shape, self.in_axis, self.out_axis, self.batch_axis)
+        activation = self.moments()
+        forward = activation.second * kernel_fans.fan_in
+        backward = activation.slope2 * kernel_fans.fan_out
         denominators = {
             "forward": forward,
             "backward": backward,
@@ -51,96 +59,99 @@ class ActivationScaled(Initializer):
         denominator = denominators[self.mode]
         return 1 / denominator if denominator else 0.0
 
-    def variance_rule(self) -> str:
-        """The moments of the activation, by the mode."""
-        rules = {
+    def variance_with_options(self) -> str:
+        """Return the variance formula of the mode."""
+        formulas = {
             "forward": "1 / (E[φ²] fan_in)",
             "backward": "1 / (E[φ'²] fan_out)",
             "average": "2 / (E[φ²] fan_in + E[φ'²] fan_out)",
         }
-        return rules[self.mode]
+        return formulas[self.mode]
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """The chosen distribution with the variance of this shape."""
-        return law_of(self.distribution, self.variance(shape))
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the chosen distribution with the variance of this shape."""
+        return marginal_with_variance(self.distribution, self.variance(shape))
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Entries of the chosen distribution with the variance of this shape."""
-        return drawn(self.distribution, self.variance(shape), key, shape, dtype)
+        """Draw entries of the chosen distribution with the variance of this shape."""
+        return draw_with_variance(self.distribution, self.variance(shape), key, shape, dtype)
 
 
 def activation_scaled(
-    phi: str | Activation,
-    mode: Direction = "forward",
-    distribution: Distribution = "truncated_normal",
-    in_axis: int | Sequence[int] = -2,
-    out_axis: int | Sequence[int] = -1,
-    batch_axis: int | Sequence[int] = (),
-    dtype: jax.typing.DTypeLike | None = None,
+    phi: str | ActivationFunction,
+    mode: PassMode = "forward",
+    distribution: DistributionName = "truncated_normal",
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> ActivationScaled:
-    r"""The variance that keeps a signal through any activation φ and the kernel after it.
+    r"""Return an initializer that keeps the signal through an activation φ and the kernel after it.
 
-    `1 / (E[φ(z)²] n_in)` forward, `1 / (E[φ'(z)²] n_out)` backward, and on average
-    `2 / (E[φ²] n_in + E[φ'²] n_out)`, z standard normal: `he_normal` for relu, `xavier_normal` on
-    average for the identity. Means are integrated to eleven digits, once per activation.
+    With z standard normal, the variance is `1 / (E[φ(z)²] n_in)` forward,
+    `1 / (E[φ'(z)²] n_out)` backward, and `2 / (E[φ²] n_in + E[φ'²] n_out)` on average. This equals
+    `he_normal` for relu forward, and `xavier_normal` for the identity on average. The means are
+    integrated to eleven digits, once per activation.
 
     Args:
-      phi: activation before the kernel: a name such as "gelu", or a JAX function of one scalar; of
-        two for a gated unit, such as `lambda a, b: a * jax.nn.silu(b)`, its fan_in then counting
-        the products.
-      mode: "forward" keeps the second moment of the signal, "backward" that of the gradient.
+      phi: activation before the kernel: a name such as "gelu", or a JAX function of one scalar. A
+        gated unit is a function of two, such as `lambda a, b: a * jax.nn.silu(b)`; fan_in then
+        counts the gated products.
+      mode: "forward" keeps the second moment of the signal, "backward" that of the gradient, and
+        "average" is a compromise.
       distribution: "truncated_normal", "normal" or "uniform".
-      in_axis, out_axis, batch_axis: as in `variance_scaling`. dtype: default dtype of the result.
+      in_axis: input axes of the kernel.
+      out_axis: output axes.
+      batch_axis: axes of independent copies of the layer.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: an unknown name, mode or distribution; an activation that is zero, not finite or
-        grows too fast; a constant one with "backward". TypeError: `phi` is no scalar function.
+      TypeError: if `phi` is not a function of scalars, or an axis is not an integer.
+      ValueError: if a name, a mode or a distribution is unknown; if the activation is zero, is not
+        finite or grows too fast; if it is constant and the mode is "backward"; when called, if the
+        shape does not have these axes.
 
     Reference: He et al., "Delving deep into rectifiers", 2015, section 2.2; Bingham &
     Miikkulainen, "AutoInit: analytic signal-preserving weight initialization for neural
     networks", 2023, section 3.
 
     >>> import jax, jinit, jax.numpy as jnp
-    >>> w, he = (
-    ...     i(jax.random.key(0), (64, 64)) for i in (activation_scaled("relu"), jinit.he_normal())
-    ... )
-    >>> bool(jnp.allclose(w, he))
+    >>> key, shape = jax.random.key(0), (64, 64)
+    >>> bool(jnp.allclose(activation_scaled("relu")(key, shape), jinit.he_normal()(key, shape)))
     True
     >>> x = jax.nn.gelu(jax.random.normal(jax.random.key(1), (100, 1024)))
-    >>> bool(
-    ...     abs((x @ activation_scaled(jax.nn.gelu)(jax.random.key(2), (1024, 1024))).std() - 1)
-    ...     < 0.05
-    ... )
+    >>> w = activation_scaled(jax.nn.gelu)(jax.random.key(2), (1024, 1024))
+    >>> bool(abs((x @ w).std() - 1) < 0.05)
     True
     """
-    made = ActivationScaled(
-        _activation(phi),
-        one_of("mode", mode, ("forward", "backward", "average")),
-        one_of("distribution", distribution, DISTRIBUTIONS),
-        as_axes("in_axis", in_axis),
-        as_axes("out_axis", out_axis),
-        as_axes("batch_axis", batch_axis),
+    initializer = ActivationScaled(
+        phi=_check_activation(phi),
+        mode=check_choice("mode", mode, ("forward", "backward", "average")),
+        distribution=check_choice("distribution", distribution, DISTRIBUTIONS),
+        in_axis=check_axes("in_axis", in_axis),
+        out_axis=check_axes("out_axis", out_axis),
+        batch_axis=check_axes("batch_axis", batch_axis),
         dtype=dtype_name(dtype),
     )
-    if callable(made.phi):
-        _check(made)
-    return made
+    if callable(initializer.phi):
+        _check_slope(initializer)
+    return initializer
 
 
-def _activation(phi: Any) -> str | Activation:
-    """The name of a known activation, else the function itself."""
+def _check_activation(phi: Any) -> str | ActivationFunction:
+    """Return the name of a known activation, else the function."""
     if isinstance(phi, str):
-        return one_of("activation", phi, ACTIVATIONS)
+        return check_choice("activation", phi, ACTIVATIONS)
     if not callable(phi):
         raise TypeError(
             f"phi: expected an activation, such as jax.nn.gelu or its name, got {phi!r}"
         )
-    return _NAMES.get(phi, phi)
+    return _ACTIVATION_NAMES.get(phi, phi)
 
 
-def _check(made: ActivationScaled) -> None:
-    if made.moments().slope2 == 0 and made.mode == "backward":
+def _check_slope(initializer: ActivationScaled) -> None:
+    if initializer.moments().slope2 == 0 and initializer.mode == "backward":
         raise ValueError(
-            f"phi: the slope of {made.phi!r} is zero almost everywhere, so that no gradient passes "
-            'it; use mode="forward"'
+            f"phi: the slope of {initializer.phi!r} is zero almost everywhere, so no gradient "
+            'passes it; use mode="forward"'
         )

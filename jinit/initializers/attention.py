@@ -1,40 +1,48 @@
-"""Starts for attention: frames head by head, and pairs of kernels drawn for their product."""
+"""Attention kernels: orthogonal heads, and pairs of kernels drawn for their product."""
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.typing import DTypeLike
 
-from jinit.initializers.base import finite, non_negative, positive_integer
-from jinit.initializers.low_rank import for_each, svd
+from jinit.initializers.base import (
+    DTypeOption,
+    check_finite,
+    check_non_negative,
+    check_positive_integer,
+)
+from jinit.initializers.blocks import Blockwise, blockwise
+from jinit.initializers.factorizations import balanced_factors, map_matrices, svd
 from jinit.initializers.orthogonal import orthogonal
-from jinit.initializers.parts import Blockwise, blockwise
-from jinit.sampling import float_stream, normal, rounded
+from jinit.sampling import check_key, draw_normal, round_to_dtype, sampling_dtypes
 
 
 def headwise_orthogonal(
-    heads: int, scale: float = 1.0, axis: int = -1, dtype: DTypeLike | None = None
+    heads: int, scale: float = 1.0, axis: int = -1, dtype: DTypeOption = None
 ) -> Blockwise:
-    """Independent Haar frames, one per head of a projection: `blockwise(orthogonal(scale), heads)`.
+    """Return an initializer that draws each head of a projection as an orthogonal matrix.
 
-    Each head keeps the length of what it projects, also where all heads together have more
-    features than the input; one frame over all of them then does not. Rotary position embeddings
-    turn pairs of coordinates within a head: lengths and the law of the head stay as they are.
+    It equals `blockwise(orthogonal(scale), heads, axis)`. Each head preserves norms if it is at
+    least as wide as the input. `orthogonal` of the fused kernel does not do so: its rows are
+    orthonormal over all heads together, not within each head. Rotary position embeddings rotate
+    pairs of coordinates within a head; they change neither lengths nor the distribution of a head.
 
     Args:
-      heads: how many heads, at least 1. scale: factor on every entry, finite.
+      heads: number of heads, at least 1.
+      scale: factor on every entry, finite.
       axis: the axis of the heads: -1 for fused kernels `(in, heads · head_dim)`, -2 for
         `(in, heads, head_dim)`, 0 for output kernels `(heads · head_dim, out)` and
         `(heads, head_dim, out)`.
       dtype: default dtype of the result.
 
     Raises:
-      TypeError: `heads` or `axis` is not an integer. ValueError: `heads` below 1; when called, an
-        axis that is missing or does not divide into the heads.
+      TypeError: if `heads` or `axis` is not an integer, or `scale` is not a number.
+      ValueError: if `heads` is less than 1 or `scale` is not finite; when called, if the shape
+        does not have that axis or its size does not divide into the heads.
 
     Reference: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning
     in deep linear neural networks", 2013, section 3; Su et al., "RoFormer: enhanced transformer
@@ -45,7 +53,7 @@ def headwise_orthogonal(
     >>> bool(jnp.allclose(w[:, 8:16].T @ w[:, 8:16], jnp.eye(8), atol=1e-5))
     True
     """
-    return blockwise(orthogonal(scale), positive_integer("heads", heads), axis, dtype)
+    return blockwise(orthogonal(scale), check_positive_integer("heads", heads), axis, dtype)
 
 
 def mimetic_query_key(
@@ -55,19 +63,21 @@ def mimetic_query_key(
     head_dim: int,
     alpha: float = 0.7,
     beta: float = 0.7,
-    dtype: DTypeLike | None = None,
+    dtype: DTypeOption = None,
 ) -> tuple[Array, Array]:
-    r"""Query and key kernels of a self-attention whose tokens at first attend to their like.
+    r"""Draw query and key kernels of a self-attention that initially attends to similar tokens.
 
-    Per head `W_q W_kᵀ` is the best approximation of rank `head_dim` to `alpha Z + beta I`, with Z
-    normal of variance `1 / features`, as in trained transformers. With the singular values and
-    vectors of that matrix, `W_q = U √S` and `W_k = V √S`.
+    For each head, `W_q W_kᵀ` is the best approximation of rank `head_dim` to `alpha Z + beta I`,
+    with Z normal of variance `1 / features`, as in trained transformers. With the singular values
+    and vectors of that matrix, `W_q = U √S` and `W_k = V √S`.
 
     Args:
-      key: one key.
-      features: width of the tokens. heads: number of heads. head_dim: width of a head, at most
-        `features`.
-      alpha: standard deviation of the noise times √features, >= 0. beta: weight of the identity.
+      key: one random key.
+      features: width of the tokens.
+      heads: number of heads.
+      head_dim: width of a head, at most `features`.
+      alpha: standard deviation of the noise times √features, >= 0.
+      beta: weight of the identity.
       dtype: a real floating dtype; float32 by default (float64 with x64).
 
     Returns:
@@ -75,8 +85,10 @@ def mimetic_query_key(
       `(features, heads · head_dim)` for layers that fuse the heads.
 
     Raises:
-      TypeError: a size is not an integer, or `dtype` not real and floating.
-      ValueError: a size below 1, `head_dim > features`, or a negative alpha.
+      TypeError: if `key` is not a random key, a size is not an integer, or `dtype` is not real and
+        floating.
+      ValueError: if `key` is an array of keys, a size is less than 1, `head_dim > features`, or
+        `alpha` is negative.
 
     Reference: Trockman & Kolter, "Mimetic initialization of self-attention layers", 2023,
     section 4.
@@ -87,17 +99,22 @@ def mimetic_query_key(
     >>> bool((jnp.trace(products, axis1=1, axis2=2) > 0).all())
     True
     """
-    sizes = {"features": features, "heads": heads, "head_dim": head_dim}
-    width, count, rank = (positive_integer(name, size) for name, size in sizes.items())
-    if rank > width:
+    check_key(key, "mimetic_query_key")
+    sizes = _Sizes(
+        features=check_positive_integer("features", features),
+        heads=check_positive_integer("heads", heads),
+        head_dim=check_positive_integer("head_dim", head_dim),
+    )
+    if sizes.head_dim > sizes.features:
         raise ValueError(
-            f"head_dim: expected at most features={width}, got {rank}: the product of a query and "
-            "a key kernel has no more than features directions; is features the width of a token?"
+            f"head_dim: expected at most features={sizes.features}, got {sizes.head_dim}: the rank "
+            "of the product of a query and a key kernel is at most features; is features the "
+            "width of a token?"
         )
-    stream, result = float_stream(dtype or float, "mimetic_query_key")
-    noise = np.asarray(non_negative("alpha", alpha) / math.sqrt(width), stream)
-    identity = np.asarray(finite("beta", beta), stream)
-    return _query_key(key, noise, identity, (width, count, rank), result)
+    draw_dtype, result_dtype = sampling_dtypes(dtype or float, "mimetic_query_key")
+    noise_std = np.asarray(check_non_negative("alpha", alpha) / math.sqrt(features), draw_dtype)
+    identity_weight = np.asarray(check_finite("beta", beta), draw_dtype)
+    return _draw_query_key(key, noise_std, identity_weight, sizes, result_dtype)
 
 
 def mimetic_value_output(
@@ -105,29 +122,29 @@ def mimetic_value_output(
     features: int,
     alpha: float = 0.4,
     beta: float = 0.4,
-    dtype: DTypeLike | None = None,
+    dtype: DTypeOption = None,
 ) -> tuple[Array, Array]:
-    r"""Value and output kernels of a self-attention that at first takes away what it attends to.
+    r"""Draw value and output kernels of a self-attention that initially subtracts attended values.
 
     `W_v W_o = alpha Z - beta I`, with Z normal of variance `1 / features`, as in trained vision
     transformers. With the singular values and vectors of that matrix, `W_v = U √S` and
     `W_o = √S Vᵀ`.
 
     Args:
-      key: one key; not the one given to `mimetic_query_key`.
+      key: one random key; not the one given to `mimetic_query_key`.
       features: width of the tokens, and of all heads together.
-      alpha: standard deviation of the noise times √features, >= 0. beta: weight of the identity;
-        a negative one adds it, as in language models.
+      alpha: standard deviation of the noise times √features, >= 0.
+      beta: weight of the identity; a negative one adds it, as in language models.
       dtype: a real floating dtype; float32 by default (float64 with x64).
 
     Returns:
-      The value kernel and the output kernel, each `(features, features)`; with heads that have an
-      axis of their own, reshape them to `(features, heads, head_dim)` and
-      `(heads, head_dim, features)`.
+      The value kernel and the output kernel, each `(features, features)`; for layers with an axis
+      of heads, reshape them to `(features, heads, head_dim)` and `(heads, head_dim, features)`.
 
     Raises:
-      TypeError: `features` is not an integer, or `dtype` not real and floating.
-      ValueError: `features` below 1, or a negative alpha.
+      TypeError: if `key` is not a random key, `features` is not an integer, or `dtype` is not real
+        and floating.
+      ValueError: if `key` is an array of keys, `features` is less than 1, or `alpha` is negative.
 
     Reference: Trockman & Kolter, "Mimetic initialization of self-attention layers", 2023,
     section 4.
@@ -137,41 +154,51 @@ def mimetic_value_output(
     >>> bool(abs(jnp.trace(value @ output) / 64 + 0.4) < 0.05)
     True
     """
-    width = positive_integer("features", features)
-    stream, result = float_stream(dtype or float, "mimetic_value_output")
-    noise = np.asarray(non_negative("alpha", alpha) / math.sqrt(width), stream)
-    identity = np.asarray(-finite("beta", beta), stream)
-    return _value_output(key, noise, identity, width, result)
+    check_key(key, "mimetic_value_output")
+    width = check_positive_integer("features", features)
+    draw_dtype, result_dtype = sampling_dtypes(dtype or float, "mimetic_value_output")
+    noise_std = np.asarray(check_non_negative("alpha", alpha) / math.sqrt(width), draw_dtype)
+    identity_weight = np.asarray(-check_finite("beta", beta), draw_dtype)
+    return _draw_value_output(key, noise_std, identity_weight, width, result_dtype)
+
+
+class _Sizes(NamedTuple):
+    features: int
+    heads: int
+    head_dim: int
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def _query_key(
-    key: Array, noise: Array, identity: Array, sizes: tuple[int, int, int], dtype: np.dtype
+def _draw_query_key(
+    key: Array, noise_std: Array, identity_weight: Array, sizes: _Sizes, dtype: np.dtype
 ) -> tuple[Array, Array]:
-    features, heads, head_dim = sizes
+    def draw_head(key: Array) -> tuple[Array, Array]:
+        target = _draw_target(key, noise_std, identity_weight, sizes.features)
+        return _best_factors(target, sizes.head_dim)
 
-    def head(key: Array) -> tuple[Array, Array]:
-        return _factors(_target(key, noise, identity, features), head_dim)
-
-    query, keys = lax.map(head, jax.random.split(key, heads))
-    return rounded(jnp.moveaxis(query, 0, 1), dtype), rounded(jnp.moveaxis(keys, 0, 1), dtype)
+    queries, keys = lax.map(draw_head, jax.random.split(key, sizes.heads))
+    return (
+        round_to_dtype(jnp.moveaxis(queries, 0, 1), dtype),
+        round_to_dtype(jnp.moveaxis(keys, 0, 1), dtype),
+    )
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def _value_output(
-    key: Array, noise: Array, identity: Array, features: int, dtype: np.dtype
+def _draw_value_output(
+    key: Array, noise_std: Array, identity_weight: Array, features: int, dtype: np.dtype
 ) -> tuple[Array, Array]:
-    value, output = _factors(_target(key, noise, identity, features), features)
-    return rounded(value, dtype), rounded(output.T, dtype)
+    target = _draw_target(key, noise_std, identity_weight, features)
+    value, output = _best_factors(target, features)
+    return round_to_dtype(value, dtype), round_to_dtype(output.T, dtype)
 
 
-def _target(key: Array, noise: Array, identity: Array, features: int) -> Array:
-    draw = normal(key, (features, features), noise.dtype, scale=noise)
-    return draw + identity * jnp.eye(features, dtype=noise.dtype)
+def _draw_target(key: Array, noise_std: Array, identity_weight: Array, features: int) -> Array:
+    """Draw the matrix that the product of the kernels approximates."""
+    noise = draw_normal(key, (features, features), noise_std.dtype, scale=noise_std)
+    return noise + identity_weight * jnp.eye(features, dtype=noise_std.dtype)
 
 
-def _factors(matrix: Array, rank: int) -> tuple[Array, Array]:
-    """The matrices L, R of `rank` columns, equally long, with L Rᵀ nearest to the matrix."""
-    left, lengths, right = for_each(svd, matrix)
-    roots = lax.sqrt(lengths[:rank])[None, :]
-    return left[:, :rank] * roots, right[:rank].T * roots
+def _best_factors(matrix: Array, rank: int) -> tuple[Array, Array]:
+    """Return L and R of `rank` columns with L Rᵀ nearest to the matrix and columns equally long."""
+    left, right = balanced_factors(rank, 1.0, *map_matrices(svd, matrix))
+    return left, right.T

@@ -1,31 +1,40 @@
-"""What every initializer is: a frozen value that draws an array from a key."""
+"""The base class of initializers, and the checks of their options."""
 
 import math
 import numbers
-import operator
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 
-from jinit.theory import Marginal
+from jinit.initializers.call_arguments import (
+    check_shape,
+    check_sharding,
+    is_key,
+    supported_dtype,
+)
+from jinit.initializers.marginals import Marginal, uniform_marginal
+from jinit.initializers.sharded_draw import draw_sharded
+from jinit.sampling import check_key, draw_uniform
+
+DTypeOption = DTypeLike | None
+"""Type of the option `dtype`: the default dtype of an initializer, or None for JAX's default."""
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Initializer(ABC):
-    """A way to draw weights: called as `initializer(key, shape, dtype=None, out_sharding=None)`.
+    """A distribution of weights: `initializer(key, shape, dtype=None, out_sharding=None)`.
 
-    Frozen, hashable, comparable by value and picklable. The value drawn depends on key, shape,
-    dtype and the initializer's own parameters only: not on jit, vmap, device count or mesh.
+    Frozen, hashable, comparable by value and picklable. The values drawn depend only on the key,
+    the shape, the dtype and the options of the initializer, not on jit, vmap, the number of
+    devices or the mesh.
 
     >>> import jax, jinit
     >>> jinit.he_normal() == jinit.variance_scaling(2.0, "fan_in", "truncated_normal")
@@ -35,115 +44,160 @@ class Initializer(ABC):
     """
 
     dtype: str | None = None
+    """Default dtype of the result; None for JAX's default."""
 
     name: ClassVar[str]
     """The public function that builds this initializer from its fields."""
 
-    leading: ClassVar[tuple[str, ...]] = ()
-    """Fields that are always printed, first and without their name."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that are always printed, before the others and without their names."""
 
-    entrywise: ClassVar[bool] = False
-    """Whether all entries are drawn alike, whatever the shape."""
+    is_entrywise: ClassVar[bool] = False
+    """Whether the entries are independent, with a distribution that the shape does not change."""
 
-    spread: ClassVar[str] = ""
-    """The variance rule, where it reads the same for all members of the class."""
+    variance_formula: ClassVar[str] = ""
+    """The variance of an entry as a formula of the options and the fans; empty if there is none."""
 
     def __call__(
         self,
         key: Array,
         shape: Sequence[int],
-        dtype: jax.typing.DTypeLike | None = None,
+        dtype: DTypeLike | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Array:
-        """Draw an array of `shape`; `dtype=None` means the initializer's own, else JAX's default.
+        """Draw an array.
 
-        `out_sharding` (a NamedSharding, or a PartitionSpec under `jax.set_mesh`) lays the result
-        out over a mesh; no device then holds more than its own part of an elementwise draw.
+        Args:
+          key: one random key.
+          shape: sizes of the axes.
+          dtype: dtype of the result; by default the initializer's own, else JAX's default.
+          out_sharding: layout of the result over a mesh: a NamedSharding, or a PartitionSpec under
+            `jax.set_mesh`. An entrywise draw then needs on each device only the memory of its part.
+
+        Returns:
+          Array of that shape and dtype.
+
+        Raises:
+          TypeError: if an argument has the wrong type, or the initializer cannot draw the dtype.
+          ValueError: if the initializer cannot draw the shape, or `key` is an array of keys.
         """
-        size = _checked_shape(shape)
-        resolved = _available(dtype or self.dtype or float)
-        if out_sharding is None:
-            return self.draw(key, size, resolved)
-        return _draw_sharded(self, key, size, resolved, out_sharding)
+        sizes = check_shape(shape)
+        resolved = supported_dtype(self.dtype or float if dtype is None else dtype)
+        sharding = check_sharding(out_sharding)
+        try:
+            if sharding is None:
+                return self.draw(key, sizes, resolved)
+            return draw_sharded(self, key, sizes, resolved, sharding)
+        except (TypeError, ValueError, AttributeError):
+            # A wrong key fails in many ways, and here a check costs a valid call no time.
+            check_key(key, self.public_form()[0])
+            raise
 
-    def variance_rule(self) -> str:
-        """Variance of an entry as a formula of the options and the fans; empty if it has none."""
-        return self.spread
+    def variance_with_options(self) -> str:
+        """Return the variance formula with the values of the options; empty if there is none."""
+        return self.variance_formula
 
     def marginal(self, shape: Sequence[int]) -> Marginal | None:
-        """Law of a single entry of a real array of `shape`; None where it is not one known law.
+        """Return the distribution of a single entry of a real array, or None if it is not known.
 
         >>> import jinit
         >>> jinit.he_uniform().marginal((150, 64)).high
         0.2
         """
-        return self.law(_checked_shape(shape))
+        return self.entry_distribution(check_shape(shape))
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """The marginal; the shape is already checked."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the distribution of a single entry; the shape is already checked."""
         del shape
         return None
 
     @abstractmethod
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """The array itself; shape and dtype are already checked."""
+        """Draw the array; shape and dtype are already checked."""
 
-    def draw_over(
+    def draw_over_mesh(
         self, mesh: Mesh | AbstractMesh, key: Array, shape: tuple[int, ...], dtype: np.dtype
     ) -> Array:
-        """The array, inside a program over all devices of a mesh; by default like any other."""
+        """Draw the array inside a sharded program; by default the same as `draw`."""
         del mesh
         return self.draw(key, shape, dtype)
 
     def to_spec(self) -> dict[str, Any]:
-        """Plain data that `jinit.initializers.from_spec` turns back into an equal initializer.
+        """Return plain data from which `jinit.initializers.from_spec` builds an equal initializer.
 
         >>> import jinit
         >>> jinit.normal(0.02).to_spec()
         {'name': 'normal', 'stddev': 0.02}
         """
-        name, options = self.published()
-        return {"name": name} | {option: _plain(value) for option, value in options.items()}
+        name, options = self.public_form()
+        return {"name": name} | {option: _plain_data(value) for option, value in options.items()}
 
-    def published(self) -> tuple[str, dict[str, Any]]:
-        """The public name that builds this initializer, and the options that are not default."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+    def public_form(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the public function and the options that differ from its defaults."""
         return self.name, {
-            option: value for option, (value, usual) in values.items() if value != usual
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
         }
 
     def __repr__(self) -> str:
-        name, options = self.published()
-        shown = [_short(getattr(self, option)) for option in self.leading]
+        name, options = self.public_form()
+        unnamed = [_format_value(getattr(self, option)) for option in self.positional]
         named = [
-            f"{option}={_short(value)}"
+            f"{option}={_format_value(value)}"
             for option, value in options.items()
-            if option not in self.leading
+            if option not in self.positional
         ]
-        return f"{name}({', '.join(shown + named)})"
+        return f"{name}({', '.join(unnamed + named)})"
 
 
-def _short(value: object) -> str:
-    return repr(value).removesuffix(".0") if isinstance(value, float) else repr(value)
+@dataclass(frozen=True, repr=False)
+class UniformWithBound(Initializer):
+    """Uniform entries on `[-bound, bound)`, with a bound that depends on the shape."""
+
+    @abstractmethod
+    def bound(self, shape: tuple[int, ...]) -> float:
+        """Return the largest absolute value of an entry."""
+
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the uniform distribution with the bound of this shape."""
+        return uniform_marginal(-self.bound(shape), self.bound(shape))
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Draw uniform entries with the bound of this shape."""
+        return draw_uniform(key, shape, dtype, -1, 1, scale=self.bound(shape))
 
 
-def dtype_name(dtype: jax.typing.DTypeLike | None) -> str | None:
-    """A default dtype as plain data; TypeError unless it is floating or complex."""
+def dtype_name(dtype: DTypeOption) -> str | None:
+    """Return a default dtype as plain data.
+
+    Raises:
+      TypeError: if it is not a floating or complex dtype.
+    """
     if dtype is None:
         return None
-    if not jnp.issubdtype(dtype, jnp.inexact):
-        raise TypeError(f"dtype: expected a floating or complex dtype, got {jnp.dtype(dtype).name}")
-    return jnp.dtype(dtype).name
+    try:
+        name, is_inexact = jnp.dtype(dtype).name, jnp.issubdtype(dtype, jnp.inexact)
+    except TypeError:
+        name, is_inexact = repr(dtype), False
+    if not is_inexact:
+        raise TypeError(f"dtype: expected a floating or complex dtype, got {name}")
+    return name
 
 
-def finite(name: str, value: object) -> float:
-    """`value` as a float; an error that names the option when it is not one finite number."""
+def check_finite(name: str, value: object) -> float:
+    """Return `value` as a float.
+
+    Raises:
+      TypeError: if it is not a number, or a traced one.
+      ValueError: if it is infinite or not a number (NaN).
+    """
     if isinstance(value, Tracer):
         raise TypeError(
             f"{name}: got a traced value, but an initializer is a plain value: build it from a "
             "Python number, and multiply what it draws by the traced factor"
         )
-    if isinstance(value, np.ndarray | Array) and value.ndim == 0:
+    if isinstance(value, np.ndarray | Array) and value.ndim == 0 and not is_key(value):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a number, got {value!r} ({type(value).__name__})")
@@ -152,9 +206,9 @@ def finite(name: str, value: object) -> float:
     return float(value)
 
 
-def non_negative(name: str, value: object) -> float:
-    """`value` as a float that is not below zero."""
-    number = finite(name, value)
+def check_non_negative(name: str, value: object) -> float:
+    """Return `value` as a float >= 0; raise as `check_finite` does, and if it is negative."""
+    number = check_finite(name, value)
     if number < 0:
         raise ValueError(
             f"{name}: expected a number >= 0, got {number!r}; a negative scale only mirrors the "
@@ -163,91 +217,70 @@ def non_negative(name: str, value: object) -> float:
     return number
 
 
-def positive(name: str, value: object) -> float:
-    """`value` as a float above zero."""
-    if (number := finite(name, value)) <= 0:
+def check_positive(name: str, value: object) -> float:
+    """Return `value` as a float > 0; raise as `check_finite` does, and if it is not positive."""
+    if (number := check_finite(name, value)) <= 0:
         raise ValueError(f"{name}: expected a number > 0, got {value!r}")
     return number
 
 
-def ordered(low_name: str, low: object, high_name: str, high: object) -> tuple[float, float]:
-    """Two finite numbers, the first below the second."""
-    lower, upper = finite(low_name, low), finite(high_name, high)
+def check_ordered(low_name: str, low: object, high_name: str, high: object) -> tuple[float, float]:
+    """Return two finite numbers as floats; raise unless the first is less than the second."""
+    lower, upper = check_finite(low_name, low), check_finite(high_name, high)
     if lower >= upper:
         raise ValueError(f"expected {low_name} < {high_name}, got {lower!r} >= {upper!r}")
     return lower, upper
 
 
-def positive_integer(name: str, value: object) -> int:
-    """`value` as an integer of at least 1."""
+def check_integer(name: str, value: object) -> int:
+    """Return `value` as an int; raise a TypeError if it is not an integer."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {value!r} ({type(value).__name__})")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value!r}")
     return int(value)
 
 
-@partial(jax.jit, static_argnums=(0, 2, 3, 4))
-def _draw_sharded(
-    initializer: Initializer,
-    key: Array,
+def check_positive_integer(name: str, value: object) -> int:
+    """Return `value` as an int >= 1; raise a TypeError or a ValueError otherwise."""
+    if (number := check_integer(name, value)) < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value!r}")
+    return number
+
+
+def check_rank(
+    name: str,
     shape: tuple[int, ...],
-    dtype: np.dtype,
-    sharding: NamedSharding | PartitionSpec,
-) -> Array:
-    def draw(key: Array) -> Array:
-        return initializer.draw_over(_automatic_mesh(sharding), key, shape, dtype)
+    ranks: int | tuple[int, int],
+    expected: str,
+    remedy: str = "",
+) -> None:
+    """Raise a ValueError if a shape has the wrong number of axes.
 
-    mesh = jax.sharding.get_abstract_mesh()
-    if AxisType.Explicit in mesh.axis_types:
-        spread = jax.sharding.auto_axes(draw, axes=mesh.axis_names, out_sharding=sharding)
-        return jax.jit(spread)(key)
-    if isinstance(sharding, PartitionSpec) and mesh.empty:
-        raise ValueError(
-            f"out_sharding={sharding} names mesh axes, but there is no mesh: pass a "
-            "jax.sharding.NamedSharding, or call inside `with jax.set_mesh(mesh):`"
-        )
-    return jax.jit(draw, out_shardings=sharding)(key)
-
-
-def _automatic_mesh(sharding: NamedSharding | PartitionSpec) -> Mesh | AbstractMesh:
-    """The mesh of a draw, over which the compiler lays out whatever is not said."""
-    around = jax.sharding.get_abstract_mesh()
-    if isinstance(sharding, PartitionSpec) or not around.empty:
-        return around
-    mesh = sharding.mesh
-    types = (AxisType.Auto,) * len(mesh.axis_names)
-    return Mesh(np.asarray(mesh.devices), mesh.axis_names, axis_types=types)
+    Args:
+      name: the initializer.
+      shape: shape to be drawn.
+      ranks: least number of axes, or least and greatest number.
+      expected: what is drawn, with its axes, such as "a kernel (in, out)".
+      remedy: what to use for other shapes.
+    """
+    low, high = ranks if isinstance(ranks, tuple) else (ranks, len(shape))
+    if low <= len(shape) <= high:
+        return
+    number = f"{low} to {high} axes" if isinstance(ranks, tuple) else _at_least(low)
+    hint = f"; {remedy}" if remedy else ""
+    raise ValueError(f"{name}: expected {expected} of {number}, got shape {shape}{hint}")
 
 
-def _available(dtype: jax.typing.DTypeLike) -> np.dtype:
-    """The dtype JAX can give: 64 bits only with x64, and a warning where they were asked for."""
-    resolved = jax.dtypes.canonicalize_dtype(dtype)
-    by_width = dtype not in (float, int, complex)
-    if by_width and jnp.dtype(dtype) != resolved:
-        warnings.warn(
-            f"{jnp.dtype(dtype).name} was asked for and {resolved.name} is given, because JAX's "
-            "64-bit types are off; turn them on with jax.config.update('jax_enable_x64', True)",
-            stacklevel=3,
-        )
-    return resolved
+def _at_least(rank: int) -> str:
+    return "at least 1 axis" if rank == 1 else f"at least {rank} axes"
 
 
-def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    try:
-        size = tuple(operator.index(axis) for axis in shape)
-    except TypeError:
-        raise TypeError(
-            f"shape: expected a tuple of integers, got {shape!r}; a vector of n is (n,)"
-        ) from None
-    if any(axis < 0 for axis in size):
-        raise ValueError(f"shape: expected sizes >= 0, got {size}")
-    return size
+def _format_value(value: object) -> str:
+    return repr(value).removesuffix(".0") if isinstance(value, float) else repr(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain_data(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_plain_data(item) for item in value]
     if isinstance(value, Initializer):
         return value.to_spec()
     if callable(value):

@@ -1,7 +1,7 @@
-"""Initializers made of initializers: another one's values, scaled, cast, truncated or masked.
+"""Initializers that scale, cast, truncate or mask the draw of another initializer.
 
-What is wrapped is any function `(key, shape, dtype) -> Array`; one that returns a Flax box, such as
-`nn.with_partitioning(init, names)` does, gets its value changed and stays boxed.
+The wrapped initializer is any function `(key, shape, dtype) -> Array`. If it returns an array in a
+Flax box, such as that of `nn.with_partitioning(init, names)`, the result has the same box.
 """
 
 from dataclasses import dataclass
@@ -14,207 +14,234 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike, DTypeLike
 
-from jinit.initializers.base import Initializer, dtype_name, finite, ordered
-from jinit.initializers.constant import Nested, frozen
-from jinit.initializers.wrapped import Base, callable_base, on_value, unboxed
-from jinit.sampling import float_stream, rounded
-from jinit.theory import Marginal, scaled_law
+from jinit.initializers.base import (
+    DTypeOption,
+    Initializer,
+    check_finite,
+    check_ordered,
+    dtype_name,
+)
+from jinit.initializers.boxes import InitFunction, check_callable, map_boxed, unbox_array
+from jinit.initializers.constant import FrozenArray, freeze_array
+from jinit.initializers.marginals import Marginal, scaled_marginal
+from jinit.sampling import round_to_dtype, sampling_dtypes
 
-# A draw that lands outside its bounds half of the time is inside after so many rounds, but for one
-# entry in 10¹⁹.
-_ROUNDS = 64
+# An entry that is outside the bounds with probability 1/2 is still outside after 64 draws with
+# probability 5·10⁻²⁰.
+_MAX_REDRAWS = 64
 
 
 @dataclass(frozen=True, repr=False)
 class Scaled(Initializer):
-    """Another initializer's draw, times a factor."""
+    """The draw of another initializer, times a factor."""
 
     name = "scaled"
-    leading = ("initializer", "factor")
-    initializer: Base
+    positional = ("initializer", "factor")
+    initializer: InitFunction
     factor: float
 
-    def variance_rule(self) -> str:
-        """The other one's rule, times the factor squared; empty if it has none."""
-        base = self.initializer
-        rule = base.variance_rule() if isinstance(base, Initializer) else ""
-        return f"{self.factor**2:g} · {rule}" if rule else ""
+    def variance_with_options(self) -> str:
+        """Return the formula of the wrapped initializer times the factor squared."""
+        wrapped = self.initializer
+        formula = wrapped.variance_with_options() if isinstance(wrapped, Initializer) else ""
+        return f"{self.factor**2:g} · {formula}" if formula else ""
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """The other one's law, scaled."""
-        law = self.initializer.law(shape) if isinstance(self.initializer, Initializer) else None
-        return scaled_law(law, self.factor) if law and self.factor else None
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the scaled distribution of the wrapped initializer."""
+        wrapped = self.initializer
+        marginal = wrapped.marginal(shape) if isinstance(wrapped, Initializer) else None
+        return scaled_marginal(marginal, self.factor) if marginal and self.factor else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        """The draw in the float stream, times the factor, rounded once."""
-        drawn = self.initializer(key, shape, _stream(dtype))
-        return on_value(lambda value: rounded(value * self.factor, dtype), drawn)
+        """Draw in at least single precision, multiply by the factor, and round once."""
+        draw = self.initializer(key, shape, _draw_dtype(dtype))
+        return map_boxed(lambda value: round_to_dtype(value * self.factor, dtype), draw)
 
 
 @dataclass(frozen=True, repr=False)
 class Cast(Initializer):
-    """Another initializer's draw in a dtype of its own, rounded to the one asked for."""
+    """The draw of another initializer in a fixed dtype, rounded to the dtype of the call."""
 
     name = "cast"
-    leading = ("initializer", "stream")
-    initializer: Base
+    positional = ("initializer", "stream")
+    initializer: InitFunction
     stream: str = "float32"
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        """The draw in `stream`, rounded to `dtype`."""
+        """Draw in the dtype `stream`, and round to `dtype`."""
         if dtype.kind == "c" and jnp.dtype(self.stream).kind != "c":
-            float_stream(dtype, f"cast(..., {self.stream!r})")
-        drawn = self.initializer(key, shape, jnp.dtype(self.stream))
-        return on_value(lambda value: rounded(value, dtype), drawn)
+            sampling_dtypes(dtype, f"cast(..., {self.stream!r})")
+        draw = self.initializer(key, shape, jnp.dtype(self.stream))
+        return map_boxed(lambda value: round_to_dtype(value, dtype), draw)
 
 
 @dataclass(frozen=True, repr=False)
 class Truncated(Initializer):
-    """Another initializer's law, conditioned on an open interval."""
+    """The distribution of another initializer, conditioned on an open interval."""
 
     name = "truncated"
-    leading = ("initializer", "lower", "upper")
-    initializer: Base
+    positional = ("initializer", "lower", "upper")
+    initializer: InitFunction
     lower: float
     upper: float
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        """Entries outside the interval are drawn again until they are inside."""
-        stream, dtype = float_stream(dtype, self.name)
-        drawn = self.initializer(key, shape, stream)
-        law = self.initializer, self.lower, self.upper
-        return on_value(lambda first: rounded(_inside(key, first, *law), dtype), drawn)
+        """Draw the entries outside the interval again until they are inside."""
+        draw_dtype, dtype = sampling_dtypes(dtype, self.name)
+
+        def redraw(values: Array) -> Array:
+            return _redraw_outliers(key, values, self.initializer, self.lower, self.upper)
+
+        draw = self.initializer(key, shape, draw_dtype)
+        return map_boxed(lambda values: round_to_dtype(redraw(values), dtype), draw)
 
 
 @dataclass(frozen=True, repr=False)
 class Masked(Initializer):
-    """Another initializer's draw, zero where a mask is."""
+    """The draw of another initializer, set to zero where a mask is zero."""
 
     name = "masked"
-    leading = ("initializer", "mask")
-    initializer: Base
-    mask: Nested
+    positional = ("initializer", "mask")
+    initializer: InitFunction
+    mask: FrozenArray
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        """The draw where the mask, broadcast to the shape, is not zero."""
+        """Draw, and set the entries to zero where the mask, broadcast to the shape, is zero."""
         mask = np.asarray(self.mask) != 0
-        if not _broadcasts(mask.shape, shape):
+        if not _is_broadcastable(mask.shape, shape):
             raise ValueError(
-                f"masked: a mask with axes {mask.shape} does not broadcast to shape {shape}"
+                f"masked: a mask of shape {mask.shape} does not broadcast to shape {shape}"
             )
-        kept = jnp.broadcast_to(mask, shape)
-        drawn = self.initializer(key, shape, dtype)
-        return on_value(lambda value: jnp.where(kept, value, np.zeros((), value.dtype)), drawn)
+        is_kept = jnp.broadcast_to(mask, shape)
+        draw = self.initializer(key, shape, dtype)
+        return map_boxed(lambda value: jnp.where(is_kept, value, np.zeros((), value.dtype)), draw)
 
 
-def scaled(initializer: Base, factor: float, dtype: DTypeLike | None = None) -> Scaled:
-    """`factor` times what `initializer` draws, rounded once.
+def scaled(initializer: InitFunction, factor: float, dtype: DTypeOption = None) -> Scaled:
+    """Return an initializer that draws `factor` times what `initializer` draws, rounded once.
 
     Args:
-      initializer: any `(key, shape, dtype) -> Array`. factor: finite.
+      initializer: any `(key, shape, dtype) -> Array`.
+      factor: factor on every entry, finite.
       dtype: default dtype of the result.
 
     Raises:
-      TypeError: `initializer` cannot be called. ValueError: `factor` is not finite.
+      TypeError: if `initializer` cannot be called, or `factor` is not a number.
+      ValueError: if `factor` is not finite.
 
     >>> import jax, jinit
     >>> w = scaled(jinit.ones, 0.5)(jax.random.key(0), (3,))
     >>> w.tolist()
     [0.5, 0.5, 0.5]
     """
-    return Scaled(callable_base(initializer), finite("factor", factor), dtype=dtype_name(dtype))
+    return Scaled(
+        check_callable(initializer), check_finite("factor", factor), dtype=dtype_name(dtype)
+    )
 
 
-def cast(initializer: Base, stream: DTypeLike = "float32", dtype: DTypeLike | None = None) -> Cast:
-    """What `initializer` draws in the dtype `stream`, rounded to the dtype asked for.
+def cast(
+    initializer: InitFunction, stream: DTypeLike = "float32", dtype: DTypeOption = None
+) -> Cast:
+    """Return an initializer that draws in the dtype `stream` and rounds to the dtype of the call.
 
-    For initializers from elsewhere that cannot draw in low precision, or draw badly in it.
+    Use it for initializers from elsewhere that cannot draw in low precision, or draw badly in it.
 
     Args:
       initializer: any `(key, shape, dtype) -> Array`.
-      stream: floating or complex dtype to draw in. dtype: default dtype of the result.
+      stream: floating or complex dtype to draw in.
+      dtype: default dtype of the result.
 
     Raises:
-      TypeError: `initializer` cannot be called, or `stream` is not floating or complex.
+      TypeError: if `initializer` cannot be called, or `stream` is not floating or complex; when
+        called, if `stream` is real and the dtype of the call is complex.
 
     >>> import jax, jax.numpy as jnp
     >>> w = cast(jax.nn.initializers.orthogonal())(jax.random.key(0), (4, 4), jnp.bfloat16)
     >>> w.dtype.name
     'bfloat16'
     """
-    return Cast(callable_base(initializer), str(dtype_name(stream)), dtype=dtype_name(dtype))
+    return Cast(check_callable(initializer), str(dtype_name(stream)), dtype=dtype_name(dtype))
 
 
 def truncated(
-    initializer: Base, lower: float, upper: float, dtype: DTypeLike | None = None
+    initializer: InitFunction, lower: float, upper: float, dtype: DTypeOption = None
 ) -> Truncated:
-    """What `initializer` draws, drawn again where it is not strictly between the bounds.
+    """Return an initializer that draws again every value that is not strictly between the bounds.
 
-    A value that is inside stays what `initializer` draws from the same key.
-
-    The bounds are values, not multiples of a standard deviation, and the variance shrinks with
-    them. If nothing inside them is found in 64 rounds, the value is clipped; one rounded to a low
-    precision can equal a bound.
+    A value inside the bounds equals what `initializer` draws from the same key. The bounds are
+    values, not multiples of a standard deviation, and they reduce the variance. A value that is
+    still outside after 64 further draws is clipped. A value rounded to a low precision can equal
+    a bound.
 
     Args:
       initializer: any `(key, shape, dtype) -> Array` of real values.
-      lower, upper: bounds, lower < upper. dtype: default dtype of the result.
+      lower: lower bound.
+      upper: upper bound, greater than `lower`.
+      dtype: default dtype of the result.
 
     Raises:
-      TypeError: `initializer` cannot be called. ValueError: `lower >= upper`.
+      TypeError: if `initializer` cannot be called, or a bound is not a number.
+      ValueError: if a bound is not finite, or `lower >= upper`.
 
     >>> import jax, jinit
     >>> w = truncated(jinit.normal(1.0), -1, 1)(jax.random.key(0), (1000,))
     >>> bool((abs(w) < 1).all())
     True
     """
-    bounds = ordered("lower", lower, "upper", upper)
-    return Truncated(callable_base(initializer), *bounds, dtype=dtype_name(dtype))
+    low, high = check_ordered("lower", lower, "upper", upper)
+    return Truncated(check_callable(initializer), low, high, dtype=dtype_name(dtype))
 
 
-def masked(initializer: Base, mask: ArrayLike, dtype: DTypeLike | None = None) -> Masked:
-    """What `initializer` draws, and zero wherever `mask` is zero.
+def masked(initializer: InitFunction, mask: ArrayLike, dtype: DTypeOption = None) -> Masked:
+    """Return an initializer that draws as `initializer` does, and zero wherever `mask` is zero.
 
     Args:
       initializer: any `(key, shape, dtype) -> Array`.
-      mask: array that broadcasts to the shapes asked for. dtype: default dtype of the result.
+      mask: array that broadcasts to the shape.
+      dtype: default dtype of the result.
 
     Raises:
-      TypeError: `initializer` cannot be called, or `mask` is not numeric. ValueError: when called,
-        a shape that the mask does not broadcast to.
+      TypeError: if `initializer` cannot be called, or `mask` is not numeric.
+      ValueError: when called, if the mask does not broadcast to the shape.
 
     >>> import jax, jinit
     >>> masked(jinit.ones, [1, 0, 1])(jax.random.key(0), (2, 3)).tolist()
     [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
-    return Masked(callable_base(initializer), frozen("masked", mask), dtype=dtype_name(dtype))
+    return Masked(
+        check_callable(initializer), freeze_array("masked", mask), dtype=dtype_name(dtype)
+    )
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
-def _inside(key: Array, first: Array, initializer: Base, lower: float, upper: float) -> Array:
-    def outside(drawn: Array) -> Array:
-        return (drawn <= lower) | (drawn >= upper)
+def _redraw_outliers(
+    key: Array, values: Array, initializer: InitFunction, lower: float, upper: float
+) -> Array:
+    def is_outside(values: Array) -> Array:
+        return (values <= lower) | (values >= upper)
 
-    def again(carried: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        number, key, drawn = carried
-        key, own = jax.random.split(key)
-        fresh = unboxed(initializer(own, first.shape, first.dtype))
-        return number + 1, key, jnp.where(outside(drawn), fresh, drawn)
+    def redraw(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        count, key, values = state
+        key, draw_key = jax.random.split(key)
+        fresh = unbox_array(initializer(draw_key, values.shape, values.dtype))
+        return count + 1, key, jnp.where(is_outside(values), fresh, values)
 
-    def wanted(carried: tuple[Array, Array, Array]) -> Array:
-        return (carried[0] < _ROUNDS) & outside(carried[2]).any()
+    def must_continue(state: tuple[Array, Array, Array]) -> Array:
+        count, _, values = state
+        return (count < _MAX_REDRAWS) & is_outside(values).any()
 
-    drawn = lax.while_loop(wanted, again, (jnp.zeros((), jnp.int32), key, first))[2]
-    return jnp.clip(drawn, lower, upper)
+    initial = (jnp.zeros((), jnp.int32), key, values)
+    _, _, final = lax.while_loop(must_continue, redraw, initial)
+    return jnp.clip(final, lower, upper)
 
 
-def _broadcasts(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+def _is_broadcastable(mask_shape: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     try:
-        return np.broadcast_shapes(small, large) == large
+        return np.broadcast_shapes(mask_shape, shape) == shape
     except ValueError:
         return False
 
 
-def _stream(dtype: np.dtype) -> np.dtype:
-    """The dtype in which a draw is still exact enough to be changed before it is rounded."""
+def _draw_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype to draw in before a value is changed: at least single precision."""
     return dtype if dtype.itemsize >= 4 else np.dtype(np.float32)

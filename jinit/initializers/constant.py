@@ -1,36 +1,52 @@
-"""Deterministic starts: every entry the same, or a given array broadcast."""
+"""Constant initializers: every entry is the same, or a given array is broadcast."""
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from jinit.initializers.base import Initializer, dtype_name
+from jinit.initializers.base import DTypeOption, Initializer, dtype_name
 
-Nested = complex | tuple["Nested", ...]
+FrozenArray = complex | tuple["FrozenArray", ...]
+"""A number, or an array as nested tuples of numbers."""
 
 
 @dataclass(frozen=True, repr=False)
 class Constant(Initializer):
-    """Every entry equals `value`, or `value` broadcast to the shape.
+    """Every entry equals `value`; an array is broadcast to the shape.
 
     >>> import jax, jinit
     >>> jinit.ones(jax.random.key(0), (2,))
     Array([1., 1.], dtype=float32)
     """
 
-    entrywise = True
+    is_entrywise = True
     name = "constant"
-    leading = ("value",)
-    value: Nested
+    positional = ("value",)
+    value: FrozenArray
+
+    if not TYPE_CHECKING:  # a type checker should see the signature of Initializer
+
+        @wraps(Initializer.__call__)
+        def __call__(self, *arguments: Any, **options: Any) -> Array:
+            """Return an array of the constant; called without arguments, say what to write."""
+            if not arguments and not options:
+                raise TypeError(
+                    f"{self!r} is already an initializer, not a function that builds one: write "
+                    f"jinit.{self!r} without parentheses after it, or {self!r}(key, shape) to get "
+                    "an array"
+                )
+            return super().__call__(*arguments, **options)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """The value, broadcast to the shape; the key is not used."""
+        """Return the value, broadcast to the shape; the key is not used."""
         del key
         value = np.array(self.value)
         if value.dtype.kind == "c" and dtype.kind != "c":
@@ -46,36 +62,36 @@ class Constant(Initializer):
         return super().__repr__()
 
 
-def constant(value: ArrayLike, dtype: jax.typing.DTypeLike | None = None) -> Constant:
-    """Every entry equals `value` (broadcast to the shape, when it is an array).
+def constant(value: ArrayLike, dtype: DTypeOption = None) -> Constant:
+    """Return an initializer whose every entry equals `value`; an array is broadcast to the shape.
 
-    A constant kernel keeps all units of a layer identical: their gradients stay equal and
-    training cannot tell them apart. It is meant for biases and scales.
+    In a constant kernel all units of a layer are identical. Their gradients stay equal, and
+    training cannot make the units different. Use it for biases and scales.
 
     Args:
-      value: a number, or an array that broadcasts to the shape asked for.
+      value: a number, or an array that broadcasts to the shape.
       dtype: default dtype of the result.
 
     Raises:
-      TypeError: `value` is not numeric.
+      TypeError: if `value` is not numeric.
 
     >>> import jax, jax.numpy as jnp
     >>> constant(-7)(jax.random.key(0), (2, 2))
     Array([[-7., -7.],
            [-7., -7.]], dtype=float32)
     """
-    return Constant(frozen("constant", value), dtype=dtype_name(dtype))
+    return Constant(freeze_array("constant", value), dtype=dtype_name(dtype))
 
 
 zeros = Constant(0.0)
-"""Every entry is 0. Kernels that start at zero leave the units of a layer identical."""
+"""Every entry is 0. In a kernel of zeros all units of a layer are identical."""
 
 ones = Constant(1.0)
-"""Every entry is 1: the start of normalization scales."""
+"""Every entry is 1: the usual initialization of normalization scales."""
 
 
 def zeros_init() -> Constant:
-    """`zeros`, in Flax's spelling.
+    """Return `zeros`; this is Flax's spelling.
 
     >>> zeros_init() == zeros
     True
@@ -84,7 +100,7 @@ def zeros_init() -> Constant:
 
 
 def ones_init() -> Constant:
-    """`ones`, in Flax's spelling.
+    """Return `ones`; this is Flax's spelling.
 
     >>> ones_init() == ones
     True
@@ -92,22 +108,29 @@ def ones_init() -> Constant:
     return ones
 
 
-def frozen(name: str, value: ArrayLike | Sequence) -> Nested:
-    """A number or an array as nested tuples: hashable, comparable, and plain data."""
+def freeze_array(name: str, value: ArrayLike | Sequence) -> FrozenArray:
+    """Return a number or an array as nested tuples: hashable, comparable plain data.
+
+    Raises:
+      TypeError: if the value is traced or not numeric.
+    """
     if isinstance(value, Tracer):
         raise TypeError(
             f"{name}: got a traced value, but an initializer is a plain value: "
             "give it a number or a concrete array"
         )
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal lengths, or nested too deeply
+        array = np.asarray(None)
     if array.dtype.kind not in "biufcU" and not jnp.issubdtype(array.dtype, jnp.inexact):
-        raise TypeError(f"{name}: expected a number or a numeric array, got {value!r}")
-    try:  # a complex number is written to plain data as text
+        raise TypeError(f"{name}: expected a number or a numeric array, got {reprlib.repr(value)}")
+    try:  # plain data holds a complex number as text
         wide = array.astype(np.complex128 if array.dtype.kind in "cU" else np.float64)
     except ValueError:
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
-    return _nested(wide.tolist())
+        raise TypeError(f"{name}: expected a number, got {reprlib.repr(value)}") from None
+    return _freeze_list(wide.tolist())
 
 
-def _nested(value: list | complex) -> Nested:
-    return tuple(_nested(item) for item in value) if isinstance(value, list) else value
+def _freeze_list(value: list | complex) -> FrozenArray:
+    return tuple(_freeze_list(item) for item in value) if isinstance(value, list) else value

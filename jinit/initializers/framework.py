@@ -1,27 +1,34 @@
-"""What other frameworks start their layers from, under their names."""
+"""Default initializers of other frameworks."""
 
 import math
-from collections.abc import Sequence
 
-import jax
-
-from jinit.initializers.base import positive_integer
-from jinit.initializers.published import xavier_uniform
+from jinit.initializers.base import DTypeOption, check_positive_integer
+from jinit.initializers.fans import AxesLike
+from jinit.initializers.named_scaling import xavier_uniform
 from jinit.initializers.random import RandomUniform, random_uniform
 from jinit.initializers.variance import TRUNCATED_STD, VarianceScaling, variance_scaling
 
-_Axes = int | Sequence[int]
-_DType = jax.typing.DTypeLike | None
-
 
 def torch_default(
-    in_axis: _Axes = -2, out_axis: _Axes = -1, batch_axis: _Axes = (), dtype: _DType = None
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
-    """Uniform on `±1/√n_in`, variance `1 / (3 n_in)`: PyTorch's Linear and Conv layers.
+    """Return the initializer of PyTorch's Linear and Conv kernels: uniform on `±1/√n_in`.
 
-    PyTorch writes it `kaiming_uniform_(a=√5)`. Its biases are drawn as well: `torch_default_bias`.
+    The variance is `1 / (3 n_in)`. PyTorch calls it `kaiming_uniform_(a=√5)`. Its biases are
+    random too: see `torch_default_bias`.
 
-    Args and errors: see `variance_scaling`.
+    Args:
+      in_axis: input axes of the kernel.
+      out_axis: output axes.
+      batch_axis: axes of independent copies of the layer.
+      dtype: default dtype of the result.
+
+    Raises:
+      TypeError: if an axis is not an integer.
+      ValueError: when called, if the shape does not have these axes or an axis has two roles.
 
     Reference: LeCun et al., "Efficient BackProp", 1998, section 4.6 (uniform without its √3).
 
@@ -33,34 +40,47 @@ def torch_default(
     return variance_scaling(1 / 3, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
-def torch_default_bias(fan_in: int, dtype: _DType = None) -> RandomUniform:
-    """Uniform on `±1/√fan_in`: the bias beside a PyTorch kernel of that fan_in.
+def torch_default_bias(fan_in: int, dtype: DTypeOption = None) -> RandomUniform:
+    """Return the initializer of PyTorch's biases: uniform on `±1/√fan_in`.
 
-    A bias has one entry per output and cannot know how many inputs there are: it has to be said.
+    The shape of a bias does not tell the number of inputs, so `fan_in` must be given.
 
     Args:
-      fan_in: inputs of the layer, taps included, at least 1. dtype: default dtype of the result.
+      fan_in: number of inputs of the layer, taps included, at least 1.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `fan_in` below 1. TypeError: it is no integer.
+      TypeError: if `fan_in` is not an integer.
+      ValueError: if `fan_in` is less than 1.
 
     >>> import jax
     >>> b = torch_default_bias(100)(jax.random.key(0), (64,))
     >>> bool((abs(b) <= 0.1).all())
     True
     """
-    bound = 1 / math.sqrt(positive_integer("fan_in", fan_in))
+    bound = 1 / math.sqrt(check_positive_integer("fan_in", fan_in))
     return random_uniform(-bound, bound, dtype)
 
 
 def keras_default(
-    in_axis: _Axes = -2, out_axis: _Axes = -1, batch_axis: _Axes = (), dtype: _DType = None
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
-    """Uniform on `±√(6 / (n_in + n_out))`: kernels of Keras layers, the same as `xavier_uniform`.
+    """Return the initializer of Keras kernels: uniform on `±√(6 / (n_in + n_out))`.
 
-    Biases of Keras layers are zero.
+    It equals `xavier_uniform`. Biases of Keras layers are zero.
 
-    Args and errors: see `variance_scaling`.
+    Args:
+      in_axis: input axes of the kernel.
+      out_axis: output axes.
+      batch_axis: axes of independent copies of the layer.
+      dtype: default dtype of the result.
+
+    Raises:
+      TypeError: if an axis is not an integer.
+      ValueError: when called, if the shape does not have these axes or an axis has two roles.
 
     Reference: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010, equation 16.
@@ -73,16 +93,27 @@ def keras_default(
 
 
 def haiku_default(
-    in_axis: _Axes = -2, out_axis: _Axes = -1, batch_axis: _Axes = (), dtype: _DType = None
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
-    """`z / √n_in`, z standard normal cut at ±2: kernels of Haiku and Sonnet layers.
+    """Return the initializer of Haiku and Sonnet kernels: `z / √n_in`, z normal truncated at ±2.
 
-    The cut is not corrected for, so that the variance is `0.774 / n_in`, less than that of
+    z is not rescaled after the truncation, so the variance is `0.774 / n_in`, less than that of
     `lecun_normal`. Biases are zero.
 
-    Args and errors: see `variance_scaling`.
+    Args:
+      in_axis: input axes of the kernel.
+      out_axis: output axes.
+      batch_axis: axes of independent copies of the layer.
+      dtype: default dtype of the result.
 
-    Reference: Ioffe & Szegedy, "Batch normalization", 2015 (the draw that Haiku's source names).
+    Raises:
+      TypeError: if an axis is not an integer.
+      ValueError: when called, if the shape does not have these axes or an axis has two roles.
+
+    Reference: Ioffe & Szegedy, "Batch normalization", 2015 (cited in the source of Haiku).
 
     >>> import jax
     >>> w = haiku_default()(jax.random.key(0), (400, 64))

@@ -1,44 +1,52 @@
-"""Independent draws whose scale is given, not computed from the shape."""
+"""Independent, identically distributed entries whose scale does not depend on the shape."""
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 from jinit.initializers.base import (
     Initializer,
+    check_finite,
+    check_non_negative,
+    check_ordered,
+    check_positive,
     dtype_name,
-    finite,
-    non_negative,
-    ordered,
-    positive,
 )
-from jinit.sampling import float_stream, rounded
-from jinit.sampling import normal as draw_normal
-from jinit.sampling import truncated_normal as draw_truncated_normal
-from jinit.sampling import uniform as draw_uniform
-from jinit.theory import Marginal, normal_law, truncated_normal_law, uniform_law
+from jinit.initializers.marginals import (
+    Marginal,
+    normal_marginal,
+    truncated_normal_marginal,
+    uniform_marginal,
+)
+from jinit.sampling import (
+    draw_normal,
+    draw_truncated_normal,
+    draw_uniform,
+    round_to_dtype,
+    sampling_dtypes,
+)
 
 
 @dataclass(frozen=True, repr=False)
 class Uniform(Initializer):
     """Uniform on `[0, scale)`."""
 
-    entrywise = True
+    is_entrywise = True
     name = "uniform"
-    spread = "scale² / 12"
-    leading = ("scale",)
+    variance_formula = "scale² / 12"
+    positional = ("scale",)
     scale: float = 1e-2
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Uniform."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the uniform distribution of an entry."""
         del shape
-        return uniform_law(0.0, self.scale) if self.scale else None
+        return uniform_marginal(0.0, self.scale) if self.scale else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`scale · u`, u uniform on `[0, 1)`."""
+        """Draw `scale · u`, u uniform on `[0, 1)`."""
         return draw_uniform(key, shape, dtype, scale=self.scale)
 
 
@@ -46,19 +54,19 @@ class Uniform(Initializer):
 class Normal(Initializer):
     """Normal with mean 0."""
 
-    entrywise = True
+    is_entrywise = True
     name = "normal"
-    spread = "stddev²"
-    leading = ("stddev",)
+    variance_formula = "stddev²"
+    positional = ("stddev",)
     stddev: float = 1e-2
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Normal."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the normal distribution of an entry."""
         del shape
-        return normal_law(0.0, self.stddev) if self.stddev else None
+        return normal_marginal(0.0, self.stddev) if self.stddev else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`stddev · z`, z standard normal."""
+        """Draw `stddev · z`, z standard normal."""
         return draw_normal(key, shape, dtype, scale=self.stddev)
 
 
@@ -66,44 +74,44 @@ class Normal(Initializer):
 class TruncatedNormal(Initializer):
     """Normal conditioned on `lower < z < upper`, times `stddev`."""
 
-    entrywise = True
+    is_entrywise = True
     name = "truncated_normal"
-    spread = "less than stddev²"
-    leading = ("stddev",)
+    variance_formula = "less than stddev²"
+    positional = ("stddev",)
     stddev: float = 1e-2
     lower: float = -2.0
     upper: float = 2.0
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Truncated normal."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the truncated normal distribution of an entry."""
         del shape
         if not self.stddev:
             return None
-        return truncated_normal_law(self.stddev, self.lower, self.upper)
+        return truncated_normal_marginal(self.stddev, self.lower, self.upper)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`stddev · z`, z standard normal inside the bounds."""
+        """Draw `stddev · z`, z standard normal between the bounds."""
         return draw_truncated_normal(key, self.lower, self.upper, shape, dtype, scale=self.stddev)
 
 
 @dataclass(frozen=True, repr=False)
 class RandomNormal(Initializer):
-    """Normal with any mean."""
+    """Normal with a given mean."""
 
-    entrywise = True
+    is_entrywise = True
     name = "random_normal"
-    spread = "stddev²"
-    leading = ("mean", "stddev")
+    variance_formula = "stddev²"
+    positional = ("mean", "stddev")
     mean: float = 0.0
     stddev: float = 1e-2
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Normal."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the normal distribution of an entry."""
         del shape
-        return normal_law(self.mean, self.stddev) if self.stddev else None
+        return normal_marginal(self.mean, self.stddev) if self.stddev else None
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`mean + stddev · z`, z standard normal."""
+        """Draw `mean + stddev · z`, z standard normal."""
         return draw_normal(key, shape, dtype, mean=self.mean, scale=self.stddev)
 
 
@@ -111,20 +119,20 @@ class RandomNormal(Initializer):
 class RandomUniform(Initializer):
     """Uniform on `[minval, maxval)`."""
 
-    entrywise = True
+    is_entrywise = True
     name = "random_uniform"
-    spread = "(maxval - minval)² / 12"
-    leading = ("minval", "maxval")
+    variance_formula = "(maxval - minval)² / 12"
+    positional = ("minval", "maxval")
     minval: float = -0.05
     maxval: float = 0.05
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Uniform."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the uniform distribution of an entry."""
         del shape
-        return uniform_law(self.minval, self.maxval)
+        return uniform_marginal(self.minval, self.maxval)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""
+        """Draw `minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""
         return draw_uniform(key, shape, dtype, self.minval, self.maxval)
 
 
@@ -132,134 +140,150 @@ class RandomUniform(Initializer):
 class BoundedNormal(Initializer):
     """Normal conditioned on an interval of values."""
 
-    entrywise = True
+    is_entrywise = True
     name = "timm_trunc_normal"
-    spread = "less than stddev²"
-    leading = ("mean", "stddev", "minval", "maxval")
+    variance_formula = "less than stddev²"
+    positional = ("mean", "stddev", "minval", "maxval")
     mean: float = 0.0
     stddev: float = 1.0
     minval: float = -2.0
     maxval: float = 2.0
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Truncated normal."""
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the truncated normal distribution of an entry."""
         del shape
-        return truncated_normal_law(self.stddev, *self._bounds(), shift=self.mean)
+        return truncated_normal_marginal(self.stddev, *self._standard_bounds(), shift=self.mean)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`mean + stddev · z`, z standard normal inside the bounds."""
-        stream, _ = float_stream(dtype, self.name)
-        # Where erf rounds to one, the quantile of the bound itself would be drawn, a wild outlier.
-        reach = 8.0 if stream == np.float64 else 5.25
-        lower, upper = np.clip(self._bounds(), -reach, reach)
-        z = draw_truncated_normal(key, lower, upper, shape, stream, scale=self.stddev)
-        return rounded(jnp.clip(z + self.mean, self.minval, self.maxval), dtype)
+        """Draw `mean + stddev · z`, z standard normal between the bounds."""
+        draw_dtype, _ = sampling_dtypes(dtype, self.name)
+        # Beyond this limit erf rounds to one, and the draw would return the bound, an outlier.
+        limit = 8.0 if draw_dtype == np.float64 else 5.25
+        lower, upper = np.clip(self._standard_bounds(), -limit, limit)
+        deviation = draw_truncated_normal(key, lower, upper, shape, draw_dtype, scale=self.stddev)
+        return round_to_dtype(jnp.clip(deviation + self.mean, self.minval, self.maxval), dtype)
 
-    def _bounds(self) -> tuple[float, float]:
-        """In standard deviations."""
+    def _standard_bounds(self) -> tuple[float, float]:
+        """Return the bounds in standard deviations from the mean."""
         return (self.minval - self.mean) / self.stddev, (self.maxval - self.mean) / self.stddev
 
 
-def uniform(scale: float = 1e-2, dtype: jax.typing.DTypeLike | None = None) -> Uniform:
-    """Uniform on `[0, scale)`: JAX's one-sided uniform, variance `scale²/12`, mean `scale/2`.
+def uniform(scale: float = 1e-2, dtype: DTypeLike | None = None) -> Uniform:
+    """Uniform on `[0, scale)`, one-sided as in JAX: mean `scale/2`, variance `scale²/12`.
 
-    For a draw around zero use `random_uniform(-a, a)` or one of the scaled initializers.
+    For an interval around zero use `random_uniform(-a, a)` or a variance-scaling initializer.
 
     Args:
-      scale: upper bound, >= 0. dtype: default dtype of the result.
+      scale: upper bound, >= 0.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `scale` is negative or not finite.
+      TypeError: if `scale` is not a number.
+      ValueError: if `scale` is negative or not finite.
 
     >>> import jax
     >>> w = uniform(0.5)(jax.random.key(0), (100,))
     >>> bool((w >= 0).all() and (w < 0.5).all())
     True
     """
-    return Uniform(non_negative("scale", scale), dtype=dtype_name(dtype))
+    return Uniform(check_non_negative("scale", scale), dtype=dtype_name(dtype))
 
 
-def normal(stddev: float = 1e-2, dtype: jax.typing.DTypeLike | None = None) -> Normal:
+def normal(stddev: float = 1e-2, dtype: DTypeLike | None = None) -> Normal:
     """Normal with mean 0 and standard deviation `stddev`.
 
     Args:
-      stddev: standard deviation, >= 0. dtype: default dtype of the result.
+      stddev: standard deviation, >= 0.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `stddev` is negative or not finite.
+      TypeError: if `stddev` is not a number.
+      ValueError: if `stddev` is negative or not finite.
 
     >>> import jax
     >>> w = normal(0.1)(jax.random.key(0), (100, 100))
     >>> bool(abs(w.std() - 0.1) < 0.005)
     True
     """
-    return Normal(non_negative("stddev", stddev), dtype=dtype_name(dtype))
+    return Normal(check_non_negative("stddev", stddev), dtype=dtype_name(dtype))
 
 
 def truncated_normal(
     stddev: float = 1e-2,
-    dtype: jax.typing.DTypeLike | None = None,
+    dtype: DTypeLike | None = None,
     lower: float = -2.0,
     upper: float = 2.0,
 ) -> TruncatedNormal:
     """`stddev · z`, z standard normal conditioned on `lower < z < upper`.
 
-    As in JAX, `stddev` is that of the untruncated normal: with bounds of ±2 the result has a
-    standard deviation of 0.8796 `stddev`. `variance_scaling` corrects for this.
+    As in JAX, `stddev` is the standard deviation before truncation. With bounds of ±2 the result
+    has the standard deviation 0.8796 `stddev`. `variance_scaling` corrects for this.
 
     Args:
-      stddev: factor after truncation, >= 0. dtype: default dtype of the result.
-      lower, upper: bounds, in standard deviations.
+      stddev: standard deviation before truncation, >= 0.
+      dtype: default dtype of the result.
+      lower: lower bound in standard deviations.
+      upper: upper bound in standard deviations, > lower.
 
     Raises:
-      ValueError: `stddev` is negative, or `lower >= upper`.
+      TypeError: if an option is not a number.
+      ValueError: if `stddev` is negative, an option not finite, or `lower >= upper`.
 
     >>> import jax
     >>> w = truncated_normal(0.1)(jax.random.key(0), (1000,))
     >>> bool((abs(w) < 0.2).all())
     True
     """
-    low, high = ordered("lower", lower, "upper", upper)
-    return TruncatedNormal(non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
+    low, high = check_ordered("lower", lower, "upper", upper)
+    return TruncatedNormal(check_non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
 
 
 def random_normal(
-    mean: float = 0.0, stddev: float = 1e-2, dtype: jax.typing.DTypeLike | None = None
+    mean: float = 0.0, stddev: float = 1e-2, dtype: DTypeLike | None = None
 ) -> RandomNormal:
     """Normal with the given mean and standard deviation: `mean + stddev · z`.
 
     Args:
-      mean: mean. stddev: standard deviation, >= 0. dtype: default dtype of the result.
+      mean: mean of an entry.
+      stddev: standard deviation, >= 0.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `stddev` is negative, or an option is not finite.
+      TypeError: if an option is not a number.
+      ValueError: if `stddev` is negative, or an option is not finite.
 
     >>> import jax
     >>> w = random_normal(1.0, 0.1)(jax.random.key(0), (100, 100))
     >>> bool(abs(w.mean() - 1) < 0.01)
     True
     """
-    options = finite("mean", mean), non_negative("stddev", stddev)
-    return RandomNormal(*options, dtype=dtype_name(dtype))
+    return RandomNormal(
+        mean=check_finite("mean", mean),
+        stddev=check_non_negative("stddev", stddev),
+        dtype=dtype_name(dtype),
+    )
 
 
 def random_uniform(
-    minval: float = -0.05, maxval: float = 0.05, dtype: jax.typing.DTypeLike | None = None
+    minval: float = -0.05, maxval: float = 0.05, dtype: DTypeLike | None = None
 ) -> RandomUniform:
     """Uniform on `[minval, maxval)`: variance `(maxval - minval)²/12`.
 
     Args:
-      minval, maxval: bounds, minval < maxval. dtype: default dtype of the result.
+      minval: lower bound.
+      maxval: upper bound, > minval.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `minval >= maxval`, or a bound is not finite.
+      TypeError: if a bound is not a number.
+      ValueError: if `minval >= maxval`, or a bound is not finite.
 
     >>> import jax
     >>> w = random_uniform(-1.0, 1.0)(jax.random.key(0), (100,))
     >>> bool((abs(w) <= 1).all())
     True
     """
-    low, high = ordered("minval", minval, "maxval", maxval)
+    low, high = check_ordered("minval", minval, "maxval", maxval)
     return RandomUniform(low, high, dtype=dtype_name(dtype))
 
 
@@ -268,20 +292,25 @@ def timm_trunc_normal(
     stddev: float = 1.0,
     minval: float = -2.0,
     maxval: float = 2.0,
-    dtype: jax.typing.DTypeLike | None = None,
+    dtype: DTypeLike | None = None,
 ) -> BoundedNormal:
-    """Normal conditioned on `[minval, maxval]`, bounds in absolute values as in timm and PyTorch.
+    """Normal conditioned on `[minval, maxval]`, with absolute bounds as in timm and PyTorch.
 
-    With the small `stddev` of a transformer, 0.02, the default bounds cut nothing off; JAX's
-    `truncated_normal` has its bounds in standard deviations.
+    With the small `stddev` of a transformer, 0.02, the default bounds have no effect. The bounds of
+    JAX's `truncated_normal` are in standard deviations.
 
     Args:
-      mean, stddev: of the normal before it is cut, stddev > 0.
-      minval, maxval: bounds, minval < maxval. dtype: default dtype of the result.
+      mean: mean before truncation.
+      stddev: standard deviation before truncation, > 0.
+      minval: lower bound.
+      maxval: upper bound, > minval.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `stddev <= 0`, `minval >= maxval`, or an interval that lies more than five
-        standard deviations off the mean, where next to nothing is drawn.
+      TypeError: if an option is not a number.
+      ValueError: if `stddev <= 0`, an option is not finite, `minval >= maxval`, or the interval
+        lies more than five standard deviations from the mean, where the distribution has almost
+        no mass.
 
     Reference: Burkardt, "The truncated normal distribution", 2014, section 3; Wightman, "PyTorch
     image models", 2019, timm.layers.trunc_normal_.
@@ -291,13 +320,18 @@ def timm_trunc_normal(
     >>> bool((w >= -0.5).all() and (w <= 2).all())
     True
     """
-    low, high = ordered("minval", minval, "maxval", maxval)
-    made = BoundedNormal(
-        finite("mean", mean), positive("stddev", stddev), low, high, dtype=dtype_name(dtype)
+    low, high = check_ordered("minval", minval, "maxval", maxval)
+    initializer = BoundedNormal(
+        mean=check_finite("mean", mean),
+        stddev=check_positive("stddev", stddev),
+        minval=low,
+        maxval=high,
+        dtype=dtype_name(dtype),
     )
-    if max(low - made.mean, made.mean - high) > 5 * made.stddev:
+    if max(low - initializer.mean, initializer.mean - high) > 5 * initializer.stddev:
         raise ValueError(
-            f"[{low}, {high}] lies more than five standard deviations ({made.stddev}) off the mean "
-            f"{made.mean}; the bounds are values, not multiples of stddev"
+            f"timm_trunc_normal: expected bounds within five standard deviations of the mean, got "
+            f"minval={low}, maxval={high}, mean={initializer.mean}, stddev={initializer.stddev}; "
+            "the bounds are absolute values, not multiples of stddev"
         )
-    return made
+    return initializer

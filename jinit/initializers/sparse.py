@@ -1,4 +1,4 @@
-"""Sparse starts: every unit listens to a few of its inputs."""
+"""Sparse initialization: each unit is connected to a few inputs."""
 
 import math
 from dataclasses import dataclass
@@ -7,49 +7,51 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
-from jinit.initializers.base import Initializer, dtype_name, finite, non_negative
-from jinit.sampling import bits, normal
+from jinit.initializers.base import Initializer, check_finite, check_non_negative, dtype_name
+from jinit.sampling import draw_bits, draw_normal
 
 
 @dataclass(frozen=True, repr=False)
 class Sparse(Initializer):
-    """Normal, with a fixed number of zeros among the weights into every unit."""
+    """Normal, with a fixed number of zeros among the incoming weights of every unit."""
 
     name = "sparse"
-    leading = ("sparsity",)
+    positional = ("sparsity",)
     sparsity: float
     stddev: float = 0.01
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Normal entries, of which a random choice per output is zero."""
+        """Draw normal entries and set a random choice of them to zero for every output."""
         if len(shape) < 2:
             raise ValueError(
                 f"sparse: expected a kernel (..., in, out) of at least two axes, got shape {shape}"
             )
         inputs, outputs = math.prod(shape[:-1]), shape[-1]
-        choice, weights = jax.random.split(key)
-        drawn = normal(weights, (inputs, outputs), dtype, scale=self.stddev)
-        order = jnp.argsort(bits(choice, (inputs, outputs), jnp.uint32), axis=0)
+        choice_key, weight_key = jax.random.split(key)
+        weights = draw_normal(weight_key, (inputs, outputs), dtype, scale=self.stddev)
+        order = jnp.argsort(draw_bits(choice_key, (inputs, outputs), jnp.uint32), axis=0)
         rank = jnp.argsort(order, axis=0)
-        kept = rank >= math.ceil(self.sparsity * inputs)
-        return jnp.where(kept, drawn, np.zeros((), dtype)).reshape(shape)
+        is_kept = rank >= math.ceil(self.sparsity * inputs)
+        return jnp.where(is_kept, weights, np.zeros((), dtype)).reshape(shape)
 
 
-def sparse(
-    sparsity: float, stddev: float = 0.01, dtype: jax.typing.DTypeLike | None = None
-) -> Sparse:
-    """Normal, with `⌈sparsity · n_in⌉` of the weights into every unit set to zero.
+def sparse(sparsity: float, stddev: float = 0.01, dtype: DTypeLike | None = None) -> Sparse:
+    """Normal, with `⌈sparsity · n_in⌉` of the incoming weights of every unit set to zero.
 
-    Units that listen to few inputs start out different from each other and unsaturated. The
-    zeros are counted along the inputs of a kernel `(..., in, out)`, taps included.
+    Units with few inputs are initially different from each other and not saturated. n_in is the
+    product of all axes of the kernel `(..., in, out)` but the last, taps included.
 
     Args:
-      sparsity: share of zeros, 0 <= sparsity <= 1. stddev: of the other weights, >= 0.
+      sparsity: fraction of zeros, from 0 to 1.
+      stddev: standard deviation of the other weights, >= 0.
       dtype: default dtype of the result.
 
     Raises:
-      ValueError: an option out of its range; when called, fewer than two axes.
+      TypeError: if an option is not a number.
+      ValueError: if `sparsity` is outside [0, 1], or `stddev` is negative or not finite; when
+        called, if the shape has fewer than two axes.
 
     Reference: Martens, "Deep learning via Hessian-free optimization", 2010, section 5.
 
@@ -58,6 +60,6 @@ def sparse(
     >>> ((w != 0).sum(0) == 4).all().item()
     True
     """
-    if not 0 <= (share := finite("sparsity", sparsity)) <= 1:
-        raise ValueError(f"sparsity: expected a share between 0 and 1, got {sparsity!r}")
-    return Sparse(share, non_negative("stddev", stddev), dtype=dtype_name(dtype))
+    if not 0 <= (fraction := check_finite("sparsity", sparsity)) <= 1:
+        raise ValueError(f"sparsity: expected a fraction from 0 to 1, got {sparsity!r}")
+    return Sparse(fraction, check_non_negative("stddev", stddev), dtype=dtype_name(dtype))

@@ -1,14 +1,14 @@
-"""Deterministic maps: the identity and its relatives, kernels that start by passing on."""
+"""Deterministic identity-like kernels."""
 
 import math
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
+from jax.typing import DTypeLike
 
-from jinit.initializers.base import Initializer, dtype_name, finite, positive_integer
+from jinit.initializers.base import Initializer, check_finite, check_positive_integer, dtype_name
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,11 +19,11 @@ class Identity(Initializer):
     gain: float = 1.0
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """The identity, the same for every leading index."""
+        """Return the identity, the same for every leading index."""
         del key
         _check_rank("identity", shape, 2)
         diagonal = jnp.eye(*shape[-2:], dtype=bool)
-        return jnp.broadcast_to(_filled(diagonal, self.gain, dtype), shape)
+        return jnp.broadcast_to(_fill_mask(diagonal, self.gain, dtype), shape)
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,25 +34,25 @@ class RepeatedIdentity(Initializer):
     gain: float = 1.0
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`gain` wherever row and column agree modulo the shorter side."""
+        """Return `gain` where row and column are equal modulo the shorter side, zero elsewhere."""
         del key
         _check_rank("idinit", shape, 2)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         row, column = jnp.arange(rows)[:, None], jnp.arange(columns)[None, :]
-        agree = (row - column) % max(min(rows, columns), 1) == 0
-        return _filled(agree, self.gain, dtype).reshape(shape)
+        is_repeat = (row - column) % max(min(rows, columns), 1) == 0
+        return _fill_mask(is_repeat, self.gain, dtype).reshape(shape)
 
 
 @dataclass(frozen=True, repr=False)
 class Dirac(Initializer):
-    """Convolution kernel that hands its input on, group by group."""
+    """Convolution kernel that copies its input to its output, group by group."""
 
     name = "dirac"
     groups: int = 1
     gain: float = 1.0
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """`gain` at the centre tap, from the d-th input to the d-th output of every group."""
+        """Return `gain` on the middle tap from input d to output d of every group, else zero."""
         del key
         _check_rank("dirac", shape, 3)
         inputs, outputs = shape[-2:]
@@ -61,19 +61,20 @@ class Dirac(Initializer):
                 f"dirac: {outputs} outputs (shape {shape}) do not divide into {self.groups} "
                 "groups: groups must be the convolution's feature_group_count"
             )
-        within = jnp.arange(outputs) % max(outputs // self.groups, 1)
-        tap = _filled(jnp.arange(inputs)[:, None] == within[None, :], self.gain, dtype)
-        return _on_middle_tap(tap, shape)
+        group_output = jnp.arange(outputs) % max(outputs // self.groups, 1)
+        is_copied = jnp.arange(inputs)[:, None] == group_output[None, :]
+        tap = _fill_mask(is_copied, self.gain, dtype)
+        return _place_middle_tap(tap, shape)
 
 
 @dataclass(frozen=True, repr=False)
 class ZeroHadamard(Initializer):
-    """Partial identity, or a slice of a Hadamard matrix where the layer widens."""
+    """Partial identity, or a slice of a Hadamard matrix if the layer widens."""
 
     name = "zero_hadamard"
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """The matrix on the middle tap of the spatial axes, if there are any."""
+        """Return the matrix, on the middle tap of a convolution."""
         del key
         _check_rank("zero_hadamard", shape, 2)
         inputs, outputs = shape[-2:]
@@ -81,20 +82,23 @@ class ZeroHadamard(Initializer):
             matrix = jnp.eye(inputs, outputs, dtype=dtype)
         else:
             matrix = _hadamard(inputs, outputs, dtype)
-        return _on_middle_tap(matrix, shape)
+        return _place_middle_tap(matrix, shape)
 
 
-def identity(gain: float = 1.0, dtype: jax.typing.DTypeLike | None = None) -> Identity:
-    """Identity matrix on the last two axes, times `gain`; rectangular ones are cut or padded.
+def identity(gain: float = 1.0, dtype: DTypeLike | None = None) -> Identity:
+    """Identity matrix on the last two axes, times `gain`.
 
-    Leading axes are copies: `(heads, n, n)` is an identity for every head. As recurrent kernel of
-    a relu network it keeps the hidden state.
+    A rectangular matrix has `gain` on its main diagonal and zeros elsewhere. Leading axes are
+    copies: `(heads, n, n)` is an identity for every head. As the recurrent kernel of a relu
+    network it preserves the hidden state.
 
     Args:
-      gain: value on the diagonal, finite. dtype: default dtype of the result.
+      gain: value on the diagonal, finite.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `gain` is not finite; when called, fewer than two axes.
+      TypeError: if `gain` is not a number.
+      ValueError: if `gain` is not finite; when called, if the shape has fewer than two axes.
 
     Reference: Le, Jaitly, Hinton, "A simple way to initialize recurrent networks of rectified
     linear units", 2015, section 1.
@@ -104,21 +108,23 @@ def identity(gain: float = 1.0, dtype: jax.typing.DTypeLike | None = None) -> Id
     Array([[2., 0., 0.],
            [0., 2., 0.]], dtype=float32)
     """
-    return Identity(finite("gain", gain), dtype=dtype_name(dtype))
+    return Identity(check_finite("gain", gain), dtype=dtype_name(dtype))
 
 
-def idinit(gain: float = 1.0, dtype: jax.typing.DTypeLike | None = None) -> RepeatedIdentity:
-    """Identity repeated along the longer side, so that no row and no column stays empty.
+def idinit(gain: float = 1.0, dtype: DTypeLike | None = None) -> RepeatedIdentity:
+    """Identity repeated along the longer side, so that no row and no column is zero.
 
     `W[i, j] = gain` where `i ≡ j` modulo the shorter side of the kernel flattened to
-    `(taps · in, out)`. The last layer of a residual branch takes a tiny gain, such as 1e-6: it
-    starts the block as the identity and still lets gradients through.
+    `(taps · in, out)`. For the last layer of a residual branch use a small gain, such as 1e-6: the
+    block is then initially close to the identity, and the branch still has gradients.
 
     Args:
-      gain: value of the ones, finite. dtype: default dtype of the result.
+      gain: value of the nonzero entries, finite.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `gain` is not finite; when called, fewer than two axes.
+      TypeError: if `gain` is not a number.
+      ValueError: if `gain` is not finite; when called, if the shape has fewer than two axes.
 
     Reference: Pan et al., "IDInit: a universal and stable initialization method for neural network
     training", 2025, section 3.
@@ -128,23 +134,25 @@ def idinit(gain: float = 1.0, dtype: jax.typing.DTypeLike | None = None) -> Repe
     Array([[1., 0., 1., 0., 1.],
            [0., 1., 0., 1., 0.]], dtype=float32)
     """
-    return RepeatedIdentity(finite("gain", gain), dtype=dtype_name(dtype))
+    return RepeatedIdentity(check_finite("gain", gain), dtype=dtype_name(dtype))
 
 
-def dirac(groups: int = 1, gain: float = 1.0, dtype: jax.typing.DTypeLike | None = None) -> Dirac:
-    """Convolution kernel `(*spatial, in / groups, out)` that hands its input on unchanged.
+def dirac(groups: int = 1, gain: float = 1.0, dtype: DTypeLike | None = None) -> Dirac:
+    """Convolution kernel `(*spatial, in / groups, out)` that copies its input to its output.
 
-    The middle tap `size // 2` maps input d of every group to its output d; further outputs of a
-    group stay zero. With "SAME" padding and stride 1 the layer starts as the identity, for odd
-    kernels in place, for even ones shifted by one.
+    The middle tap `size // 2` maps input d of every group to its output d; the remaining outputs of
+    a group are zero. With "SAME" padding and stride 1 the layer is initially the identity, shifted
+    by one position for kernels of even size.
 
     Args:
-      groups: the convolution's `feature_group_count`, at least 1.
-      gain: value of the ones, finite. dtype: default dtype of the result.
+      groups: `feature_group_count` of the convolution, at least 1.
+      gain: value of the nonzero entries, finite.
+      dtype: default dtype of the result.
 
     Raises:
-      ValueError: `groups` below 1; when called, fewer than three axes, or outputs that do not
-        divide into the groups.
+      TypeError: if `groups` is not an integer, or `gain` not a number.
+      ValueError: if `groups` is below 1, or `gain` not finite; when called, if the shape has fewer
+        than three axes, or the outputs do not divide into the groups.
 
     Reference: Zagoruyko & Komodakis, "DiracNets: training very deep neural networks without
     skip-connections", 2017, section 3.
@@ -154,22 +162,23 @@ def dirac(groups: int = 1, gain: float = 1.0, dtype: jax.typing.DTypeLike | None
     Array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    groups = positive_integer("groups", groups)
-    return Dirac(groups, finite("gain", gain), dtype=dtype_name(dtype))
+    groups = check_positive_integer("groups", groups)
+    return Dirac(groups, check_finite("gain", gain), dtype=dtype_name(dtype))
 
 
-def zero_hadamard(dtype: jax.typing.DTypeLike | None = None) -> ZeroHadamard:
-    r"""ZerO: zeros and ones only, with a Hadamard transform where the layer widens.
+def zero_hadamard(dtype: DTypeLike | None = None) -> ZeroHadamard:
+    r"""ZerO: the identity, or a Hadamard transform if the layer widens.
 
-    The identity cut to `(in, out)` where `out <= in`; else the first rows and columns of
-    `H_p / √p` with p the power of two from `out` on. Convolutions carry it on the middle tap.
-    Unlike a padded identity, it does not confine training to a subspace of low rank.
+    If `out <= in`, the matrix is the first `out` columns of the identity. Otherwise it is the first
+    rows and columns of `H_p / √p`, with p the smallest power of two >= `out`. In a convolution it
+    is the middle tap. Unlike an identity with zero columns, it does not restrict training to a
+    subspace of low rank.
 
     Args:
       dtype: default dtype of the result.
 
     Raises:
-      ValueError: when called, fewer than two axes.
+      ValueError: when called, if the shape has fewer than two axes.
 
     Reference: Zhao, Schäfer, Anandkumar, "ZerO initialization: initializing neural networks with
     only zeros and ones", 2022, algorithm 1.
@@ -182,30 +191,30 @@ def zero_hadamard(dtype: jax.typing.DTypeLike | None = None) -> ZeroHadamard:
     return ZeroHadamard(dtype=dtype_name(dtype))
 
 
-def _filled(where: Array, value: float, dtype: np.dtype) -> Array:
-    """The value, rounded once, where it belongs; zero elsewhere."""
-    wide = np.asarray(value, np.float64 if dtype in (np.float64, np.complex128) else np.float32)
-    return jnp.where(where, wide.astype(dtype), np.zeros((), dtype))
+def _fill_mask(mask: Array, value: float, dtype: np.dtype) -> Array:
+    """Return the value, rounded once, where the mask is true, and zero elsewhere."""
+    exact = np.asarray(value, np.float64 if dtype in (np.float64, np.complex128) else np.float32)
+    return jnp.where(mask, exact.astype(dtype), np.zeros((), dtype))
 
 
 def _hadamard(rows: int, columns: int, dtype: np.dtype) -> Array:
-    """First rows and columns of Sylvester's matrix over the square root of its size."""
+    """Return the first rows and columns of Sylvester's matrix over the square root of its size."""
     size = 1 << (columns - 1).bit_length()
-    overlap = jnp.arange(rows)[:, None] & jnp.arange(columns)[None, :]
-    negative = jax.lax.population_count(overlap) % 2 == 1
-    plus = _filled(jnp.ones((), bool), 1 / math.sqrt(size), dtype)
-    return jnp.where(negative, -plus, plus)
+    common_bits = jnp.arange(rows)[:, None] & jnp.arange(columns)[None, :]
+    is_negative = lax.population_count(common_bits) % 2 == 1
+    entry = _fill_mask(jnp.ones((), bool), 1 / math.sqrt(size), dtype)
+    return jnp.where(is_negative, -entry, entry)
 
 
-def _on_middle_tap(matrix: Array, shape: tuple[int, ...]) -> Array:
+def _place_middle_tap(matrix: Array, shape: tuple[int, ...]) -> Array:
     middle = tuple(size // 2 for size in shape[:-2])
     kernel = jnp.zeros(shape, matrix.dtype)
     return kernel if 0 in shape else kernel.at[middle].set(matrix)
 
 
-def _check_rank(name: str, shape: tuple[int, ...], least: int) -> None:
-    if len(shape) < least:
-        kernel = "(in, out)" if least == 2 else "(*spatial, in, out)"
+def _check_rank(name: str, shape: tuple[int, ...], min_rank: int) -> None:
+    if len(shape) < min_rank:
+        kernel = "(in, out)" if min_rank == 2 else "(*spatial, in, out)"
         raise ValueError(
-            f"{name}: expected a kernel {kernel} of at least {least} axes, got shape {shape}"
+            f"{name}: expected a kernel {kernel} with at least {min_rank} axes, got shape {shape}"
         )

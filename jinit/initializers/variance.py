@@ -1,37 +1,53 @@
-"""Draws whose variance is chosen from the fans, so that a layer keeps the size of its signal."""
+"""Variance scaling: initializers whose variance is computed from the fans of the kernel."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
-from jinit.initializers.base import Initializer, dtype_name, non_negative, positive_integer
-from jinit.initializers.choice import one_of
-from jinit.initializers.fans import Axes, Fans, Steps, as_axes, as_steps, fans
-from jinit.sampling import complex_disk, complex_truncated_normal, normal, truncated_normal, uniform
-from jinit.theory import Marginal, normal_law, truncated_normal_law, uniform_law
+from jinit.choice import check_choice
+from jinit.initializers.base import (
+    Initializer,
+    check_non_negative,
+    check_positive_integer,
+    dtype_name,
+)
+from jinit.initializers.fans import AxisIndices, Fans, Strides, check_axes, check_strides, fans
+from jinit.initializers.marginals import (
+    Marginal,
+    normal_marginal,
+    truncated_normal_marginal,
+    uniform_marginal,
+)
+from jinit.sampling import (
+    draw_complex_disk,
+    draw_complex_truncated_normal,
+    draw_normal,
+    draw_truncated_normal,
+    draw_uniform,
+)
 
-Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
-Distribution = Literal["truncated_normal", "normal", "uniform"]
+FanMode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+DistributionName = Literal["truncated_normal", "normal", "uniform"]
 
-_DENOMINATORS: dict[Mode, Callable[[Fans], float]] = {
+_DENOMINATORS: dict[FanMode, Callable[[Fans], float]] = {
     "fan_in": lambda f: f.fan_in,
     "fan_out": lambda f: f.fan_out,
     "fan_avg": lambda f: (f.fan_in + f.fan_out) / 2,
     "fan_geo_avg": lambda f: math.sqrt(f.fan_in * f.fan_out),
 }
-DISTRIBUTIONS: tuple[Distribution, ...] = ("truncated_normal", "normal", "uniform")
+DISTRIBUTIONS: tuple[DistributionName, ...] = ("truncated_normal", "normal", "uniform")
 # Standard deviation of a standard normal truncated to (-2, 2): sqrt(1 - 4 phi(2)/(2 Phi(2) - 1)).
 TRUNCATED_STD = 0.87962566103423978
 # The same for the standard complex normal with modulus below 2: sqrt(1 - 4/(e⁴ - 1)).
 _TRUNCATED_STD_COMPLEX = 0.95311164380491208
 
-# Published members of the family, which print under their own names (jinit.initializers.published).
-_NAMES = {
+# Members of the family that are printed under their published names (named_scaling.py).
+_MEMBER_NAMES = {
     (2.0, "fan_in", "truncated_normal"): "he_normal",
     (2.0, "fan_in", "uniform"): "he_uniform",
     (1.0, "fan_avg", "truncated_normal"): "xavier_normal",
@@ -47,22 +63,22 @@ _NAMES = {
 
 @dataclass(frozen=True, repr=False)
 class VarianceScaling(Initializer):
-    """Mean 0, variance `scale / n`, n chosen by `mode` from the fans."""
+    """Mean 0 and variance `scale / n`, where `mode` selects n from the fans."""
 
     name = "variance_scaling"
-    spread = "scale / n"
+    variance_formula = "scale / n"
     scale: float
-    mode: Mode
-    distribution: Distribution
-    in_axis: Axes = -2
-    out_axis: Axes = -1
-    batch_axis: Axes = ()
+    mode: FanMode
+    distribution: DistributionName
+    in_axis: AxisIndices = -2
+    out_axis: AxisIndices = -1
+    batch_axis: AxisIndices = ()
     groups: int = 1
-    strides: Steps = 1
-    input_dilation: Steps = 1
+    strides: Strides = 1
+    input_dilation: Strides = 1
 
     def fans(self, shape: tuple[int, ...]) -> Fans:
-        """Fans of a kernel of this shape."""
+        """Return the fans of a kernel of this shape."""
         return fans(
             shape,
             self.in_axis,
@@ -74,64 +90,69 @@ class VarianceScaling(Initializer):
         )
 
     def variance(self, shape: tuple[int, ...]) -> float:
-        """Variance of an entry of a kernel of this shape; 0 for a shape without entries."""
+        """Return the variance of an entry for this shape; 0 for a shape without entries."""
         denominator = _DENOMINATORS[self.mode](self.fans(shape))
         return self.scale / denominator if denominator else 0.0
 
-    def variance_rule(self) -> str:
-        """The scale over the fan of the mode."""
+    def variance_with_options(self) -> str:
+        """Return the variance as text, such as `2 / fan_in`."""
         return f"{self.scale:g} / {self.mode}"
 
-    def law(self, shape: tuple[int, ...]) -> Marginal | None:
-        """The chosen distribution with the variance of this shape."""
-        return law_of(self.distribution, self.variance(shape))
+    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
+        """Return the distribution of an entry with the variance for this shape."""
+        return marginal_with_variance(self.distribution, self.variance(shape))
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Entries of the chosen distribution with the variance of this shape."""
-        return drawn(self.distribution, self.variance(shape), key, shape, dtype)
+        """Draw entries with the variance for this shape."""
+        return draw_with_variance(self.distribution, self.variance(shape), key, shape, dtype)
 
-    def published(self) -> tuple[str, dict[str, Any]]:
-        """The published name of the member, where it has one, and its options."""
-        name, options = super().published()
-        member = _NAMES.get((self.scale, self.mode, self.distribution))
+    def public_form(self) -> tuple[str, dict[str, Any]]:
+        """Return the published name of the member, if it has one, and its options."""
+        name, options = super().public_form()
+        member = _MEMBER_NAMES.get((self.scale, self.mode, self.distribution))
         if member is None or options.keys() & {"groups", "strides", "input_dilation"}:
             return name, options
-        own = ("scale", "mode", "distribution")
-        return member, {option: value for option, value in options.items() if option not in own}
+        implied = ("scale", "mode", "distribution")
+        return member, {option: value for option, value in options.items() if option not in implied}
 
 
 def variance_scaling(
     scale: float,
-    mode: Mode,
-    distribution: Distribution,
+    mode: FanMode,
+    distribution: DistributionName,
     in_axis: int | Sequence[int] = -2,
     out_axis: int | Sequence[int] = -1,
     batch_axis: int | Sequence[int] = (),
-    dtype: jax.typing.DTypeLike | None = None,
+    dtype: DTypeLike | None = None,
     *,
     groups: int = 1,
     strides: int | Sequence[int] = 1,
     input_dilation: int | Sequence[int] = 1,
 ) -> VarianceScaling:
-    r"""Mean 0 and variance `scale / n`; n is fan_in, fan_out, or their (geometric) average.
+    r"""Mean 0 and variance `scale / n`; n is fan_in, fan_out, or a mean of both.
 
-    Axes that are neither in, out nor batch axes count as the receptive field of both fans. The
-    truncated normal is cut at two standard deviations and corrected to have the stated variance.
-    A complex dtype gives complex values with that variance.
+    Axes that are neither in, out nor batch axes are the receptive field, which both fans contain.
+    The truncated normal is truncated at two standard deviations and rescaled to the stated
+    variance. For a complex dtype the values are complex and have this variance.
 
     Args:
       scale: variance times n, >= 0.
       mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
       distribution: "truncated_normal", "normal" or "uniform".
-      in_axis, out_axis, batch_axis: axes of the kernel that are inputs, outputs, or independent
-        copies of the layer. dtype: default dtype of the result.
-      groups: of a convolution with `feature_group_count`: an input feeds one group's outputs only.
-      strides: of a convolution: an input feeds `prod(strides)` times fewer outputs.
-      input_dilation: the strides of a transposed one: an output sums so many times fewer inputs.
+      in_axis: input axis or axes of the kernel.
+      out_axis: output axis or axes.
+      batch_axis: axes that index independent copies of the layer.
+      dtype: default dtype of the result.
+      groups: `feature_group_count` of a convolution; each input is used by one group's outputs.
+      strides: strides of a convolution, which divide fan_out by `prod(strides)`.
+      input_dilation: strides of a transposed convolution, which divide fan_in by
+        `prod(input_dilation)`.
 
     Raises:
-      ValueError: an unknown mode or distribution, a negative scale, one axis in two roles; when
-        called, a shape that does not have these axes.
+      TypeError: if `scale` is not a number, or an axis, `groups` or a stride is not an integer.
+      ValueError: if `mode` or `distribution` is unknown, `scale` is negative or not finite, or
+        `groups` or a stride is below 1; when called, if an axis has two roles, or the shape does
+        not have these axes.
 
     Reference: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010; He et al., "Delving deep into rectifiers", 2015, section 2.2.
@@ -142,52 +163,52 @@ def variance_scaling(
     True
     """
     return VarianceScaling(
-        non_negative("scale", scale),
-        one_of("mode", mode, tuple(_DENOMINATORS)),
-        one_of("distribution", distribution, DISTRIBUTIONS),
-        as_axes("in_axis", in_axis),
-        as_axes("out_axis", out_axis),
-        as_axes("batch_axis", batch_axis),
-        positive_integer("groups", groups),
-        as_steps("strides", strides),
-        as_steps("input_dilation", input_dilation),
+        scale=check_non_negative("scale", scale),
+        mode=check_choice("mode", mode, tuple(_DENOMINATORS)),
+        distribution=check_choice("distribution", distribution, DISTRIBUTIONS),
+        in_axis=check_axes("in_axis", in_axis),
+        out_axis=check_axes("out_axis", out_axis),
+        batch_axis=check_axes("batch_axis", batch_axis),
+        groups=check_positive_integer("groups", groups),
+        strides=check_strides("strides", strides),
+        input_dilation=check_strides("input_dilation", input_dilation),
         dtype=dtype_name(dtype),
     )
 
 
-def law_of(distribution: Distribution, variance: float) -> Marginal | None:
-    """The law of an entry of a real draw; none where there is no variance."""
+def marginal_with_variance(distribution: DistributionName, variance: float) -> Marginal | None:
+    """Return the distribution of a real entry with this variance, or None if it is zero."""
     std = math.sqrt(variance)
     if not std:
         return None
     if distribution == "uniform":
-        return uniform_law(-math.sqrt(3) * std, math.sqrt(3) * std)
+        return uniform_marginal(-math.sqrt(3) * std, math.sqrt(3) * std)
     if distribution == "normal":
-        return normal_law(0.0, std)
-    return truncated_normal_law(std / TRUNCATED_STD, -2.0, 2.0)
+        return normal_marginal(0.0, std)
+    return truncated_normal_marginal(std / TRUNCATED_STD, -2.0, 2.0)
 
 
-def drawn(
-    distribution: Distribution,
+def draw_with_variance(
+    distribution: DistributionName,
     variance: float,
     key: Array,
     shape: tuple[int, ...],
     dtype: np.dtype,
 ) -> Array:
-    """Independent entries of mean 0 and this variance."""
-    exact = np.asarray(variance, _stream(dtype))
+    """Draw independent entries with mean 0 and this variance."""
+    exact = np.asarray(variance, _draw_dtype(dtype))
     if dtype.kind == "c":
-        return _complex_drawn(distribution, exact, key, shape, dtype)
+        return _draw_complex(distribution, exact, key, shape, dtype)
     if distribution == "uniform":
-        return uniform(key, shape, dtype, -1, 1, scale=np.sqrt(3 * exact))
+        return draw_uniform(key, shape, dtype, -1, 1, scale=np.sqrt(3 * exact))
     if distribution == "normal":
-        return normal(key, shape, dtype, scale=np.sqrt(exact))
+        return draw_normal(key, shape, dtype, scale=np.sqrt(exact))
     scale = np.sqrt(exact) / np.asarray(TRUNCATED_STD, exact.dtype)
-    return truncated_normal(key, -2, 2, shape, dtype, scale=scale)
+    return draw_truncated_normal(key, -2, 2, shape, dtype, scale=scale)
 
 
-def _complex_drawn(
-    distribution: Distribution,
+def _draw_complex(
+    distribution: DistributionName,
     variance: np.ndarray,
     key: Array,
     shape: tuple[int, ...],
@@ -195,13 +216,13 @@ def _complex_drawn(
 ) -> Array:
     std = np.sqrt(variance)
     if distribution == "uniform":
-        return complex_disk(key, shape, dtype, scale=std)
+        return draw_complex_disk(key, shape, dtype, scale=std)
     if distribution == "normal":
-        return normal(key, shape, dtype, scale=std)
+        return draw_normal(key, shape, dtype, scale=std)
     scale = std / np.asarray(_TRUNCATED_STD_COMPLEX, variance.dtype)
-    return complex_truncated_normal(key, 2.0, shape, dtype, scale=scale)
+    return draw_complex_truncated_normal(key, 2.0, shape, dtype, scale=scale)
 
 
-def _stream(dtype: np.dtype) -> np.dtype:
-    """The real dtype in which a draw of this dtype is made and scaled."""
+def _draw_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the real dtype in which values of this dtype are drawn and scaled."""
     return np.dtype(np.float64 if dtype in (np.float64, np.complex128) else np.float32)

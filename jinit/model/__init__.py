@@ -1,36 +1,51 @@
-"""What the algorithms may see of a network: a pure function, its parameters, and its graph."""
+"""A network as data: a pure function, its abstract parameters, and the graph of its computation."""
 
-from jinit.model.contractions import Contraction
-from jinit.model.enter import Scan
-from jinit.model.expression import Activation
-from jinit.model.graph import Graph, Operation
-from jinit.model.keys import key_of, path_words
+from jinit.model.activation import PATH_ENDS, Activation, PathEnd
+from jinit.model.activation_names import activation_names
+from jinit.model.axis_roles import AXIS_ROLES, AxisRole
+from jinit.model.contractions import Contraction, LayerUse
+from jinit.model.control_flow import Scan
+from jinit.model.graph import Graph
+from jinit.model.inputs import abstract_inputs
+from jinit.model.keys import parameter_key, path_bits
 from jinit.model.leaves import Leaf
-from jinit.model.model import Model, check_model, trace
-from jinit.model.naming import names_of
-from jinit.model.paths import glob, paths_of
+from jinit.model.model import Model, check_model
+from jinit.model.operation import Operation, Place
+from jinit.model.params import PyTree
+from jinit.model.paths import compile_glob, leaf_paths
 from jinit.model.primitives import ELEMENTWISE
-from jinit.model.tapped import Place, Tap, tapped
-from jinit.model.told import give_axes
+from jinit.model.roles import ROLES, Role
+from jinit.model.stated_axes import axes_hint
+from jinit.model.taps import Tap, apply_taps
+from jinit.model.tracing import trace
 
 __all__ = [
+    "AXIS_ROLES",
     "ELEMENTWISE",
+    "PATH_ENDS",
+    "ROLES",
     "Activation",
+    "AxisRole",
     "Contraction",
     "Graph",
+    "LayerUse",
     "Leaf",
     "Model",
     "Operation",
+    "PathEnd",
     "Place",
+    "PyTree",
+    "Role",
     "Scan",
     "Tap",
+    "abstract_inputs",
+    "activation_names",
+    "apply_taps",
+    "axes_hint",
     "check_model",
-    "give_axes",
-    "glob",
-    "key_of",
-    "names_of",
-    "path_words",
-    "paths_of",
-    "tapped",
+    "compile_glob",
+    "leaf_paths",
+    "parameter_key",
+    "path_bits",
     "trace",
 ]

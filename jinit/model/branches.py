@@ -1,104 +1,112 @@
-"""Residual branches: kernels between a stream and the sum that adds what they make to it."""
+"""Residual branches: the kernels between a residual stream and the sum that adds their output."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from jinit.model.graph import CONTRACTING, Graph, Operation
+from jinit.model.graph import Graph
+from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place, value_numbers
 from jinit.model.primitives import SUMS
-from jinit.model.values import Value
-from jinit.model.walk import Site
+from jinit.model.uses import Scope, Site
 
 
 @dataclass(frozen=True)
 class Branches:
     """The residual sums of one graph."""
 
-    streams: Mapping[int, int]
-    """Result of every sum of a stream and a branch, with the operand that is the stream."""
-    numbers: Mapping[int, int]
-    """Position of every contraction inside a branch, with the branch's number."""
+    residual_streams: dict[int, int] = field(default_factory=dict)
+    """Maps the result of every residual sum to the operand that is the residual stream."""
+    branch_numbers: dict[int, int] = field(default_factory=dict)
+    """Maps the position of every contraction inside a branch to the branch's number."""
 
 
 @dataclass(frozen=True)
-class _Reach:
-    """How a value hangs together with others."""
+class _Dependencies:
+    """Dependencies of a value."""
 
     origins: int = 0
-    """Bits of the contractions and sources it depends on through floating-point values."""
-    kernels: int = 0
-    """The least number of kernels on a way to it."""
+    """Bit mask of the contractions and sources it depends on through floating-point values."""
+    fewest_kernels: int = 0
+    """Fewest kernels on any path to it."""
 
 
-def branches_of(graph: Graph, values: Mapping[int, Value]) -> Branches:
-    """Sums of two signals with a common origin, one of which has come past more kernels.
+def find_branches(scope: Scope) -> Branches:
+    """Find the sums of two signals that have a common origin and passed different kernels.
 
-    What has come past fewer kernels is the stream: the branch's input itself, or a projection of
-    it. Kernels that only the other one depends on are the branch; of nested ones, the innermost.
+    The signal that passed fewer kernels is the residual stream: the branch's input itself, or a
+    projection of it. The kernels that only the other one depends on form the branch. A kernel in
+    nested branches belongs to the innermost.
     """
-    reach, bits, streams, numbers = _reaches(graph, values), _bits(graph), {}, {}
-    for operation in graph.operations:
-        signals = {o for o in operation.operands if isinstance(o, int) and o in reach}
+    dependencies, bits = _find_dependencies(scope), _contraction_bits(scope.graph)
+    found = Branches()
+    for operation in scope.graph.operations:
+        signals = {o for o in value_numbers(operation.operands) if o in dependencies}
         if operation.primitive.name not in SUMS or len(signals) != 2:
             continue
-        stream, branch = sorted(signals, key=lambda value: reach[value].kernels)
-        short, long = reach[stream], reach[branch]
-        if short.kernels == long.kernels or not short.origins & long.origins:
+        stream, branch = sorted(signals, key=lambda value: dependencies[value].fewest_kernels)
+        short, long = dependencies[stream], dependencies[branch]
+        if short.fewest_kernels == long.fewest_kernels or not short.origins & long.origins:
             continue
-        streams[operation.results[0]] = stream
-        own = long.origins & ~short.origins
-        for position in (position for position, bit in bits.items() if own >> bit & 1):
-            numbers.setdefault(position, len(streams) - 1)
-    return Branches(streams, numbers)
+        found.residual_streams[operation.results[0]] = stream
+        number = len(found.residual_streams) - 1
+        only_branch = long.origins & ~short.origins
+        for position, bit in bits.items():
+            if only_branch >> bit & 1:
+                found.branch_numbers.setdefault(position, number)
+    return found
 
 
-def numbered(sites: Sequence[Site], found: Mapping[int, Branches]) -> list[int | None]:
-    """Of every site, the number of the branch it lies in, in execution order of the whole."""
-    order: dict[tuple[int, int], int] = {}
+def number_branches(sites: Sequence[Site], branches: Mapping[Scope, Branches]) -> list[int | None]:
+    """Return the number of the branch of every site, counted over all graphs in execution order.
+
+    None where a site is not a kernel in a branch.
+    """
+    order: dict[tuple[Scope, int], int] = {}
     numbers: list[int | None] = []
     for site in sites:
-        local = found[id(site.values)].numbers.get(site.position)
-        known = local is not None and site.use.kind == "kernel"
-        label = (id(site.values), local or 0)
-        numbers.append(order.setdefault(label, len(order)) if known else None)
+        local = branches[site.scope].branch_numbers.get(site.position)
+        if local is None or site.use.role != "kernel":
+            numbers.append(None)
+        else:
+            numbers.append(order.setdefault((site.scope, local), len(order)))
     return numbers
 
 
-def _bits(graph: Graph) -> dict[int, int]:
-    """A bit for every contraction, by position."""
+def _contraction_bits(graph: Graph) -> dict[int, int]:
+    """Return a bit number for the position of every contraction."""
     positions = [
         position
         for position, operation in enumerate(graph.operations)
-        if operation.primitive.name in CONTRACTING
+        if operation.primitive.name in CONTRACTION_PRIMITIVES
     ]
     return {position: bit for bit, position in enumerate(positions)}
 
 
-def _reaches(graph: Graph, values: Mapping[int, Value]) -> dict[int, _Reach]:
-    """Of every signal of floating-point numbers."""
-    bits = _bits(graph)
+def _find_dependencies(scope: Scope) -> dict[int, _Dependencies]:
+    """Return the dependencies of every floating-point signal."""
+    graph, bits = scope.graph, _contraction_bits(scope.graph)
     sources = iter(range(len(bits), len(bits) + len(graph.inputs) + len(graph.operations)))
-    reach = {
-        name: _Reach(1 << next(sources))
+    found = {
+        name: _Dependencies(1 << next(sources))
         for name, aval in zip(graph.inputs, graph.avals, strict=True)
-        if values[name].signal and _is_float(str(aval.dtype))
+        if scope.is_signal(name) and _is_float(str(aval.dtype))
     }
     for position, operation in enumerate(graph.operations):
-        before = [reach[o] for o in operation.operands if isinstance(o, int) and o in reach]
-        own = 1 << bits[position] if position in bits else 0 if before else 1 << next(sources)
-        after = _Reach(
-            own | _union(each.origins for each in before),
-            min((each.kernels for each in before), default=0) + _has_kernel(operation, values),
+        before = [found[o] for o in value_numbers(operation.operands) if o in found]
+        own_bit = 1 << bits[position] if position in bits else 0 if before else 1 << next(sources)
+        fewest = min((each.fewest_kernels for each in before), default=0)
+        after = _Dependencies(
+            origins=own_bit | _union(each.origins for each in before),
+            fewest_kernels=fewest + _has_kernel(operation, scope),
         )
         for result, dtype in zip(operation.results, operation.dtypes, strict=True):
-            if values[result].signal and _is_float(dtype):
-                reach[result] = after
-    return reach
+            if scope.is_signal(result) and _is_float(dtype):
+                found[result] = after
+    return found
 
 
-def _has_kernel(operation: Operation, values: Mapping[int, Value]) -> bool:
-    return operation.primitive.name in CONTRACTING and any(
-        isinstance(o, int) and bool(values[o].weights) for o in operation.operands
+def _has_kernel(operation: Operation, scope: Scope) -> bool:
+    return operation.primitive.name in CONTRACTION_PRIMITIVES and any(
+        scope.values[o].weights for o in value_numbers(operation.operands)
     )
 
 
@@ -109,5 +117,39 @@ def _union(masks: Iterable[int]) -> int:
     return union
 
 
-def _is_float(dtype: Any) -> bool:
-    return "float" in str(dtype)
+def _is_float(dtype: str) -> bool:
+    return "float" in dtype
+
+
+@dataclass(frozen=True)
+class ResidualSum:
+    """One sum of a residual stream and the output of a branch."""
+
+    place: Place
+    stream_operand: int
+    """Index of the operand that is the residual stream: 0 or 1."""
+    loop_lengths: tuple[int, ...] = ()
+    """Trip counts of the enclosing loops."""
+
+
+def find_residual_sums(graph: Graph, sites: Sequence[Site]) -> tuple[ResidualSum, ...]:
+    """Return the residual sums of a graph and of its loops over stacked operands.
+
+    Args:
+      graph: the computation.
+      sites: all uses of parameters in it, from `find_sites`.
+
+    Returns:
+      The sums in execution order.
+    """
+    sums = []
+    for place, scope in {site.scope.place: site.scope for site in sites}.items():
+        lengths = graph.loop_lengths(place)
+        if lengths is None:
+            continue
+        streams = find_branches(scope).residual_streams
+        for position, operation in enumerate(scope.graph.operations):
+            if operation.results and operation.results[0] in streams:
+                stream = operation.operands.index(streams[operation.results[0]])
+                sums.append(ResidualSum((*place, position), stream, lengths))
+    return tuple(sorted(sums, key=lambda residual_sum: residual_sum.place))

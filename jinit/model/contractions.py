@@ -1,241 +1,237 @@
-"""Which operations of a graph apply weights to a signal, and what their results reach."""
+"""The operations of a graph that apply weights to a signal."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from jinit.model.enter import Scan
-from jinit.model.expression import Activation
-from jinit.model.graph import CONTRACTING, Graph, Operation, bodies
-from jinit.model.tapped import Place
-from jinit.model.walk import Site
+from jinit.model.activation import Activation
+from jinit.model.followers import Followers, find_followers
+from jinit.model.graph import Graph
+from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
+from jinit.model.uses import Scope, Site
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """A matrix product or convolution of a weight with a signal."""
+    """A matrix product or convolution of a weight with a signal.
+
+    >>> import jax.numpy as jnp
+    >>> from jinit.model import trace
+    >>> model = trace(lambda w, x: jnp.tanh(x @ w) @ w.T, jnp.ones((4, 3)), jnp.ones((8, 4)))
+    >>> [(contraction.fan_in, contraction.width) for contraction in model.contractions]
+    [(4, 3), (3, 4)]
+    """
 
     place: Place
-    """Of the operation: its position, behind those of the loops that it lies in."""
+    """Positions of the enclosing loops, then the position of the operation."""
     kernel: int
-    """Index of the weight among the graph's inputs (the largest, if it is made of several)."""
-    signal: int
-    """Which operand of the operation carries the signal: 0 or 1."""
-    units: tuple[int, ...]
+    """Index of the weight among the graph's inputs (the largest, if it has several factors)."""
+    signal_operand: int
+    """Index of the operand that is the signal: 0 or 1."""
+    unit_axes: tuple[int, ...]
     """Axes of the result that enumerate units."""
     shape: tuple[int, ...]
     """Shape of the result."""
     dtype: str
-    """Of the result."""
+    """Dtype of the result."""
     follower: Place | None
-    """Place of the first contraction that takes in what is made of this result, or None."""
-    next_round: Place | None = None
-    """Place of the contraction that takes it in one round later, with nothing in between but what
-    follows here."""
-    rounds: tuple[int, ...] = ()
-    """How often the loops go round that it lies in."""
-    stacked: bool = False
-    """Whether each round has a kernel of its own, so that it is a layer of its own."""
-    biased: Place | None = None
-    """Place of the sum with a bias, if that is the next thing to happen to the result."""
-    bias: int = 0
-    """Which operand of that sum is the bias."""
-    inputs: tuple[int, ...] = ()
-    """Axes of the signal that enumerate the units that it comes from."""
+    """Place of the first contraction that depends on the result; None if there is none."""
+    loop_follower: Place | None = None
+    """Place of the contraction that takes the result in the next iteration of the loop, with
+    nothing in between but this contraction's activation."""
+    loop_lengths: tuple[int, ...] = ()
+    """Trip counts of the enclosing loops."""
+    is_stacked: bool = False
+    """Whether each iteration has another kernel, so that each iteration is a separate layer."""
+    bias_place: Place | None = None
+    """Place of the sum with a bias, if this sum is the only use of the result."""
+    bias_operand: int = 0
+    """Index of the operand of that sum that is the bias."""
+    input_axes: tuple[int, ...] = ()
+    """Axes of the signal that enumerate the units it comes from."""
     fan_in: int = 1
-    """Products that an entry of the result sums over."""
-    alone: bool = True
-    """Whether nothing but its follower, or the next round, takes in what is made of the result."""
+    """Number of products that an entry of the result sums over."""
+    has_single_consumer: bool = True
+    """Whether only the follower, or the next iteration, depends on the result."""
 
-    def leads_on(self, after: Activation | None) -> bool:
-        """Whether an activation that follows is a function of this one pre-activation alone, and
-        all that lies between it and the next contraction."""
-        if after is None or after.arguments > 1 or after.kernels > 1 or after.normalizes:
+    def is_linked_by(self, activation: Activation | None) -> bool:
+        """Return whether an activation is all that lies between this contraction and the next one.
+
+        It must be a function of this contraction's pre-activation alone.
+
+        Args:
+          activation: the activation of the kernel.
+        """
+        if (
+            activation is None
+            or activation.argument_count > 1
+            or activation.kernel_count > 1
+            or activation.has_normalization
+        ):
             return False
-        return after.end == "product" or (after.end == "output" and self.next_round is not None)
+        return activation.end == "product" or (
+            activation.end == "output" and self.loop_follower is not None
+        )
 
     @property
     def width(self) -> int:
         """Number of units."""
-        return math.prod(self.shape[axis] for axis in self.units)
+        return math.prod(self.shape[axis] for axis in self.unit_axes)
 
 
-def in_order(found: Sequence[Contraction]) -> tuple[tuple[int, int | None], ...]:
-    """Every layer in execution order: the number of its contraction, and its round if stacked."""
-    order: list[tuple[Any, int, int | None]] = []
-    for number, each in enumerate(found):
-        rounds = range(math.prod(each.rounds)) if each.stacked else [None]
-        order += [((each.place[0], step or 0, each.place), number, step) for step in rounds]
-    return tuple((number, step) for _, number, step in sorted(order, key=lambda one: one[0]))
+class LayerUse(NamedTuple):
+    """A layer in the order of execution: a contraction, or one iteration of it.
 
-
-def contractions(
-    graph: Graph, uses: Sequence[Site], shapes: Sequence[tuple[int, ...]]
-) -> tuple[Contraction, ...]:
-    """Contractions of parameters with a signal, in the order in which they are first executed.
-
-    Those in the graph itself and in loops that go over stacked operands; `uses` are all uses of
-    the parameters of these shapes, as `sites` finds them.
+    >>> import jax, jax.numpy as jnp
+    >>> from jinit.model import trace
+    >>> def apply(kernels, x):
+    ...     return jax.lax.scan(lambda h, kernel: (jnp.tanh(h @ kernel), None), x, kernels)[0]
+    >>> trace(apply, jnp.ones((2, 4, 4)), jnp.ones((8, 4))).layers[1]
+    LayerUse(contraction=0, iteration=1)
     """
-    kernels: dict[Place, list[Site]] = {}
-    graphs: dict[Place, Graph] = {}
-    rounds: dict[Place, tuple[int, ...] | None] = {}
-    for site in uses:
-        operation = site.graph.operations[site.position]
-        sides = [type(o) is int and site.values[o].signal for o in operation.operands]
-        if site.outer not in rounds:
-            rounds[site.outer] = graph.rounds(site.outer)
-        if operation.primitive.name not in CONTRACTING or not any(sides):
-            continue
-        if rounds[site.outer] is not None:
-            kernels.setdefault((*site.outer, site.position), []).append(site)
-            graphs[site.outer] = site.graph
-    followers: dict[Place, Place] = {}
-    later: dict[Place, Place] = {}
-    shared: set[Place] = set()
-    for outer, inside in graphs.items():
-        found = frozenset(place[-1] for place in kernels if place[:-1] == outer)
-        here, reached, several = _followers(inside, found)
-        next_round = _next_round(graph, outer, inside, found, reached)
-        followers |= {(*outer, one): (*outer, other) for one, other in here.items()}
-        later |= {(*outer, one): (*outer, other) for one, other in next_round.items()}
-        shared |= {(*outer, one) for one in several}
+
+    contraction: int
+    """Index of the contraction."""
+    iteration: int | None
+    """Iteration of a loop over stacked kernels; None if the contraction is one layer."""
+
+
+def layer_order(contractions: Sequence[Contraction]) -> tuple[LayerUse, ...]:
+    """Return the layers in execution order."""
+    keyed: list[tuple[Any, LayerUse]] = []
+    for number, contraction in enumerate(contractions):
+        place, lengths = contraction.place, contraction.loop_lengths
+        iterations = range(math.prod(lengths)) if contraction.is_stacked else [None]
+        keyed += [
+            ((place[0], iteration or 0, place), LayerUse(number, iteration))
+            for iteration in iterations
+        ]
+    return tuple(layer for _, layer in sorted(keyed, key=lambda pair: pair[0]))
+
+
+def find_contractions(
+    graph: Graph, sites: Sequence[Site], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Contraction, ...]:
+    """Return the contractions of parameters with a signal.
+
+    Contractions in the graph itself and in loops over stacked operands are found.
+
+    Args:
+      graph: the computation.
+      sites: all uses of the parameters, from `find_sites`.
+      shapes: shapes of the parameters.
+
+    Returns:
+      The contractions in the order of their first execution.
+    """
+    lengths = {place: graph.loop_lengths(place) for place in {site.scope.place for site in sites}}
+    uses: dict[Place, list[Site]] = {}
+    scopes: dict[Place, Scope] = {}
+    for site in sites:
+        is_read = lengths[site.scope.place] is not None
+        if is_read and _is_product(site.operation) and any(_signal_sides(site)):
+            uses.setdefault(site.place, []).append(site)
+            scopes[site.scope.place] = site.scope
+    followers = find_followers(graph, scopes, frozenset(uses))
     return tuple(
-        _contraction(
-            place,
-            kernels[place],
-            rounds[place[:-1]] or (),
-            (followers.get(place), later.get(place)),
-            place not in shared,
-            shapes,
-        )
-        for place in sorted(kernels)
+        _build_contraction(place, uses[place], lengths[place[:-1]] or (), followers, shapes)
+        for place in sorted(uses)
     )
 
 
-def _contraction(
+def _is_product(operation: Operation) -> bool:
+    return operation.primitive.name in CONTRACTION_PRIMITIVES
+
+
+def _signal_sides(site: Site) -> list[bool]:
+    return [site.scope.is_signal(operand) for operand in site.operation.operands]
+
+
+def _build_contraction(
     place: Place,
     uses: Sequence[Site],
-    rounds: tuple[int, ...],
-    followers: tuple[Place | None, Place | None],
-    alone: bool,
+    loop_lengths: tuple[int, ...],
+    followers: Followers,
     shapes: Sequence[tuple[int, ...]],
 ) -> Contraction:
-    site = max(uses, key=lambda each: _rank(shapes[each.use.leaf], each.use.leaf))
-    operation = site.graph.operations[site.position]
-    sides = [type(o) is int and site.values[o].signal for o in operation.operands]
-    signal, shape = sides.index(True), shapes[site.use.leaf]
-    named = {axis for axis, _ in site.use.roles}
-    free = [size for axis, size in enumerate(shape) if axis not in named and size > 1]
+    site = max(uses, key=lambda each: _kernel_priority(shapes[each.use.leaf], each.use.leaf))
+    operation, shape = site.operation, shapes[site.use.leaf]
+    signal = _signal_sides(site).index(True)
+    known_axes = {axis for axis, _ in site.use.axis_roles}
+    copies = math.prod(
+        size for axis, size in enumerate(shape) if axis not in known_axes and size > 1
+    )
+    bias = _find_bias(site)
+    inputs = _read_inputs(operation, signal)
     return Contraction(
-        place,
-        site.use.leaf,
-        signal,
-        _unit_axes(operation, 1 - signal),
-        operation.shapes[0],
-        operation.dtypes[0],
-        *followers,
-        rounds,
-        bool(rounds) and math.prod(free) == math.prod(rounds),
-        *_biased(site),
-        *_summed(operation, signal),
-        alone,
+        place=place,
+        kernel=site.use.leaf,
+        signal_operand=signal,
+        unit_axes=_unit_axes(operation, 1 - signal),
+        shape=operation.shapes[0],
+        dtype=operation.dtypes[0],
+        follower=followers.first.get(place),
+        loop_follower=followers.next_iteration.get(place),
+        loop_lengths=loop_lengths,
+        is_stacked=bool(loop_lengths) and copies == math.prod(loop_lengths),
+        bias_place=None if bias is None else bias.place,
+        bias_operand=0 if bias is None else bias.operand,
+        input_axes=inputs.axes,
+        fan_in=inputs.fan_in,
+        has_single_consumer=place not in followers.shared,
     )
 
 
-def _biased(site: Site) -> tuple[Place | None, int]:
-    """Where a bias is added to the result and to nothing else, and which operand it is."""
-    operation = site.graph.operations[site.position]
-    users = site.graph.users.get(operation.results[0], [])
+class _BiasSum(NamedTuple):
+    """A sum with a bias, and which of its operands is the bias."""
+
+    place: Place
+    operand: int
+
+
+def _find_bias(site: Site) -> _BiasSum | None:
+    """Return the sum with a bias, if it is the only use of the result."""
+    operation, graph = site.operation, site.scope.graph
+    users = graph.users.get(operation.results[0], [])
     if len(users) != 1:
-        return None, 0
-    step = site.graph.operations[users[0]]
-    if step.name not in ("add", "add_any") or step.shapes != operation.shapes:
-        return None, 0
-    bias = 1 - step.operands.index(operation.results[0])
-    other = step.operands[bias]
-    made = site.values[other] if isinstance(other, int) else None
-    alone = made is not None and bool(made.weights) and not made.signal
-    return ((*site.outer, users[0]), bias) if alone else (None, 0)
+        return None
+    after = graph.operations[users[0]]
+    if after.name not in ("add", "add_any") or after.shapes != operation.shapes:
+        return None
+    index = 1 - after.operands.index(operation.results[0])
+    operand = after.operands[index]
+    value = site.scope.values[operand] if isinstance(operand, int) else None
+    if value is None or not value.weights or value.is_signal:
+        return None
+    return _BiasSum((*site.scope.place, users[0]), index)
 
 
-def _summed(operation: Operation, signal: int) -> tuple[tuple[int, ...], int]:
-    """Axes of the signal that are summed over and hold units, and how many products are summed."""
+class _Inputs(NamedTuple):
+    """Axes of the signal that are summed over and enumerate units, and the number of products."""
+
+    axes: tuple[int, ...]
+    fan_in: int
+
+
+def _read_inputs(operation: Operation, signal: int) -> _Inputs:
     numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":
-        _, inputs, *spatial = numbers.rhs_spec
+        _, in_axis, *spatial = numbers.rhs_spec
         shape = operation.operand_shapes[1]
         taps = math.prod(shape[axis] for axis in spatial)
-        return (numbers.lhs_spec[1],), shape[inputs] * taps
-    contracted = numbers[0][signal]
-    return tuple(contracted), math.prod(operation.operand_shapes[signal][a] for a in contracted)
+        return _Inputs((numbers.lhs_spec[1],), shape[in_axis] * taps)
+    contracted = tuple(numbers[0][signal])
+    shape = operation.operand_shapes[signal]
+    return _Inputs(contracted, math.prod(shape[axis] for axis in contracted))
 
 
-def _followers(
-    graph: Graph, found: frozenset[int]
-) -> tuple[dict[int, int], dict[int, frozenset[int]], set[int]]:
-    """By position, the first of the found operations that takes in what is made of its result; by
-    value, the positions of those whose results it is made of; and those whose result goes on in
-    several ways: to other operations, to outputs, or into a sum with another's."""
-    reached: dict[int, frozenset[int]] = {}
-    followers: dict[int, int] = {}
-    shared: set[int] = set()
-    for position, operation in enumerate(graph.operations):
-        arriving = frozenset().union(
-            *(reached.get(o, ()) for o in operation.operands if type(o) is int)
-        )
-        if len(arriving) > 1:
-            shared |= arriving
-        if position in found:
-            shared |= arriving & followers.keys()
-            followers |= dict.fromkeys(arriving - followers.keys(), position)
-            arriving = frozenset({position})
-        reached |= dict.fromkeys(operation.results, arriving)
-    for output in graph.outputs:
-        if type(output) is int:
-            shared |= reached.get(output, frozenset()) & followers.keys()
-    return followers, reached, shared
-
-
-def _next_round(
-    graph: Graph,
-    outer: Place,
-    inside: Graph,
-    found: frozenset[int],
-    reached: dict[int, frozenset[int]],
-) -> dict[int, int]:
-    """By position in a loop's body, that of the operation that takes in the result as it is handed
-    to the next round."""
-    if not outer:
-        return {}
-    for position in outer[:-1]:
-        graph = graph.inside(next(bodies(graph.operations[position].params)))
-    loop = graph.operations[outer[-1]]
-    if loop.params.get("reverse"):
-        return {}
-    scan = Scan.of(loop, graph.inside)
-    arriving = inside.inputs[scan.fixed : scan.fixed + scan.carried]
-    takers = {
-        operand: position
-        for position in sorted(found, reverse=True)
-        for operand in inside.operations[position].operands
-        if type(operand) is int
-    }
-    return {
-        source: takers[before]
-        for before, after in zip(arriving, inside.outputs, strict=False)
-        for source in (reached.get(after, ()) if type(after) is int else ())
-        if before in takers
-    }
-
-
-def _rank(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:
+def _kernel_priority(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:
     return (len(shape), math.prod(shape), -leaf)
 
 
 def _unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:
-    """Axes of the result that come from the weight's own free axes."""
+    """Return the axes of the result that come from the weight's free axes."""
     numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":
         return (numbers.out_spec[1],)

@@ -1,296 +1,275 @@
-"""A traced computation as one flat list of operations, and where weights meet signals in it.
+"""A traced computation as one flat list of operations.
 
-Calls (jit, remat) are inlined, so that the same network gives the same graph whatever framework
-and however many wrappers it was written with.
+Calls (jit, remat) are inlined, so that a network gives the same graph whatever the framework and
+the number of wrappers it was written with.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import jax
 import jax.extend.core as jex
 import numpy as np
 
-_INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"})
+from jinit.model.operation import (
+    Operation,
+    Place,
+    bodies,
+    count_contractions,
+    needed_equations,
+    value_numbers,
+)
+
+_INLINED_CALLS = frozenset(
+    {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"}
+)
 """Calls that can be replaced by their operations without changing gradients."""
-_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
-_ENTERED = _INLINED | _CUSTOM | {"custom_vmap_call"}
-CONTRACTING = frozenset({"dot_general", "conv_general_dilated"})
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One primitive applied to numbered values or to literals."""
-
-    primitive: Any
-    params: dict[str, Any]
-    operands: tuple[Any, ...]
-    results: tuple[int, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    """Shapes of the results."""
-    dtypes: tuple[str, ...]
-    """Dtypes of the results."""
-    operand_shapes: tuple[tuple[int, ...], ...]
-
-    @cached_property
-    def name(self) -> str:
-        """What it does; a sum over the axis of an outer `vmap` is a reduction like any other."""
-        name, axes = self.primitive.name, self.params.get("axes", ())
-        if name.startswith("psum") and self.shapes != self.operand_shapes:
-            return "reduce_sum"
-        return "copy" if name == "reduce_sum" and not axes else name
-
-    def bind(self, operands: Sequence[Any]) -> list[Any]:
-        """The results, for the values of the operands."""
-        params = self.primitive.get_bind_params(self.params)
-        results = self.primitive.bind(*operands, **params)
-        return list(results) if self.primitive.multiple_results else [results]
+_CUSTOM_CALLS = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+_ALL_CALLS = _INLINED_CALLS | _CUSTOM_CALLS | {"custom_vmap_call"}
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A flat, pure computation: numbered inputs and constants to numbered outputs."""
+    """A flat, pure computation from numbered inputs and constants to numbered outputs.
+
+    There are three ways to flatten a computation. `from_function` inlines the calls whose
+    derivative is that of their operations, and keeps custom derivative rules as operations.
+    `primal_from_jaxpr` inlines these as well, for questions about values only.
+    `eager_from_jaxpr` also records what is rounded and stored when the function runs without jit.
+
+    >>> import jax, jax.numpy as jnp
+    >>> Graph.from_function(jax.jit(lambda x: jnp.sin(x) + 1), jnp.ones(3)).outputs
+    (3,)
+    """
 
     inputs: tuple[int, ...]
     avals: tuple[Any, ...]
+    """Abstract values of the inputs."""
     constants: dict[int, Any]
     operations: tuple[Operation, ...]
     outputs: tuple[Any, ...]
-    stored: frozenset[int] = frozenset()
+    """Numbers of values, or literals of the jaxpr."""
+    stored_values: frozenset[int] = frozenset()
     """Results of the function's own calls, which are stored when it runs without jit."""
-    inlined: frozenset[str] = _INLINED
-    """Calls that were replaced by their operations."""
+    inlined_calls: frozenset[str] = _INLINED_CALLS
+    """Names of the primitives that were replaced by their operations."""
 
     @classmethod
-    def of(cls, function: Callable, *arguments: Any) -> "Graph":
-        """Trace a function of pytrees (or shapes); inputs and outputs are its flat leaves."""
-        return _Flattening(_INLINED).flatten(jax.make_jaxpr(function)(*arguments))
+    def from_function(cls, function: Callable, *arguments: Any) -> "Graph":
+        """Trace a function of pytrees of arrays or shapes.
 
-    @classmethod
-    def eager(cls, closed: jex.ClosedJaxpr, whole: str = "") -> "Graph":
-        """A traced function as it runs without jit: each call for itself, given its numbers.
+        Args:
+          function: a pure function.
+          arguments: its arguments.
 
-        The results of the function's own calls are noted as `stored`, and the literals that it
-        hands to them are constants, which a compiler must not see to round as these calls do.
-        What no output needs is left out; calls of the name `whole` are kept as one operation.
+        Returns:
+          The graph, whose inputs and outputs are the flat leaves of the function's.
         """
-        return _Flattening(_INLINED, apart=True, whole=whole).flatten(closed)
+        return _Flattener(_INLINED_CALLS).flatten(jax.make_jaxpr(function)(*arguments))
 
     @classmethod
-    def within(cls, closed: jex.ClosedJaxpr) -> "Graph":
-        """The graph of a traced computation; of custom derivatives only the function is kept."""
-        return _Flattening(_ENTERED).flatten(closed)
+    def primal_from_jaxpr(cls, closed: jex.ClosedJaxpr) -> "Graph":
+        """Flatten a traced computation, dropping custom derivative rules.
 
-    def inside(self, closed: jex.ClosedJaxpr) -> "Graph":
-        """The graph of a computation inside one of the operations, such as a loop's body."""
-        return _Flattening(self.inlined).flatten(closed)
+        Args:
+          closed: the traced computation.
+        """
+        return _Flattener(_ALL_CALLS).flatten(closed)
 
-    def rounds(self, places: Sequence[int]) -> tuple[int, ...] | None:
-        """How often the loops at these positions go round, each inside the one before.
+    @classmethod
+    def eager_from_jaxpr(cls, closed: jex.ClosedJaxpr, opaque_call: str = "") -> "Graph":
+        """Flatten a traced function as it runs without jit, where each call is compiled alone.
 
-        None if one of them is no loop over stacked operands.
+        The results of the function's own calls become `stored_values`. The literals that it passes
+        to these calls become constants: as literals of one large program they would let a compiler
+        simplify across calls and round differently. Equations that no output needs are left out.
+
+        Args:
+          closed: the traced function.
+          opaque_call: name of a call to keep as one operation.
+        """
+        return _Flattener(_INLINED_CALLS, eager=True, opaque_call=opaque_call).flatten(closed)
+
+    def flatten_body(self, closed: jex.ClosedJaxpr) -> "Graph":
+        """Flatten a computation inside one of the operations, such as the body of a loop.
+
+        Args:
+          closed: the computation, from `bodies(operation.params)`.
+        """
+        return _Flattener(self.inlined_calls).flatten(closed)
+
+    def loop_lengths(self, place: Place) -> tuple[int, ...] | None:
+        """Return the trip counts of nested loops, given their positions from the outside in.
+
+        Args:
+          place: the positions.
+
+        Returns:
+          The lengths, or None if one of the operations is not a loop over stacked operands.
         """
         graph, lengths = self, []
-        for position in places:
+        for position in place:
             operation = graph.operations[position]
             if operation.name != "scan":
                 return None
             lengths.append(operation.params["length"])
-            graph = graph.inside(next(bodies(operation.params)))
+            graph = graph.flatten_body(next(bodies(operation.params)))
         return tuple(lengths)
 
-    def pruned(self) -> "Graph":
-        """Without the operations that no output needs."""
-        needed = {output for output in self.outputs if isinstance(output, int)}
+    def prune(self) -> "Graph":
+        """Return the graph without the operations that no output needs."""
+        needed = set(value_numbers(self.outputs))
         kept, given = [], set(self.inputs)
         for operation in reversed(self.operations):
             if needed.intersection(operation.results) - given:
                 kept.append(operation)
-                needed.update(o for o in operation.operands if isinstance(o, int))
+                needed.update(value_numbers(operation.operands))
         constants = {name: value for name, value in self.constants.items() if name in needed}
         return replace(self, operations=tuple(reversed(kept)), constants=constants)
 
     @cached_property
     def producers(self) -> dict[int, Operation]:
-        """The operation that makes each value."""
-        return {result: each for each in self.operations for result in each.results}
+        """The operation that produces each value."""
+        return {result: operation for operation in self.operations for result in operation.results}
 
     @cached_property
     def users(self) -> dict[int, list[int]]:
-        """Positions of the operations that take each value, in order."""
-        found: dict[int, list[int]] = {}
+        """Positions of the operations that use each value, in order."""
+        users: dict[int, list[int]] = {}
         for position, operation in enumerate(self.operations):
-            for operand in {o for o in operation.operands if isinstance(o, int)}:
-                found.setdefault(operand, []).append(position)
-        return found
+            for operand in set(value_numbers(operation.operands)):
+                users.setdefault(operand, []).append(position)
+        return users
 
     @property
-    def unread(self) -> int:
-        """Contractions inside branches, custom derivatives and loops that end when they like."""
+    def unread_contractions(self) -> int:
+        """Number of contractions inside branches, custom derivatives and `while` loops."""
         count = 0
         for operation in self.operations:
             for body in bodies(operation.params):
-                loops = operation.name == "scan"
-                count += self.inside(body).unread if loops else _count_contractions(body)
+                count += (
+                    self.flatten_body(body).unread_contractions
+                    if operation.name == "scan"
+                    else count_contractions(body)
+                )
         return count
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two computations with the same operations on the same shapes, and only then."""
+        """A hash that is equal for two graphs with the same operations on the same shapes."""
         digest = hashlib.sha256()
-        for part in self._describe():
+        for part in self._canonical_text():
             digest.update(part if isinstance(part, bytes) else part.encode())
         return digest.hexdigest()
 
-    def _describe(self, rules: bool = True) -> Iterator[str | bytes]:
-        """The graph in words; `rules` adds what custom derivative rules compute."""
+    def _canonical_text(self, derivatives: bool = True) -> Iterator[str | bytes]:
+        """Yield the text to hash; `derivatives` adds the computations of custom derivatives."""
         number = {name: index for index, name in enumerate((*self.inputs, *self.constants))}
 
         def show(operand: Any) -> str:
-            return f"%{number[operand]}" if isinstance(operand, int) else _plain(operand.val)
+            return f"%{number[operand]}" if isinstance(operand, int) else _plain_text(operand.val)
 
         yield repr([str(aval) for aval in self.avals])
         for value in self.constants.values():
-            yield _plain(value)
+            yield _plain_text(value)
         for operation in self.operations:
             operands = ",".join(map(show, operation.operands))
             number |= {name: len(number) + i for i, name in enumerate(operation.results)}
-            # The dtype asked for says nothing that the dtype of the result does not.
+            # Redundant with the dtype of the result.
             params = operation.params | {"preferred_element_type": None}
-            yield f"{operation.primitive.name}({operands}){_plain(params)}"
+            yield f"{operation.primitive.name}({operands}){_plain_text(params)}"
             yield repr((operation.shapes, operation.dtypes))
-            if rules and operation.primitive.name in _CUSTOM:
-                yield from _pullback(operation)._describe(rules=False)
+            if derivatives and operation.primitive.name in _CUSTOM_CALLS:
+                yield from _pullback(operation)._canonical_text(derivatives=False)
         yield ",".join(map(show, self.outputs))
 
 
-class _Flattening:
-    """Numbers the values of a jaxpr while its calls are inlined."""
+class _Flattener:
+    """Numbers the values of a jaxpr and inlines its calls; the arguments are those of `Graph`."""
 
-    def __init__(self, inlined: frozenset[str], apart: bool = False, whole: str = "") -> None:
-        self.inlined = inlined
-        self.apart = apart
-        self.whole = whole
+    def __init__(
+        self, inlined_calls: frozenset[str], eager: bool = False, opaque_call: str = ""
+    ) -> None:
+        self.inlined_calls = inlined_calls
+        self.eager = eager
+        self.opaque_call = opaque_call
         self.constants: dict[int, Any] = {}
         self.operations: list[Operation] = []
-        self.stored: set[int] = set()
+        self.stored_values: set[int] = set()
         self.count = 0
 
     def flatten(self, closed: jex.ClosedJaxpr) -> Graph:
-        inputs = tuple(self._new() for _ in closed.jaxpr.invars)
+        inputs = tuple(self._next_number() for _ in closed.jaxpr.invars)
         outputs = self._inline(closed, inputs)
-        avals = tuple(var.aval for var in closed.jaxpr.invars)
-        operations, stored = tuple(self.operations), frozenset(self.stored)
         return Graph(
-            inputs, avals, self.constants, operations, tuple(outputs), stored, self.inlined
+            inputs=inputs,
+            avals=tuple(var.aval for var in closed.jaxpr.invars),
+            constants=self.constants,
+            operations=tuple(self.operations),
+            outputs=tuple(outputs),
+            stored_values=frozenset(self.stored_values),
+            inlined_calls=self.inlined_calls,
         )
 
-    def _new(self) -> int:
+    def _next_number(self) -> int:
         self.count += 1
         return self.count
 
     def _inline(
-        self, closed: jex.ClosedJaxpr, operands: Sequence[Any], inside: bool = False
+        self, closed: jex.ClosedJaxpr, operands: Sequence[Any], nested: bool = False
     ) -> list[Any]:
         names: dict[Any, Any] = dict(zip(closed.jaxpr.invars, operands, strict=True))
         for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
-            names[var] = self._new()
+            names[var] = self._next_number()
             self.constants[names[var]] = value
 
         def read(atom: Any) -> Any:
             return atom if isinstance(atom, jex.Literal) else names[atom]
 
-        own = self.apart and not inside
-        for equation in _needed(closed) if own else closed.jaxpr.eqns:
+        is_own_call = self.eager and not nested
+        for equation in needed_equations(closed) if is_own_call else closed.jaxpr.eqns:
             arguments = [read(atom) for atom in equation.invars]
-            if own and equation.primitive.name != "broadcast_in_dim":
-                arguments = list(map(self._kept, arguments))
+            if is_own_call and equation.primitive.name != "broadcast_in_dim":
+                arguments = list(map(self._lift_literal, arguments))
             if self._is_inlined(equation):
-                results = self._inline(next(bodies(equation.params)), arguments, inside=True)
+                results = self._inline(next(bodies(equation.params)), arguments, nested=True)
             else:
                 results = self._append(equation, arguments)
-            if own:
-                self.stored.update(result for result in results if isinstance(result, int))
+            if is_own_call:
+                self.stored_values.update(value_numbers(results))
             names.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in closed.jaxpr.outvars]
 
     def _is_inlined(self, equation: Any) -> bool:
-        kept = self.whole and equation.params.get("name") == self.whole
-        return equation.primitive.name in self.inlined and not kept
+        is_opaque = self.opaque_call and equation.params.get("name") == self.opaque_call
+        return equation.primitive.name in self.inlined_calls and not is_opaque
 
-    def _kept(self, argument: Any) -> int:
-        """A literal as a constant."""
+    def _lift_literal(self, argument: Any) -> int:
+        """Return the number of the argument, after making it a constant if it is a literal."""
         if isinstance(argument, int):
             return argument
-        name = self._new()
+        name = self._next_number()
         self.constants[name] = np.asarray(argument.val, argument.aval.dtype)
         return name
 
     def _append(self, equation: Any, arguments: list[Any]) -> list[int]:
-        results = [self._new() for _ in equation.outvars]
-        self.operations.append(
-            Operation(
-                equation.primitive,
-                equation.params,
-                tuple(arguments),
-                tuple(results),
-                _shapes(equation.outvars),
-                tuple(_name(getattr(var.aval, "dtype", "")) for var in equation.outvars),
-                _shapes(equation.invars),
-            )
-        )
+        results = [self._next_number() for _ in equation.outvars]
+        self.operations.append(Operation.from_equation(equation, arguments, results))
         return results
 
 
-def _needed(closed: jex.ClosedJaxpr) -> list[Any]:
-    """The equations that an output needs."""
-    needed = {atom for atom in closed.jaxpr.outvars if isinstance(atom, jex.Var)}
-    kept = []
-    for equation in reversed(closed.jaxpr.eqns):
-        if needed.intersection(equation.outvars):
-            kept.append(equation)
-            needed.update(atom for atom in equation.invars if isinstance(atom, jex.Var))
-    return kept[::-1]
-
-
-def bodies(params: dict[str, Any]) -> Iterator[jex.ClosedJaxpr]:
-    """The computations inside an operation."""
-    for value in params.values():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(item, jex.ClosedJaxpr):
-                yield item
-            elif isinstance(item, jex.Jaxpr):
-                yield jex.ClosedJaxpr(item, ())
-
-
-def _count_contractions(closed: jex.ClosedJaxpr) -> int:
-    return sum(
-        (equation.primitive.name in CONTRACTING)
-        + sum(_count_contractions(body) for body in bodies(equation.params))
-        for equation in closed.jaxpr.eqns
-    )
-
-
-_name = lru_cache(maxsize=None)(str)
-"""Of a dtype, which NumPy takes long to say."""
-
-
-def _shapes(atoms: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    return tuple(getattr(atom.aval, "shape", ()) for atom in atoms)
-
-
 def _pullback(operation: Operation) -> Graph:
-    """The computation of the gradient, which a custom rule may make differ from its function's."""
+    """Trace the gradient of an operation with a custom rule, which its function does not show."""
 
     def pullback(*operands: Any) -> Any:
         results, pull = jax.vjp(lambda *values: operation.bind(values), *operands)
         return pull([_cotangent(result) for result in results])
 
-    return Graph.of(pullback, *next(bodies(operation.params)).in_avals)
+    return Graph.from_function(pullback, *next(bodies(operation.params)).in_avals)
 
 
 def _cotangent(result: jax.Array) -> Any:
@@ -299,16 +278,16 @@ def _cotangent(result: jax.Array) -> Any:
     return np.zeros(result.shape, jax.dtypes.float0)
 
 
-def _plain(value: Any) -> str:
-    """A parameter of an operation as text that does not depend on where objects live."""
+def _plain_text(value: Any) -> str:
+    """Return a parameter of an operation as text without memory addresses."""
     if isinstance(value, dict):
-        return ",".join(f"{name}={_plain(value[name])}" for name in sorted(value))
+        return ",".join(f"{name}={_plain_text(value[name])}" for name in sorted(value))
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return f"[{','.join(map(_plain, value))}]"
+        return f"[{','.join(map(_plain_text, value))}]"
     if isinstance(value, jex.ClosedJaxpr):
-        return _Flattening(_INLINED).flatten(value).fingerprint
+        return _Flattener(_INLINED_CALLS).flatten(value).fingerprint
     if isinstance(value, jex.Jaxpr):
-        return _plain(jex.ClosedJaxpr(value, ()))
+        return _plain_text(jex.ClosedJaxpr(value, ()))
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return f"{value.dtype}{value.shape}{hashlib.sha256(_bytes(value)).hexdigest()}"
     if callable(value):

@@ -1,4 +1,4 @@
-"""Randomness by name: the key of a parameter comes from its path and from nothing else."""
+"""Keys of parameters, derived from their paths."""
 
 import hashlib
 
@@ -6,25 +6,34 @@ import jax
 import numpy as np
 from jax import Array
 
-_COLLECTION = "params/"
+_PARAMS_PREFIX = "params/"
 
 
-def path_words(path: str) -> np.ndarray:
-    """64 bits of the path as two words; Linen's `params/` in front of it does not count.
+def path_bits(path: str) -> np.ndarray:
+    """Return a hash of the path, without Linen's prefix `params/`, as two 32-bit integers.
 
-    >>> bool((path_words("params/Dense_0/kernel") == path_words("Dense_0/kernel")).all())
+    Args:
+      path: path of a parameter.
+
+    >>> bool((path_bits("params/Dense_0/kernel") == path_bits("Dense_0/kernel")).all())
     True
     """
-    digest = hashlib.sha256(path.removeprefix(_COLLECTION).encode()).digest()
+    digest = hashlib.sha256(path.removeprefix(_PARAMS_PREFIX).encode()).digest()
     return np.frombuffer(digest[:8], "<u4")
 
 
-def key_of(key: Array, words: Array | np.ndarray) -> Array:
-    """The key of the parameter with these words, for one key of the whole model.
+def parameter_key(key: Array, bits: Array | np.ndarray) -> Array:
+    """Return the key of one parameter, derived from the model's key.
+
+    Args:
+      key: the key of the whole model.
+      bits: the `path_bits` of the parameter.
 
     >>> import jax
-    >>> one, other = (key_of(jax.random.key(0), path_words(path)) for path in ("a/w", "b/w"))
-    >>> bool((jax.random.key_data(one) == jax.random.key_data(other)).all())
+    >>> first, second = (
+    ...     parameter_key(jax.random.key(0), path_bits(path)) for path in ("a/w", "b/w")
+    ... )
+    >>> bool((jax.random.key_data(first) == jax.random.key_data(second)).all())
     False
     """
-    return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+    return jax.random.fold_in(jax.random.fold_in(key, bits[0]), bits[1])

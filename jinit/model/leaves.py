@@ -1,83 +1,141 @@
 """The parameters of a model, with what the computation does to each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from jinit.model.activations import activation_after, end_after
-from jinit.model.expression import Activation
-from jinit.model.roles import STACKED, UNIT, Use
-from jinit.model.walk import Site
+from jinit.model.activation import Activation, PathEnd
+from jinit.model.axis_roles import STACKED, UNIT
+from jinit.model.branches import Branches
+from jinit.model.find_activation import find_activation, find_end
+from jinit.model.roles import Role, Use
+from jinit.model.uses import Scope, Site
 
-_RANK = {"kernel": 0, "embedding": 1, "unread": 3}
+_PRIORITY = {"kernel": 0, "embedding": 1, "unread": 3}
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One parameter array: where it lives, what it looks like, and what it does.
+    """One parameter array: its path, its shape, and its part in the computation.
 
-    A parameter with several uses is described by one of them: a product with a signal comes
-    before a lookup, a lookup before one that cannot be read, that before a bias or scale; of equals
-    the first counts. A tied embedding is therefore a kernel, with the features as its inputs.
+    A parameter with several uses is described by one of them. Products with a signal come first,
+    then lookups, uses that cannot be read, and all others; ties go to the first use. A tied
+    embedding is therefore a kernel, with the features as its inputs.
+
+    >>> import jax.numpy as jnp
+    >>> from jinit.model import trace
+    >>> params = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
+    >>> model = trace(lambda p, x: jnp.tanh(x @ p["w"] + p["b"][None]), params, jnp.ones((8, 4)))
+    >>> kernel, bias = model.leaves
+    >>> kernel.role, kernel.axes, kernel.fan_in, kernel.fan_out
+    ('kernel', ('in', 'out'), 4, 3)
+    >>> bias.role, bias.fan_in, bool(kernel.activation(0.5) == jnp.tanh(0.5))
+    ('bias', 4, True)
     """
 
     path: str
+    """The keys of the tree of parameters, joined by `/`, such as `params/Dense_0/kernel`."""
     shape: tuple[int, ...]
     dtype: Any
-    role: str = "unused"
+    role: Role = "unused"
     """`kernel`, `embedding`, `position` (a table that is added), `bias`, `scale`, `token`, `other`,
-    `unused`, `unread`; or `state`."""
+    `unused`, `unread` (its use cannot be followed) or `state` (it is not trained)."""
     axes: tuple[str, ...] = ()
-    """Of every axis: `in`, `out`, `batch`, `spatial`, `lookup`, `stacked` or `unit`."""
+    """Role of every axis: `in`, `out`, `batch`, `spatial`, `lookup`, `stacked` or `unit`; two roles
+    joined by `·` if an axis is split. Empty if the use cannot be read."""
     fan_in: float | None = None
-    """Products that an output sums over; of a bias, those of the kernel it is added to."""
+    """Number of products that an output sums over; for a bias, that of the kernel it is added to.
+    """
     fan_out: float | None = None
-    """Outputs that an input goes into."""
+    """Number of outputs that an input contributes to."""
     groups: int = 1
+    """Groups of a convolution."""
     strides: tuple[int, ...] = ()
+    """Strides of a convolution."""
     dilation: tuple[int, ...] = ()
-    uses: int = 0
-    """How many places of the computation it is used in."""
+    """Spacing of a convolution's inputs: the stride of a transposed convolution."""
+    use_count: int = 0
+    """Number of places in the computation where it is used."""
     activation: Activation | None = None
-    """What follows a kernel or a lookup; None where that is no function of one or two of them."""
-    end: str = ""
-    """Of a kernel or scale, in what the elementwise path behind it ends, as in `activation`."""
+    """The function that follows a kernel or a lookup; None if it is not a function of one or two
+    of its outputs."""
+    end: PathEnd | Literal[""] = ""
+    """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
-    """Number of the residual branch that a kernel lies in; a loop's branches count once."""
+    """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+
+    @property
+    def stacked_layers(self) -> int:
+        """Number of layers that the parameter holds, one per iteration of a loop."""
+        sizes = zip(self.shape, self.axes, strict=False)
+        return math.prod(size for size, role in sizes if role == STACKED)
+
+    @property
+    def ends_branch(self) -> bool:
+        """Whether it is the last kernel of a residual branch and its scale reaches the sum."""
+        after = self.activation
+        return after is not None and after.end == "residual" and not after.has_normalization
 
 
-def described(
+@dataclass(frozen=True)
+class SiteInBranch:
+    """A use of a parameter, and the residual branch it belongs to."""
+
+    site: Site
+    branch: int | None
+
+
+def read_leaf(
     path: str,
     abstract: Any,
-    sites: Sequence[tuple[int, Site]],
-    branches: Sequence[int | None],
-    streams: Mapping[int, Mapping[int, int]],
-) -> tuple[float, Leaf]:
-    """A parameter by its place in the execution, from all its uses.
+    uses: Sequence[SiteInBranch],
+    branches: Mapping[Scope, Branches],
+) -> Leaf:
+    """Return a parameter with what its uses say about it.
 
-    `sites` are numbered; `branches` has the branch of every number, and `streams` those of the
-    residual sums, by the identity of a site's values.
+    Args:
+      path: its path.
+      abstract: its shape and dtype.
+      uses: its uses, in execution order.
+      branches: the residual sums of every scope.
     """
     shape = tuple(abstract.shape)
-    if not sites:
-        return float("inf"), Leaf(path, shape, abstract.dtype)
-    first = min(number for number, _ in sites)
-    number, site = min(sites, key=lambda numbered: (_rank(numbered[1].use), numbered[0]))
-    use, around = site.use, streams[id(site.values)]
-    roles = dict(use.roles)
-    rest = [UNIT if size == 1 else STACKED for size in shape]
-    axes = tuple(roles.get(axis, other) for axis, other in enumerate(rest))
-    after = activation_after(site, around) if site.contracts or use.kind == "embedding" else None
-    end = after.end if after and use.kind == "kernel" else ""
-    if use.kind == "scale":
-        end = end_after(site, around)
-    leaf = Leaf(
-        *(path, shape, abstract.dtype, use.kind, () if use.kind == "unread" else axes),
-        *(use.fan_in, use.fan_out, use.groups, use.strides, use.dilation, len(sites)),
-        *(after, end, branches[number]),
+    if not uses:
+        return Leaf(path, shape, abstract.dtype)
+    chosen = min(uses, key=lambda each: _use_priority(each.site.use))
+    site, use = chosen.site, chosen.site.use
+    streams = branches[site.scope].residual_streams
+    has_activation = site.is_contraction or use.role == "embedding"
+    activation = find_activation(site, streams) if has_activation else None
+    end: PathEnd | Literal[""] = ""
+    if use.role == "scale":
+        end = find_end(site, streams)
+    elif activation is not None and use.role == "kernel":
+        end = activation.end
+    return Leaf(
+        path=path,
+        shape=shape,
+        dtype=abstract.dtype,
+        role=use.role,
+        axes=() if use.role == "unread" else _read_axes(use, shape),
+        fan_in=use.fan_in,
+        fan_out=use.fan_out,
+        groups=use.groups,
+        strides=use.strides,
+        dilation=use.dilation,
+        use_count=len(uses),
+        activation=activation,
+        end=end,
+        branch=chosen.branch,
     )
-    return first, leaf
 
 
-def _rank(use: Use) -> int:
-    return _RANK.get(use.kind, 4) if use.direct or use.kind != "kernel" else 2
+def _read_axes(use: Use, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the roles of all axes; axes without a role are copies, or of size one."""
+    roles = dict(use.axis_roles)
+    return tuple(roles.get(axis, UNIT if size == 1 else STACKED) for axis, size in enumerate(shape))
+
+
+def _use_priority(use: Use) -> int:
+    return _PRIORITY.get(use.role, 4) if use.is_direct or use.role != "kernel" else 2

@@ -1,38 +1,35 @@
-"""JAX's elementary operations by what they do to the entries of an array."""
+"""JAX's primitives, grouped by what they do to the entries of an array."""
 
 SUMS = frozenset({"add", "sub", "add_any"})
 PRODUCTS = frozenset({"mul", "div"})
-SAME = frozenset(
-    {
-        *("convert_element_type", "copy", "copy_p", "name", "optimization_barrier", "pvary"),
-        *("psum", "psum_invariant", "reduce_precision", "reshard", "sharding_constraint"),
-        "stop_gradient",
-    }
+
+_COPIES = {"convert_element_type", "copy", "copy_p", "name", "reduce_precision", "stop_gradient"}
+_PLACEMENTS = {"optimization_barrier", "pvary", "reshard", "sharding_constraint"}
+_DEVICE_SUMS = {"psum", "psum_invariant"}
+VALUE_PRESERVING = frozenset(_COPIES | _PLACEMENTS | _DEVICE_SUMS)
+"""Operations that change no entry, up to rounding or a sum over devices."""
+
+_PIECEWISE = {"abs", "ceil", "clamp", "floor", "max", "min", "neg", "nextafter", "rem", "round"}
+_SELECTIONS = {"is_finite", "select_n", "sign"}
+_COMPARISONS = {"and", "eq", "ge", "gt", "le", "lt", "ne", "not", "or", "xor"}
+_EXPONENTIALS = {"exp", "exp2", "expm1", "log", "log1p", "logistic"}
+_POWERS = {"cbrt", "integer_pow", "pow", "rsqrt", "sqrt", "square"}
+_SPECIAL = {"digamma", "erf", "erf_inv", "erfc", "lgamma"}
+_TRIGONOMETRIC = {"acos", "asin", "atan", "atan2", "cos", "sin", "tan"}
+_HYPERBOLIC = {"acosh", "asinh", "atanh", "cosh", "sinh", "tanh"}
+_COMPLEX = {"conj", "imag", "real"}
+ELEMENTWISE = frozenset().union(
+    SUMS,
+    PRODUCTS,
+    VALUE_PRESERVING,
+    _PIECEWISE,
+    _SELECTIONS,
+    _COMPARISONS,
+    _EXPONENTIALS,
+    _POWERS,
+    _SPECIAL,
+    _TRIGONOMETRIC,
+    _HYPERBOLIC,
+    _COMPLEX,
 )
-"""Operations after which a value still is what it was, entry by entry."""
-ELEMENTWISE = frozenset(
-    {
-        *SUMS,
-        *PRODUCTS,
-        *SAME,
-        *(
-            "abs",
-            "ceil",
-            "clamp",
-            "floor",
-            "max",
-            "min",
-            "neg",
-            "nextafter",
-            "rem",
-            "round",
-            "sign",
-        ),
-        *("and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or", "select_n", "xor"),
-        *("exp", "exp2", "expm1", "log", "log1p", "logistic", "pow", "integer_pow", "square"),
-        *("cbrt", "rsqrt", "sqrt", "digamma", "erf", "erf_inv", "erfc", "lgamma"),
-        *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"),
-        *("cos", "cosh", "sin", "sinh", "tan", "tanh", "conj", "imag", "real"),
-    }
-)
-"""Operations that make each entry of the result of one entry of every operand."""
+"""Operations that compute each entry of the result from one entry of every operand."""

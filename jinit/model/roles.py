@@ -1,14 +1,30 @@
-"""How parameters meet signals: what each axis does there, and how much is summed over."""
+"""How parameters meet signals: the role of each axis there, and the fans."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from jinit.model.flow import Axis, Piece, Weight
-from jinit.model.graph import Operation
+from jinit.model.axis_roles import BATCH, IN, LOOKUP, OUT, SPATIAL, AxisRole
+from jinit.model.operation import Operation
+from jinit.model.weight_axes import Segment, Segments, TrackedWeight
 
-IN, OUT, BATCH, SPATIAL = "in", "out", "batch", "spatial"
-STACKED, LOOKUP, UNIT = "stacked", "lookup", "unit"
+Role = Literal[
+    "kernel",
+    "embedding",
+    "position",
+    "bias",
+    "scale",
+    "token",
+    "other",
+    "unused",
+    "unread",
+    "state",
+]
+"""Role of a parameter: a `kernel` is multiplied with a signal and summed over, an `embedding` is
+indexed, a `position` table and a `bias` are added, a `scale` multiplies entry by entry, a `token`
+is inserted; `unread` means that its use cannot be followed, and `state` is not trained."""
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -16,190 +32,229 @@ class Use:
     """One place where a parameter meets a signal."""
 
     leaf: int
-    kind: str
-    """`kernel`, `embedding`, `position`, `bias`, `scale`, `token`, or `unread`."""
-    roles: tuple[tuple[int, str], ...] = ()
-    """Axes of the parameter and what they do; axes that are not named were used up before."""
+    """Index of the parameter."""
+    role: Role
+    axis_roles: tuple[tuple[int, str], ...] = ()
+    """Axes of the parameter with their roles, joined by `·` if an axis has two."""
     fan_in: float | None = None
-    """Products that one output sums over."""
+    """Number of products that one output sums over."""
     fan_out: float | None = None
-    """Outputs that one input goes into."""
+    """Number of outputs that one input contributes to."""
     groups: int = 1
     strides: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
-    """Steps between inputs: the stride of a transposed convolution."""
-    outputs: int = 0
-    """Of a kernel, how many there are, its copies' included."""
-    direct: bool = True
-    """Whether a signal or a constant is on the other side, and not another parameter."""
+    """Spacing of the inputs: the stride of a transposed convolution."""
+    output_count: int = 0
+    """Number of outputs of a kernel, copies included."""
+    is_direct: bool = True
+    """Whether the other operand is a signal or a constant, not a parameter."""
 
     @classmethod
-    def embedding(cls, weight: Weight, roles: dict[int, str]) -> "Use":
-        """Rows are looked up: nothing is summed."""
+    def embedding(cls, weight: TrackedWeight, roles: Mapping[int, str]) -> "Use":
+        """Return the use of a table whose rows are looked up, so that nothing is summed."""
         outputs = [
-            piece.size * piece.devices
+            segment.size * segment.devices
             for axis in weight.axes or ()
-            for piece in axis
-            if roles.get(piece.axis) == OUT
+            for segment in axis
+            if roles.get(segment.axis) == OUT
         ]
-        return cls(weight.leaf, "embedding", tuple(sorted(roles.items())), 1, math.prod(outputs))
-
-    @classmethod
-    def right(cls, weight: Weight, free: Sequence[Piece], roles: dict[int, str]) -> "Use":
-        """A kernel applied to another parameter, whatever becomes of the result."""
-        settled = {axis: role for axis, role, _ in weight.settled}
-        outputs = [piece.size for piece in free]
-        outputs += [size for _, role, size in weight.settled if role == OUT]
         return cls(
-            weight.leaf,
-            "kernel",
-            tuple(sorted((roles | {piece.axis: OUT for piece in free} | settled).items())),
-            math.prod(size for _, role, size in weight.settled if role == IN),
-            math.prod(outputs),
-            direct=False,
+            leaf=weight.leaf,
+            role="embedding",
+            axis_roles=tuple(sorted(roles.items())),
+            fan_in=1,
+            fan_out=math.prod(outputs),
         )
 
     @classmethod
-    def elementwise(cls, weight: Weight, kind: str, fan_in: float | None = None) -> "Use":
-        """Entry by entry, with whatever lies along the axes of a signal."""
-        pieces = [piece for axis in weight.axes or () for piece in axis if piece.size > 1]
-        if weight.part == "right":
-            return cls.right(weight, pieces, {})
-        if weight.axes is None and kind == "scale":
-            return cls(weight.leaf, "unread")
-        roles = {axis: role for axis, role, _ in weight.settled}
-        roles |= {piece.axis: OUT for piece in pieces}
-        if LOOKUP in roles.values():  # rows at fixed places, such as positions
-            return cls.embedding(weight, roles)
-        return cls(weight.leaf, kind, tuple(sorted(roles.items())), fan_in)
+    def right_factor(
+        cls, weight: TrackedWeight, free: Sequence[Segment], batch: Mapping[int, str]
+    ) -> "Use":
+        """Return the use of a kernel that is applied to another parameter.
 
-    def looked_up(self) -> "Use":
-        """The same with a one-hot code as the signal: a lookup, written as a product."""
-        roles = tuple((axis, LOOKUP if role == IN else role) for axis, role in self.roles)
-        return replace(self, kind="embedding", roles=roles, fan_in=1)
+        Args:
+          weight: the kernel.
+          free: its segments that are not summed over.
+          batch: its batch axes with their role.
+        """
+        consumed = {axis.axis: axis.role for axis in weight.consumed_axes}
+        outputs = [segment.size for segment in free]
+        outputs += [axis.size for axis in weight.consumed_axes if axis.role == OUT]
+        return cls(
+            leaf=weight.leaf,
+            role="kernel",
+            axis_roles=tuple(
+                sorted({**batch, **{segment.axis: OUT for segment in free}, **consumed}.items())
+            ),
+            fan_in=math.prod(axis.size for axis in weight.consumed_axes if axis.role == IN),
+            fan_out=math.prod(outputs),
+            is_direct=False,
+        )
+
+    @classmethod
+    def elementwise(cls, weight: TrackedWeight, role: Role, fan_in: float | None = None) -> "Use":
+        """Return the use of a parameter that meets a signal entry by entry."""
+        segments = [segment for axis in weight.axes or () for segment in axis if segment.size > 1]
+        if weight.factor_kind == "right":
+            return cls.right_factor(weight, segments, {})
+        if weight.axes is None and role == "scale":
+            return cls(weight.leaf, "unread")
+        roles: dict[int, str] = {axis.axis: axis.role for axis in weight.consumed_axes}
+        roles |= {segment.axis: OUT for segment in segments}
+        if LOOKUP in roles.values():  # rows at fixed indices, such as positions
+            return cls.embedding(weight, roles)
+        return cls(weight.leaf, role, tuple(sorted(roles.items())), fan_in)
+
+    def to_lookup(self) -> "Use":
+        """Return the use of a kernel whose signal is a one-hot code: a lookup."""
+        roles = tuple((axis, LOOKUP if role == IN else role) for axis, role in self.axis_roles)
+        return replace(self, role="embedding", axis_roles=roles, fan_in=1)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a contraction does with each axis of the operand that holds the weights."""
+class OperandRoles:
+    """The role of each axis of the operand of a contraction that holds the weights."""
 
-    words: tuple[str, ...]
+    roles: tuple[AxisRole, ...]
     shape: tuple[int, ...]
     groups: int = 1
     strides: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
 
-    def axes(self, word: str) -> list[int]:
-        """The axes with that role."""
-        return [axis for axis, role in enumerate(self.words) if role == word]
+    def axes(self, role: AxisRole) -> list[int]:
+        """Return the axes with this role."""
+        return [axis for axis, own in enumerate(self.roles) if own == role]
 
 
-def layout_of(operation: Operation, operand: int) -> Layout:
-    """Of a matrix product or convolution whose operand of that number holds the weights."""
+def read_operand_roles(operation: Operation, operand: int) -> OperandRoles:
+    """Return the roles of the axes of one operand of a matrix product or convolution.
+
+    Args:
+      operation: the contraction.
+      operand: index of the operand that holds the weights.
+    """
     shape = operation.operand_shapes[operand]
     numbers = operation.params["dimension_numbers"]
-    words = [OUT] * len(shape)
+    roles: list[AxisRole] = [OUT] * len(shape)
     if operation.name == "dot_general":
         contracted, batch = (pair[operand] for pair in numbers)
         for axis in contracted:
-            words[axis] = IN
+            roles[axis] = IN
         for axis in batch:
-            words[axis] = BATCH
-        return Layout(tuple(words), shape)
+            roles[axis] = BATCH
+        return OperandRoles(tuple(roles), shape)
     _, in_axis, *spatial = numbers.rhs_spec
-    words[in_axis] = IN
+    roles[in_axis] = IN
     for axis in spatial:
-        words[axis] = SPATIAL
-    return Layout(
-        tuple(words),
-        shape,
-        operation.params["feature_group_count"],
-        tuple(operation.params["window_strides"]),
-        tuple(operation.params["lhs_dilation"]),
+        roles[axis] = SPATIAL
+    return OperandRoles(
+        roles=tuple(roles),
+        shape=shape,
+        groups=operation.params["feature_group_count"],
+        strides=tuple(operation.params["window_strides"]),
+        dilation=tuple(operation.params["lhs_dilation"]),
     )
 
 
-def contracted(weight: Weight, layout: Layout) -> Use:
-    """The use of a parameter that a contraction sums over; a scale, if it has no such axis."""
+def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
+    """Return the use of a parameter in a contraction.
+
+    It is a kernel if the contraction sums over one of its axes, otherwise a scale.
+    """
     if weight.axes is None:
         return Use(weight.leaf, "unread")
-    met, groups = _met(weight.axes, layout)
-    roles = {axis: role for axis, role, _ in weight.settled}
-    for piece, word in met:
-        roles[piece.axis] = _both(roles.get(piece.axis), word)
-    named, words = tuple(sorted(roles.items())), {word for _, word in met}
-    if weight.part == "right":
-        return Use(weight.leaf, "unread") if {IN, OUT} <= words else _right(weight, met)
-    if weight.part == "scale":
-        return Use(weight.leaf, "scale", named)
-    if not {IN, SPATIAL} & words:
-        return Use(weight.leaf, "unread" if LOOKUP in roles.values() else "scale", named)
+    pairs, groups = _segment_roles(weight.axes, layout)
+    roles: dict[int, str] = {axis.axis: axis.role for axis in weight.consumed_axes}
+    for segment, role in pairs:
+        roles[segment.axis] = _join_roles(roles.get(segment.axis), role)
+    axis_roles, contraction_roles = tuple(sorted(roles.items())), {role for _, role in pairs}
+    if weight.factor_kind == "right":
+        is_mixed = {IN, OUT} <= contraction_roles
+        return Use(weight.leaf, "unread") if is_mixed else _right_factor_use(weight, pairs)
+    if weight.factor_kind == "scale":
+        return Use(weight.leaf, "scale", axis_roles)
+    if not {IN, SPATIAL} & contraction_roles:
+        return Use(weight.leaf, "unread" if LOOKUP in roles.values() else "scale", axis_roles)
     taps = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
-    sizes = [0 if weight.part else size for size in layout.shape]
-    inputs = [_everywhere(weight.axes[axis], sizes[axis]) for axis in layout.axes(IN)]
-    inputs += [size for _, role, size in weight.settled if role == IN]
-    outputs = [piece.size * piece.devices for piece, word in met if word == OUT]
-    outputs += [size for _, role, size in weight.settled if role == OUT]
+    sizes = [0 if weight.factor_kind else size for size in layout.shape]
+    inputs = [_global_size(weight.axes[axis], sizes[axis]) for axis in layout.axes(IN)]
+    inputs += [axis.size for axis in weight.consumed_axes if axis.role == IN]
+    outputs = [segment.size * segment.devices for segment, role in pairs if role == OUT]
+    outputs += [axis.size for axis in weight.consumed_axes if axis.role == OUT]
     return Use(
-        weight.leaf,
-        "kernel",
-        named,
-        _over(math.prod(inputs + taps), math.prod(layout.dilation)),
-        _over(math.prod(outputs + taps) // groups, math.prod(layout.strides)),
-        groups,
-        layout.strides,
-        layout.dilation,
-        math.prod(piece.size for piece, word in met if word in (OUT, BATCH)),
+        leaf=weight.leaf,
+        role="kernel",
+        axis_roles=axis_roles,
+        fan_in=_exact_ratio(math.prod(inputs + taps), math.prod(layout.dilation)),
+        fan_out=_exact_ratio(math.prod(outputs + taps) // groups, math.prod(layout.strides)),
+        groups=groups,
+        strides=layout.strides,
+        dilation=layout.dilation,
+        output_count=math.prod(segment.size for segment, role in pairs if role in (OUT, BATCH)),
     )
 
 
-def _met(axes: tuple[Axis, ...], layout: Layout) -> tuple[list[tuple[Piece, str]], int]:
-    """Every piece with its role, and the groups that a single copy of a convolution has."""
-    met, groups = [], layout.groups
-    for axis, word in zip(axes, layout.words, strict=True):
-        words = [word] * len(axis)
-        if word == OUT and len(axis) > 1 and groups % axis[0].size == 0:
+def _segment_roles(
+    axes: tuple[Segments, ...], layout: OperandRoles
+) -> tuple[list[tuple[Segment, AxisRole]], int]:
+    """Return every segment with its role, and the number of groups of one copy."""
+    pairs: list[tuple[Segment, AxisRole]] = []
+    groups = layout.groups
+    for axis, role in zip(axes, layout.roles, strict=True):
+        roles: list[AxisRole] = [role] * len(axis)
+        if role == OUT and len(axis) > 1 and groups % axis[0].size == 0:
             # A convolution under vmap: copies lie along the output channels, one group each.
             groups //= axis[0].size
-            words[0] = BATCH
-        met += zip(axis, words, strict=True)
-    return met, groups
+            roles[0] = BATCH
+        pairs += zip(axis, roles, strict=True)
+    return pairs, groups
 
 
-def summed(weight: Weight, axes: Sequence[int]) -> Use:
-    """The use of a parameter that is multiplied entry by entry and then summed over axes."""
-    pieces = [
-        (piece, IN if axis in axes else OUT)
-        for axis, pieces in enumerate(weight.axes or ())
-        for piece in pieces
-        if piece.size > 1
+def sum_use(weight: TrackedWeight, axes: Sequence[int]) -> Use:
+    """Return the use of a parameter that is multiplied entry by entry and then summed over axes."""
+    pairs = [
+        (segment, IN if axis in axes else OUT)
+        for axis, segments in enumerate(weight.axes or ())
+        for segment in segments
+        if segment.size > 1
     ]
-    sizes = {
-        role: math.prod(piece.size for piece, word in pieces if word == role) for role in (IN, OUT)
-    }
-    if not any(role == IN for _, role in pieces) or weight.part or weight.settled:
+    fan_in, fan_out = (
+        math.prod(segment.size for segment, role in pairs if role == wanted) for wanted in (IN, OUT)
+    )
+    is_summed = any(role == IN for _, role in pairs)
+    if not is_summed or weight.factor_kind or weight.consumed_axes:
         return Use(weight.leaf, "scale")
-    named = tuple(sorted({piece.axis: role for piece, role in pieces}.items()))
-    return Use(weight.leaf, "kernel", named, sizes[IN], sizes[OUT], outputs=sizes[OUT])
+    axis_roles = tuple(sorted({segment.axis: role for segment, role in pairs}.items()))
+    return Use(weight.leaf, "kernel", axis_roles, fan_in, fan_out, output_count=fan_out)
 
 
-def _right(weight: Weight, met: list[tuple[Piece, str]]) -> Use:
-    """The right factor of a product of parameters: its inputs are the left one's outputs."""
-    free = [piece for piece, word in met if word != BATCH]
-    return Use.right(weight, free, {piece.axis: word for piece, word in met if word == BATCH})
+def _right_factor_use(weight: TrackedWeight, pairs: list[tuple[Segment, AxisRole]]) -> Use:
+    """Return the use of the right factor of a product of parameters.
+
+    Its inputs are the left factor's outputs.
+    """
+    return Use.right_factor(
+        weight,
+        free=[segment for segment, role in pairs if role != BATCH],
+        batch={segment.axis: role for segment, role in pairs if role == BATCH},
+    )
 
 
-def _everywhere(axis: Axis, size: int) -> int:
-    """Entries along an axis over all devices, other parameters beside this one included."""
-    if not size:  # of this parameter only
-        return math.prod(piece.size * piece.devices for piece in axis)
-    return size * math.prod(piece.devices for piece in axis)
+def _global_size(axis: Segments, size: int) -> int:
+    """Return the number of entries along an axis over all devices.
+
+    `size` counts the entries of all parameters along the axis; 0 counts this parameter only.
+    """
+    if not size:
+        return math.prod(segment.size * segment.devices for segment in axis)
+    return size * math.prod(segment.devices for segment in axis)
 
 
-def _both(before: str | None, role: str) -> str:
-    """Both roles of an axis that was cut into two."""
+def _join_roles(before: str | None, role: str) -> str:
+    """Return both roles of an axis that was split into two."""
     return role if before in (None, role) else f"{before}·{role}"
 
 
-def _over(number: int, parts: int) -> float:
-    return number / parts if number % parts else number // parts
+def _exact_ratio(number: int, divisor: int) -> float:
+    """Return number / divisor, as an integer where it is one."""
+    return number / divisor if number % divisor else number // divisor

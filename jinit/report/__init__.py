@@ -1,9 +1,18 @@
-"""Records and diagnoses in; tables, figures and plain sentences out. Nothing here imports JAX."""
+"""Tables, figures and sentences from records and diagnoses. This package does not import JAX."""
 
-from jinit.report.diagnosis_figure import diagnosis_figure
-from jinit.report.extras import needed_for
-from jinit.report.progress import progress_line
-from jinit.report.recommendation import Recommendation
-from jinit.report.results import Results
+from jinit.report.diagnosis.figure import diagnosis_figure
+from jinit.report.extras import MissingExtraError, explain_missing_extra
+from jinit.report.figure_file import write_figure
+from jinit.report.sweep.progress import progress_line
+from jinit.report.sweep.recommendation import Recommendation
+from jinit.report.sweep.results import Results
 
-__all__ = ["Recommendation", "Results", "diagnosis_figure", "needed_for", "progress_line"]
+__all__ = [
+    "MissingExtraError",
+    "Recommendation",
+    "Results",
+    "diagnosis_figure",
+    "explain_missing_extra",
+    "progress_line",
+    "write_figure",
+]

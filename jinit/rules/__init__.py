@@ -1,7 +1,7 @@
-"""Which initializer goes where in a model, and drawing all of its parameters at once."""
+"""Choose an initializer for every parameter of a model, and draw all of them at once."""
 
+from jinit.programs.fast_init import fast_init
 from jinit.rules import recipes
-from jinit.rules.fast import fast_init
 from jinit.rules.initialize import init
 from jinit.rules.match import Rule, RuleError
 from jinit.rules.plan import Plan, plan

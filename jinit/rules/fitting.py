@@ -1,4 +1,4 @@
-"""An initializer fitted to one parameter: told what the axes do, whatever their order."""
+"""Fit an initializer to the axes and fans of one parameter."""
 
 import dataclasses
 import math
@@ -13,136 +13,134 @@ from jax import Array
 from jinit.initializers import Initializer, stacked, variance_scaling
 from jinit.initializers.combinators import Scaled
 from jinit.initializers.fans import fans
-from jinit.model import Leaf, give_axes
+from jinit.model import Leaf, axes_hint
 from jinit.rules.match import RuleError
 
-_COPIES = ("batch", "stacked")
-_ORDER = ("batch", "stacked", "spatial", "in", "out")
+_COPY_AXES = ("batch", "stacked")
+_AXIS_ORDER = ("batch", "stacked", "spatial", "in", "out")
 
 
 @dataclass(frozen=True, repr=False)
-class Arranged(Initializer):
-    """A draw in the order (copies, spatial, in, out), moved to where the parameter has them.
+class AxisPermutation(Initializer):
+    """A draw in the axis order (copies, spatial, in, out), transposed to that of the parameter.
 
-    Several input axes are one to the initializer, and several output axes as well; copies along
+    The initializer sees several input axes as one, and several output axes as one. Copies along
     batch and stacked axes are independent draws.
     """
 
     name = "arranged"
-    leading = ("initializer", "axes")
+    positional = ("initializer", "axes")
     initializer: Initializer
     axes: tuple[str, ...]
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """One matrix or kernel per copy."""
-        order = sorted(range(len(shape)), key=lambda axis: _ORDER.index(self.axes[axis]))
+        """Draw one matrix or kernel per copy."""
+        order = sorted(range(len(shape)), key=lambda axis: _AXIS_ORDER.index(self.axes[axis]))
         sizes = {
-            word: [shape[axis] for axis in order if self.axes[axis] == word] for word in _ORDER
+            role: [shape[axis] for axis in order if self.axes[axis] == role] for role in _AXIS_ORDER
         }
         copies = sizes["batch"] + sizes["stacked"]
         kernel = (*sizes["spatial"], math.prod(sizes["in"]), math.prod(sizes["out"]))
-        many = stacked(self.initializer) if copies else self.initializer
-        lead = (math.prod(copies),) if copies else ()
-        drawn = many.draw(key, (*lead, *kernel), dtype)
-        ordered = drawn.reshape([shape[axis] for axis in order])
+        initializer = stacked(self.initializer) if copies else self.initializer
+        leading = (math.prod(copies),) if copies else ()
+        array = initializer.draw(key, (*leading, *kernel), dtype)
+        ordered = array.reshape([shape[axis] for axis in order])
         return jnp.transpose(ordered, [order.index(axis) for axis in range(len(order))])
 
 
-@dataclass(frozen=True)
-class FromKeyOf:
-    """An initializer that draws from the key of another parameter, with which it shares a draw."""
+def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
+    """Return the initializer with the fans that the computation gives a parameter.
 
-    initializer: Initializer
-    path: str
+    Initializers that scale by fans receive the input, output and copy axes. Those that build a
+    matrix draw it in their own axis order. Objects with a method `resolve(leaf, leaves)` are
+    replaced by what it returns. Any other callable is returned unchanged and sees the shape only.
 
-    def __repr__(self) -> str:
-        return f"{self.initializer!r} from the key of {self.path}"
-
-
-def fitted(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
-    """The initializer with the fans that the computation gives this parameter.
-
-    Rules that scale by fans are told which axes are inputs, outputs and copies. Those that build a
-    matrix draw it in its own order. What has a method `fitted_to` makes the initializer, of the
-    parameter and all of them. Any other callable is left alone, and sees the shape only.
+    Args:
+      initializer: an initializer, or any function of a key, a shape and a dtype.
+      leaf: the parameter.
+      leaves: all parameters of the model.
 
     Raises:
-      RuleError: it needs to know the axes, and they cannot be read.
+      RuleError: if the initializer depends on the axes and they cannot be read.
     """
-    initializer = made(initializer, leaf, leaves)
+    initializer = resolve_initializer(initializer, leaf, leaves)
     if isinstance(initializer, Scaled):
-        inner = fitted(initializer.initializer, leaf, leaves)
+        inner = fit_initializer(initializer.initializer, leaf, leaves)
         return dataclasses.replace(initializer, initializer=inner)
-    if not isinstance(initializer, Initializer) or initializer.entrywise:
+    if not isinstance(initializer, Initializer) or initializer.is_entrywise:
         return initializer
-    _check_read(initializer, leaf)
+    _check_axes(initializer, leaf)
     if leaf.role not in ("kernel", "embedding"):
         return initializer
     options = {field.name for field in dataclasses.fields(initializer)}
-    told = _told(leaf, options)
-    usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
+    is_usual = leaf.axes == ("spatial",) * (len(leaf.axes) - 2) + ("in", "out")
     if {"in_axis", "out_axis", "batch_axis"} <= options:
-        plain = usual and len(told) == 3
-        return _of_these_fans(
-            initializer if plain else dataclasses.replace(initializer, **told), initializer, leaf
-        )
-    if usual or leaf.role == "embedding":
+        stated = _axis_options(leaf, options)
+        needs_none = is_usual and len(stated) == 3
+        candidate = initializer if needs_none else dataclasses.replace(initializer, **stated)
+        return _match_variance(candidate, initializer, leaf)
+    if is_usual or leaf.role == "embedding":
         return initializer
-    return Arranged(initializer, tuple(word if word in _ORDER else "batch" for word in leaf.axes))
+    axes = tuple(role if role in _AXIS_ORDER else "batch" for role in leaf.axes)
+    return AxisPermutation(initializer, axes)
 
 
-def made(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
-    """What the initializer makes for this parameter, if that is what it does; else itself."""
-    while hasattr(initializer, "fitted_to"):
-        initializer = initializer.fitted_to(leaf, leaves)
+def resolve_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
+    """Return what a deferred initializer makes for a parameter; others unchanged."""
+    while hasattr(initializer, "resolve"):
+        initializer = initializer.resolve(leaf, leaves)
     return initializer
 
 
-def _of_these_fans(placed: Any, initializer: Any, leaf: Leaf) -> Any:
-    """The initializer placed on its axes; its variance stated, where the axes give other fans.
+def _match_variance(candidate: Any, initializer: Any, leaf: Leaf) -> Any:
+    """Return the candidate, or its variance stated where its axes give other fans.
 
-    So do strides that it knows nothing of, and kernels that are used in slices or repeated.
+    Other fans come from strides that the initializer does not have as an option, and from kernels
+    that are used in slices or repeatedly.
     """
     wanted = initializer.variance((leaf.fan_in, leaf.fan_out))
-    if math.isclose(placed.variance(leaf.shape), wanted, rel_tol=1e-6):
-        return placed
-    axes = (placed.in_axis, placed.out_axis, placed.batch_axis)
+    if math.isclose(candidate.variance(leaf.shape), wanted, rel_tol=1e-6):
+        return candidate
+    axes = (candidate.in_axis, candidate.out_axis, candidate.batch_axis)
     fan_in = fans(leaf.shape, *axes).fan_in
-    return variance_scaling(wanted * fan_in, "fan_in", placed.distribution, *axes)
+    return variance_scaling(wanted * fan_in, "fan_in", candidate.distribution, *axes)
 
 
-def _check_read(initializer: Initializer, leaf: Leaf) -> None:
+def _check_axes(initializer: Initializer, leaf: Leaf) -> None:
+    """Raise if the axes of a parameter cannot be read, or one of them has two roles."""
     if leaf.role == "unread":
         raise RuleError(
-            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
-            "and jinit cannot read how the computation uses it: "
-            f"{give_axes(leaf.path, leaf.shape)}, or give it an initializer that needs no fans, "
-            "such as jinit.normal(0.02)"
+            f"{initializer!r} depends on the axes of {leaf.path} (shape {leaf.shape}), and jinit "
+            f"cannot read how the computation uses it: {axes_hint(leaf.path, leaf.shape)}, or give "
+            "it an initializer that does not depend on fans, such as jinit.normal(0.02)"
         )
-    if several := [word for word in leaf.axes if "·" in word]:
+    if several := [role for role in leaf.axes if "·" in role]:
         raise RuleError(
-            f"{initializer!r} needs to know what the axes of {leaf.path} (shape {leaf.shape}) do, "
-            f"and one of them is {several[0]}, both at once: store it in the shape in which it is "
-            "used, or give it an initializer that needs no fans, such as "
-            f"jinit.normal({_std_of(leaf):.3g})"
+            f"{initializer!r} depends on the axes of {leaf.path} (shape {leaf.shape}), and one "
+            f"axis has two roles, {several[0]}: store the parameter in the shape in which it is "
+            "used, or give it an initializer that does not depend on fans, such as "
+            f"jinit.normal({_lecun_std(leaf):.3g})"
         )
 
 
-def _std_of(leaf: Leaf) -> float:
+def _lecun_std(leaf: Leaf) -> float:
     return (leaf.fan_in or 1) ** -0.5
 
 
-def _told(leaf: Leaf, options: set[str]) -> dict[str, Any]:
-    def places(*words: str) -> tuple[int, ...]:
-        return tuple(axis for axis, word in enumerate(leaf.axes) if word in words)
+def _axis_options(leaf: Leaf, options: set[str]) -> dict[str, Any]:
+    """Return the axes of a parameter, and its groups, strides and dilation, as options."""
 
-    told: dict[str, Any] = {
-        "in_axis": places("in"),
-        "out_axis": places("out"),
-        "batch_axis": places(*_COPIES, "unit", "lookup"),
+    def axes(*roles: str) -> tuple[int, ...]:
+        return tuple(axis for axis, role in enumerate(leaf.axes) if role in roles)
+
+    stated: dict[str, Any] = {
+        "in_axis": axes("in"),
+        "out_axis": axes("out"),
+        "batch_axis": axes(*_COPY_AXES, "unit", "lookup"),
     }
     steps = {"groups": leaf.groups, "strides": leaf.strides, "input_dilation": leaf.dilation}
-    changed = {
-        name: value for name, value in steps.items() if value not in (1, ()) and name in options
+    return stated | {
+        name: value
+        for name, value in steps.items()
+        if name in options and value != () and set(np.ravel(value)) != {1}
     }
-    return told | {name: value for name, value in changed.items() if set(np.ravel(value)) != {1}}

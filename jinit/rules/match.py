@@ -1,28 +1,48 @@
-"""Rules: which initializer goes to which parameters of a model."""
+"""Rules: which initializer each parameter of a model gets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from jax import Array
+
+from jinit.choice import check_choice
 from jinit.initializers import Initializer, from_spec
-from jinit.initializers.choice import one_of
-from jinit.model import Leaf, glob
-from jinit.rules.paths import depth_of, near, regular_expression, within
-
-ROLES = ("kernel", "embedding", "position", "bias", "scale", "token", "other", "unused", "unread")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "ends", "branch")
-_ENDS = (
-    *("product", "attention", "residual", "shortcut", "pooling", "softmax", "output", "other"),
+from jinit.initializers.catalog import is_factory
+from jinit.model import PATH_ENDS, ROLES, Leaf, compile_glob
+from jinit.rules.conditions import (
+    check_flag,
+    check_text,
+    closest_paths,
+    compile_regex,
+    has_sizes,
+    is_in_range,
+    read_axes,
+    read_depth,
+    read_depth_condition,
+    read_shape,
 )
+
+InitializerLike: TypeAlias = Initializer | Callable[..., Array] | str | Mapping[str, Any]
+"""An initializer, its name in the catalog, or its plain data."""
+
+_ROLES = tuple(role for role in ROLES if role != "state")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "end", "branch")
+_READERS = {"shape": read_shape, "axes": read_axes, "depth": read_depth_condition}
 
 
 class RuleError(ValueError):
-    """Rules that do not fit a model: one that matches nothing, or a parameter without a rule."""
+    """Rules that do not fit a model: a rule without parameters, or a parameter without a rule."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An initializer, and the parameters it is for: those that meet every condition given.
+    """An initializer, and conditions that its parameters all meet.
+
+    Raises:
+      TypeError: if the initializer or a condition has another type.
+      ValueError: if an initializer, role, axis or end is unknown, or a condition matches nothing.
 
     >>> import jinit
     >>> Rule(jinit.he_normal(), path="**/kernel", role="kernel")
@@ -30,58 +50,74 @@ class Rule:
     """
 
     initializer: Any
+    """An initializer, its name in the catalog, or its plain data."""
     path: str | None = None
     """Glob over the whole path: `*` stands for part of a name, `**` for any number of names."""
     regex: str | None = None
     """Regular expression found anywhere in the path."""
     role: str | None = None
-    """What the parameter does: `kernel`, `embedding`, `bias`, `scale`, ..."""
+    """Role of the parameter: `kernel`, `embedding`, `bias`, `scale`, ..."""
     shape: tuple[int | None, ...] | None = None
-    """Sizes; None stands for any."""
+    """Sizes; None stands for any size."""
     axes: tuple[str, ...] | None = None
-    """What the axes do, such as `("in", "out")`."""
+    """Roles of the axes, such as `("in", "out")`."""
     depth: int | tuple[int, int] | None = None
-    """The first number in the path, or a range of it: (2, 5) is 2, 3 and 4."""
-    ends: str | None = None
-    """Of a kernel or scale, in what the path behind it ends: `residual`, `output`, ..."""
+    """First number in the path, or a range of it that excludes its end: (2, 5) is 2, 3 and 4."""
+    end: str | None = None
+    """Where the path after a kernel or scale ends: `residual`, `output`, ..."""
     branch: bool | None = None
-    """Whether a kernel lies in a residual branch."""
+    """Whether a kernel is in a residual branch."""
     optional: bool = False
-    """Whether the rule may go unused, as part of a recipe for many models."""
+    """Whether the rule may match nothing, as part of a recipe for many models."""
 
     def __post_init__(self) -> None:
-        if self.ends is not None:
-            one_of("end", self.ends, _ENDS)
-        if self.role is not None:
-            one_of("role", self.role, ROLES)
+        object.__setattr__(self, "initializer", _read_initializer(self.initializer))
+        check_text("path", self.path)
+        check_text("regex", self.regex)
         if self.regex is not None:
-            regular_expression(self.regex)
-        for name in ("shape", "axes", "depth"):
-            if isinstance(value := getattr(self, name), list):
-                object.__setattr__(self, name, tuple(value))
+            compile_regex(self.regex)
+        if self.role is not None:
+            check_choice("role", self.role, _ROLES)
+        if self.end is not None:
+            check_choice("end", self.end, PATH_ENDS)
+        if self.branch is not None:
+            check_flag("branch", self.branch)
+        check_flag("optional", self.optional)
+        for name, read in _READERS.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, read(value))
 
     def matches(self, leaf: Leaf) -> bool:
-        """Whether every condition holds."""
+        """Return whether a parameter meets every condition."""
         checks = {
-            "path": lambda: bool(glob(str(self.path)).fullmatch(leaf.path)),
-            "regex": lambda: bool(regular_expression(str(self.regex)).search(leaf.path)),
+            "path": lambda: bool(compile_glob(str(self.path)).fullmatch(leaf.path)),
+            "regex": lambda: bool(compile_regex(str(self.regex)).search(leaf.path)),
             "role": lambda: leaf.role == self.role,
-            "shape": lambda: _fits(self.shape or (), leaf.shape),
+            "shape": lambda: has_sizes(self.shape or (), leaf.shape),
             "axes": lambda: leaf.axes == self.axes,
-            "depth": lambda: within(self.depth, depth_of(leaf.path)),
-            "ends": lambda: leaf.end == self.ends,
+            "depth": lambda: is_in_range(self.depth, read_depth(leaf.path)),
+            "end": lambda: leaf.end == self.end,
             "branch": lambda: (leaf.branch is not None) == self.branch,
         }
         return all(checks[name]() for name in self.conditions)
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """The conditions that are given."""
+        """Conditions that are given, by name."""
         given = {name: getattr(self, name) for name in _CONDITIONS}
         return {name: value for name, value in given.items() if value is not None}
 
     def to_spec(self) -> dict[str, Any]:
-        """Plain data from which `rules_of` makes an equal rule."""
+        """Return plain data from which `read_rules` builds an equal rule.
+
+        Raises:
+          TypeError: if the initializer is not one of jinit's, which alone have plain data.
+        """
+        if not isinstance(self.initializer, Initializer):
+            raise TypeError(
+                f"Rule.to_spec: {self.initializer!r} cannot be written as plain data; use an "
+                "initializer from jinit.initializers"
+            )
         conditions = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in self.conditions.items()
@@ -91,32 +127,47 @@ class Rule:
         return conditions | {"initializer": self.initializer.to_spec()}
 
     def __repr__(self) -> str:
-        words = [f"{name}={value!r}" for name, value in self.conditions.items()]
-        return f"Rule({', '.join([repr(self.initializer), *words])})"
+        options = self.conditions | ({"optional": True} if self.optional else {})
+        texts = [f"{name}={value!r}" for name, value in options.items()]
+        return f"Rule({', '.join([repr(self.initializer), *texts])})"
 
 
-def rules_of(rules: Any) -> tuple[Rule, ...]:
-    """Rules from rules, from plain data, or from a mapping of path globs to initializers.
+Rules: TypeAlias = Rule | Iterable[Rule | Mapping[str, Any]] | Mapping[str, InitializerLike]
+"""One rule, several rules or their plain data, or a mapping of path globs to initializers."""
+
+
+def read_rules(rules: Rules) -> tuple[Rule, ...]:
+    """Return rules from rules, their plain data, or a mapping of path globs to initializers.
+
+    Args:
+      rules: one rule, a sequence of rules or of their plain data, or a mapping.
 
     Raises:
-      TypeError: anything else. ValueError: unknown conditions or initializers.
+      TypeError: if `rules` is anything else.
+      ValueError: if a condition or an initializer is unknown.
 
-    >>> rules_of({"**/kernel": "he_normal", "**/bias": "zeros"})[0]
+    >>> read_rules({"**/kernel": "he_normal", "**/bias": "zeros"})[0]
     Rule(he_normal(), path='**/kernel')
     """
     if isinstance(rules, Rule):
         return (rules,)
     if isinstance(rules, Mapping):
-        return tuple(Rule(_initializer(value), path=path) for path, value in rules.items())
+        by_path: Mapping[Any, Any] = rules
+        return tuple(Rule(initializer, path=path) for path, initializer in by_path.items())
     if isinstance(rules, Iterable) and not isinstance(rules, str):
-        return tuple(_rule(rule) for rule in rules)
+        return tuple(_read_rule(rule) for rule in rules)
+    if inspect.isfunction(rules):
+        raise TypeError(
+            f"rules: {rules.__name__} is a function; if it is a recipe, call it: "
+            f"jinit.recipes.{rules.__name__}()"
+        )
     raise TypeError(
         f"rules: expected a sequence of Rule, or a mapping of path globs to initializers such as "
         f'{{"**/kernel": jinit.he_normal()}}, got {rules!r}'
     )
 
 
-def _rule(rule: Any) -> Rule:
+def _read_rule(rule: Any) -> Rule:
     if isinstance(rule, Rule):
         return rule
     if not isinstance(rule, Mapping) or "initializer" not in rule:
@@ -124,55 +175,65 @@ def _rule(rule: Any) -> Rule:
             f"rules: expected a Rule or plain data with an initializer and conditions, got {rule!r}"
         )
     for name in rule:
-        one_of("condition of a rule", name, ("initializer", "optional", *_CONDITIONS))
-    conditions = {name: value for name, value in rule.items() if name != "initializer"}
-    return Rule(_initializer(rule["initializer"]), **conditions)
+        check_choice("condition of a rule", name, ("initializer", "optional", *_CONDITIONS))
+    return Rule(**rule)
 
 
-def _initializer(value: Any) -> Any:
+def _read_initializer(value: Any) -> Any:
     if isinstance(value, Initializer | str | Mapping):
         return from_spec(value)
-    if callable(value):
+    if is_factory(value):
+        raise TypeError(
+            f"rules: {value.__name__} is a function that builds an initializer: write "
+            f"{value.__name__}(...) with its options, or {value.__name__}() if it needs none"
+        )
+    if callable(value) or hasattr(value, "resolve"):
         return value
-    raise TypeError(f"rules: expected an initializer, its name or its plain data, got {value!r}")
+    raise TypeError(
+        f"rules: expected an initializer such as jinit.he_normal(), its name or its plain data, "
+        f"got {value!r}"
+    )
 
 
-def assigned(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[Any]:
-    """The initializer of every leaf: that of the first rule that matches it, None for state.
+def assign_initializers(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[Any]:
+    """Return the initializer of every leaf, from the first rule that matches; None for state.
 
     Raises:
-      RuleError: a rule that no leaf gets, or a leaf that no rule matches.
+      RuleError: if a rule is used by no leaf and is not optional, or no rule matches a leaf.
     """
-    trained = [leaf for leaf in leaves if leaf.role != "state"]
-    found = {
-        leaf.path: next((rule for rule in rules if rule.matches(leaf)), None) for leaf in trained
-    }
-    used = {id(rule) for rule in found.values()}
-    idle = [rule for rule in rules if id(rule) not in used and not rule.optional]
-    bare = [leaf for leaf in trained if found[leaf.path] is None]
-    if idle or bare:
-        raise RuleError(_complaint(idle, bare, trained))
-    return [rule and rule.initializer for rule in map(found.get, (leaf.path for leaf in leaves))]
+    numbers = {leaf.path: _first_match(rules, leaf) for leaf in leaves if leaf.role != "state"}
+    used = set(numbers.values())
+    unused = [rule for n, rule in enumerate(rules) if n not in used and not rule.optional]
+    trained = [leaf for leaf in leaves if leaf.path in numbers]
+    unmatched = [leaf for leaf in trained if numbers[leaf.path] is None]
+    if unused or unmatched:
+        raise RuleError(_mismatch_message(unused, unmatched, trained))
+    chosen = [numbers.get(leaf.path) for leaf in leaves]
+    return [None if number is None else rules[number].initializer for number in chosen]
 
 
-def _complaint(idle: Sequence[Rule], bare: Sequence[Leaf], leaves: Sequence[Leaf]) -> str:
+def _first_match(rules: Sequence[Rule], leaf: Leaf) -> int | None:
+    return next((number for number, rule in enumerate(rules) if rule.matches(leaf)), None)
+
+
+def _mismatch_message(
+    unused: Sequence[Rule], unmatched: Sequence[Leaf], leaves: Sequence[Leaf]
+) -> str:
     lines = [
-        *(_unused(rule, leaves) for rule in idle),
-        *(f"no rule matches {leaf.path} ({leaf.role}, shape {leaf.shape})" for leaf in bare),
+        *(_explain_unused(rule, leaves) for rule in unused),
+        *(f"no rule matches {leaf.path} ({leaf.role}, shape {leaf.shape})" for leaf in unmatched),
     ]
-    cure = "the first rule that matches a parameter counts; Rule(jinit.zeros) at the end takes all"
+    cure = (
+        "the first rule that matches a parameter counts; "
+        "Rule(jinit.zeros) at the end matches everything else"
+    )
     return "\n  ".join(["the rules do not fit the model:", *lines, cure])
 
 
-def _unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
-    taken = [leaf.path for leaf in leaves if rule.matches(leaf)]
-    if taken:
-        return f"every parameter of {rule!r} is taken by an earlier rule, such as {taken[0]}"
-    paths = near(str(rule.path or rule.regex or ""), [leaf.path for leaf in leaves])
-    return f"no parameter matches {rule!r}; near it: {', '.join(paths)}"
-
-
-def _fits(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
-    return len(wanted) == len(shape) and all(
-        size in (None, actual) for size, actual in zip(wanted, shape, strict=True)
-    )
+def _explain_unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
+    matched = [leaf.path for leaf in leaves if rule.matches(leaf)]
+    if matched:
+        return f"earlier rules match every parameter of {rule!r}, such as {matched[0]}"
+    wanted = str(rule.path or rule.regex or "")
+    paths = ", ".join(closest_paths(wanted, [leaf.path for leaf in leaves]))
+    return f"no parameter matches {rule!r}; {'similar paths' if wanted else 'there are'}: {paths}"

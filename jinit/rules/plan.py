@@ -1,47 +1,38 @@
-"""Which initializer every parameter gets: to look at, and to draw from."""
+"""Plans: which initializer every parameter gets, to look at and to draw from."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+import jax
 from jax import Array
 
-from jinit.model import Activation, Leaf, Model
-from jinit.rules.fitting import fitted
-from jinit.rules.match import assigned, rules_of
-from jinit.rules.naming import name_of
+from jinit.model import Leaf, Model, PyTree
+from jinit.rules.draw_model import Shardings, draw_model
+from jinit.rules.fitting import fit_initializer
+from jinit.rules.match import Rules, assign_initializers, read_rules
+from jinit.rules.plan_row import PlanRow
+from jinit.rules.plan_table import plan_html, plan_text
 
 
-@dataclass(frozen=True)
-class Row:
-    """One parameter of a plan."""
+class CurrentScale(NamedTuple):
+    """The scale that a parameter of the model has now."""
 
-    path: str
-    shape: tuple[int, ...]
-    role: str
-    axes: tuple[str, ...]
-    fan_in: float | None
-    fan_out: float | None
-    activation: Any
-    initializer: Any
-    std: float | None
-    """Standard deviation of an entry, where the initializer states its law."""
-    now: float | None = None
-    """What the model has instead, if that was asked for."""
+    std: float | None = None
+    """Standard deviation of its entries; None if unknown."""
     advice: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """What it has over what it is to get."""
-        return self.now / self.std if self.std and self.now is not None else None
+    """Why it differs from the planned scale; empty if it does not, or the cause is unknown."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """Initializers fitted to the parameters of a model, in execution order.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> model = jinit.trace(lambda w, x: x @ w, jnp.ones((4, 3)), jnp.ones((2, 4)))
+    >>> plan(model, {"**": "he_normal"})
+    <Plan of 1 parameter, 12 entries>
     >>> [(row.shape, row.initializer) for row in plan(model, {"**": "he_normal"}).rows]
     [((4, 3), he_normal())]
     """
@@ -49,92 +40,114 @@ class Plan:
     model: Model
     leaves: tuple[Leaf, ...]
     initializers: tuple[Any, ...]
-    compared: Mapping[str, tuple[float, str]] = field(default_factory=dict)
-    """By path, the standard deviation that the model has now, and advice."""
+    """The initializer of each leaf; None for the model's own."""
+    current: Mapping[str, CurrentScale] = field(default_factory=dict)
+    """Current scales of the model's parameters, by path."""
 
-    def beside(self, compared: Mapping[str, tuple[float, str]]) -> Self:
-        """The same plan beside what the model has now."""
-        return replace(self, compared=compared)
-
-    def init(self, key: Array, **options: Any) -> Any:
-        """The parameters drawn; `options` are those of `jinit.init`."""
-        from jinit.rules.initialize import init
-
-        return init(self.model, key, self, **options)
-
-    def __str__(self) -> str:
-        titles = "path", "shape", "role", "axes", "fan in", "fan out", "then", "initializer", "std"
-        more = ("now", "ratio", "advice") if self.compared else ()
-        rows = [_words(row) + (_comparison(row) if more else ()) for row in self.rows]
-        return _table([titles + more, *rows])
+    def with_current(self, current: Mapping[str, CurrentScale]) -> Self:
+        """Return the plan annotated with the current scales of the model, by path."""
+        return replace(self, current=current)
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        """One per parameter."""
+    def initializers_by_path(self) -> dict[str, Any]:
+        """Initializers by path, without the parameters that the model draws itself."""
+        pairs = zip(self.leaves, self.initializers, strict=True)
+        return {leaf.path: initializer for leaf, initializer in pairs if initializer is not None}
+
+    def init(
+        self,
+        key: Array,
+        *,
+        dtype: jax.typing.DTypeLike | None = None,
+        sharding: Shardings = None,
+        only: str | Sequence[str] | None = None,
+        keep: PyTree = None,
+    ) -> PyTree:
+        """Return the parameters of the model, drawn by this plan.
+
+        Args:
+          key: one random key for the whole model.
+          dtype: dtype of floating-point parameters; None for the model's own.
+          sharding: one `jax.sharding.Sharding` for all parameters, a tree of them, or a mesh over
+            which the network's own annotations distribute them.
+          only: globs of paths to draw; all other parameters come from `keep`.
+          keep: tree of parameters to keep, which may be incomplete; with `only`, those outside it.
+
+        Raises:
+          TypeError: if `key` is not a random key.
+          ValueError: if `only` matches nothing, or a parameter is neither drawn nor kept, or is
+            kept in another shape.
+        """
+        return draw_model(
+            self.model,
+            key,
+            self.initializers_by_path,
+            dtype=dtype,
+            sharding=sharding,
+            only=only,
+            keep=keep,
+        )
+
+    @property
+    def rows(self) -> tuple[PlanRow, ...]:
+        """One row per parameter."""
         return tuple(
-            _row(leaf, initializer, *self.compared.get(leaf.path, (None, "")))
+            _plan_row(leaf, initializer, self.current.get(leaf.path, CurrentScale()))
             for leaf, initializer in zip(self.leaves, self.initializers, strict=True)
         )
 
+    def __repr__(self) -> str:
+        count = len(self.leaves)
+        entries = sum(math.prod(leaf.shape) for leaf in self.leaves)
+        return f"<Plan of {count:,} parameter{'s' * (count != 1)}, {entries:,} entries>"
 
-def plan(model: Model, rules: Any) -> Plan:
-    """What `init` would do with these rules: every parameter with its role, fans and initializer.
+    def __str__(self) -> str:
+        return plan_text(self.rows, bool(self.current))
+
+    def _repr_html_(self) -> str:
+        return plan_html(self.rows, bool(self.current))
+
+
+def plan(model: Model, rules: Rules) -> Plan:
+    """Return the initializer that `init` would use for every parameter, without drawing any.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
       rules: a sequence of `Rule`, or a mapping of path globs to initializers; the first match wins.
 
+    Returns:
+      A plan, which prints as a table: the role, fans and initializer of every parameter.
+
     Raises:
-      RuleError: a rule that matches nothing, or a parameter that no rule matches.
+      RuleError: if a rule matches nothing, or no rule matches a parameter.
+      TypeError: if `rules` is anything else.
 
     >>> import jax, jinit, jax.numpy as jnp
-    >>> kernels = jnp.ones((3, 3))
-    >>> model = jinit.trace(lambda w, x: jax.nn.relu(x @ w) @ w, kernels, jnp.ones((2, 3)))
+    >>> kernel = jnp.ones((8, 8))
+    >>> model = jinit.trace(lambda w, x: jax.nn.relu(x @ w) @ w, kernel, jnp.ones((2, 8)))
     >>> print(plan(model, {"**": "he_normal"}))
-    path  shape  role    axes    fan in  fan out  then            initializer  std
-          3×3    kernel  in,out  3       3        relu → product  he_normal()  0.8165
+    path  shape  role    axes    fan in  fan out  activation      initializer  std
+          8×8    kernel  in,out  8       8        relu → product  he_normal()  0.5
     """
-    chosen = assigned(rules_of(rules), model.leaves)
+    chosen = assign_initializers(read_rules(rules), model.leaves)
     pairs = zip(chosen, model.leaves, strict=True)
-    return Plan(model, model.leaves, tuple(fitted(*pair, model.leaves) for pair in pairs))
+    fitted = tuple(fit_initializer(*pair, model.leaves) for pair in pairs)
+    return Plan(model, model.leaves, fitted)
 
 
-def _words(row: Row) -> tuple[str, ...]:
-    fans = ["" if fan is None else f"{fan:g}" for fan in (row.fan_in, row.fan_out)]
-    return (
-        *(row.path, "×".join(map(str, row.shape)), row.role, ",".join(row.axes), *fans),
-        *(
-            _then(row.activation),
-            str(row.initializer or "its own"),
-            "" if row.std is None else f"{row.std:.4g}",
-        ),
-    )
-
-
-def _comparison(row: Row) -> tuple[str, ...]:
-    return (
-        "" if row.now is None else f"{row.now:.4g}",
-        "" if row.ratio is None else f"{row.ratio:.3g}",
-        row.advice,
-    )
-
-
-def _then(activation: Activation | None) -> str:
-    if activation is None:
-        return ""
-    return f"{name_of(activation) or 'own function'} → {activation.end}"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
-    return "\n".join("  ".join(row).rstrip() for row in padded)
-
-
-def _row(leaf: Leaf, initializer: Any, now: float | None, advice: str) -> Row:
-    law = initializer.marginal(leaf.shape) if hasattr(initializer, "marginal") else None
-    return Row(
-        *(leaf.path, leaf.shape, leaf.role, leaf.axes, leaf.fan_in, leaf.fan_out),
-        *(leaf.activation, initializer, law.std if law else None),
-        *(now, advice),
+def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
+    has_marginal = hasattr(initializer, "marginal")
+    distribution = initializer.marginal(leaf.shape) if has_marginal else None
+    return PlanRow(
+        path=leaf.path,
+        shape=leaf.shape,
+        role=leaf.role,
+        axes=leaf.axes,
+        fan_in=leaf.fan_in,
+        fan_out=leaf.fan_out,
+        activation=leaf.activation,
+        initializer=initializer,
+        std=distribution.std if distribution else None,
+        current_std=current.std,
+        advice=current.advice,
     )

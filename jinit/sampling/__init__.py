@@ -1,39 +1,58 @@
-"""Random words to distributions: JAX's own stream, fused into one pass."""
+"""Random bits and the distributions drawn from them: JAX's own values, fused into one pass.
 
-from jinit.sampling.distributed import orthonormal_over
-from jinit.sampling.distributions import (
-    fence,
-    float_stream,
-    normal,
-    rounded,
-    truncated_normal,
-    uniform,
+`draw_…` functions take `(key, …, shape, dtype)` and return arrays. The other names are the
+building blocks from which initializers and compiled programs are made.
+"""
+
+from jinit.sampling.complex_values import draw_complex_disk, draw_complex_truncated_normal
+from jinit.sampling.distributions import draw_normal, draw_truncated_normal, draw_uniform
+from jinit.sampling.key_derivation import fold_in_key_data, split_key_data
+from jinit.sampling.orthonormal import draw_orthonormal
+from jinit.sampling.orthonormal_over_mesh import draw_orthonormal_over_mesh
+from jinit.sampling.products import exact_product, full_precision_product
+from jinit.sampling.rounding import (
+    SamplingDtypes,
+    factorization_dtype,
+    pin_rounding,
+    real_dtype,
+    round_to_dtype,
+    sampling_dtypes,
 )
-from jinit.sampling.exact import exact_product
-from jinit.sampling.host import fold_in_data, split_data
-from jinit.sampling.orthonormal import orthonormal
-from jinit.sampling.planar import complex_disk, complex_truncated_normal
-from jinit.sampling.reflectors import product
-from jinit.sampling.threefry import WORDS, bits, is_fused, random_words, words_from
+from jinit.sampling.threefry import (
+    FUSED_BITS_CALL,
+    check_key,
+    draw_bits,
+    fused_bits,
+    fused_bits_range,
+    has_fused_bits,
+)
 
+# Draws.
 __all__ = [
-    "WORDS",
-    "bits",
-    "complex_disk",
-    "complex_truncated_normal",
+    "draw_bits",
+    "draw_complex_disk",
+    "draw_complex_truncated_normal",
+    "draw_normal",
+    "draw_orthonormal",
+    "draw_orthonormal_over_mesh",
+    "draw_truncated_normal",
+    "draw_uniform",
+]
+# Building blocks of initializers and programs.
+__all__ += [
+    "FUSED_BITS_CALL",
+    "SamplingDtypes",
+    "check_key",
     "exact_product",
-    "fence",
-    "float_stream",
-    "fold_in_data",
-    "is_fused",
-    "normal",
-    "orthonormal",
-    "orthonormal_over",
-    "product",
-    "random_words",
-    "rounded",
-    "split_data",
-    "truncated_normal",
-    "uniform",
-    "words_from",
+    "factorization_dtype",
+    "fold_in_key_data",
+    "full_precision_product",
+    "fused_bits",
+    "fused_bits_range",
+    "has_fused_bits",
+    "pin_rounding",
+    "real_dtype",
+    "round_to_dtype",
+    "sampling_dtypes",
+    "split_key_data",
 ]

@@ -1,8 +1,8 @@
-"""Uniform, normal and truncated normal: one float stream, any dtype.
+"""Uniform, normal and truncated normal values: one random stream for all dtypes.
 
-Values are drawn in float32 (float64 for float64) and rounded once to the dtype asked for:
-drawing in the low precision itself, as jax.random does, leaves bfloat16 with 128 distinct normals
-and a mean that is wrong by tens of standard errors.
+Values are drawn in float32 (float64 for float64) and rounded once to the requested dtype.
+jax.random draws in the low precision itself: its bfloat16 normals have 128 distinct values and a
+mean that is wrong by tens of standard errors.
 """
 
 from functools import partial
@@ -13,15 +13,21 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike, DTypeLike
 
-from jinit.sampling.threefry import bits, is_fused
+from jinit.sampling.rounding import (
+    check_dtype,
+    pin_rounding,
+    real_dtype,
+    round_to_dtype,
+    sampling_dtypes,
+)
+from jinit.sampling.threefry import check_key, draw_bits, has_fused_bits
 
-# From jax 0.12 on, JAX's initializers multiply the inverse error function by the one constant
-# sqrt(2) * std; before, they round sqrt(2) * erf_inv(u) first. jinit draws what the installed
-# JAX draws.
-_ONE_CONSTANT = jax.__version_info__ >= (0, 12)
+# From jax 0.12 on, JAX's initializers multiply erf_inv(u) by the single constant sqrt(2) * std.
+# Earlier versions round sqrt(2) * erf_inv(u) first. jinit draws what the installed JAX draws.
+_SINGLE_FACTOR = jax.__version_info__ >= (0, 12)
 
 
-def uniform(
+def draw_uniform(
     key: Array,
     shape: tuple[int, ...] = (),
     dtype: DTypeLike = float,
@@ -30,30 +36,41 @@ def uniform(
     *,
     scale: ArrayLike = 1.0,
 ) -> Array:
-    """Uniform on `[minval, maxval)`, times `scale`.
+    """Draw uniformly from `[minval, maxval)`, times `scale`.
 
-    `u = max(minval, f (maxval - minval) + minval)` with f the top 23 (52) random bits; float32
-    and float64 values are `jax.random.uniform`'s. In a lower dtype the float32 value is rounded,
-    so that it can equal `maxval`.
+    `u = max(minval, f (maxval - minval) + minval)`, where f is made of the top 23 (52) random
+    bits; float32 and float64 values are those of `jax.random.uniform`. In a lower dtype the
+    float32 value is rounded and can therefore equal `maxval`.
 
     Args:
-      key: one key; shape: shape of the result; dtype: a real floating dtype.
-      minval, maxval: bounds, may be traced. scale: factor applied to the draw, may be traced.
+      key: one key.
+      shape: shape of the result.
+      dtype: a real floating dtype.
+      minval: lower bound, included; may be traced.
+      maxval: upper bound, excluded; may be traced.
+      scale: factor applied to the draw; may be traced.
 
     Raises:
-      TypeError: `dtype` is not a real floating dtype.
+      TypeError: if `dtype` is not a real floating dtype, or `key` is not a key.
+      ValueError: if `key` holds several keys.
 
     >>> import jax, jax.numpy as jnp
     >>> key = jax.random.key(0)
-    >>> bool((uniform(key, (3, 4)) == jax.random.uniform(key, (3, 4))).all())
+    >>> bool((draw_uniform(key, (3, 4)) == jax.random.uniform(key, (3, 4))).all())
     True
     """
-    stream, dtype = float_stream(dtype, "uniform")
-    bounds = (_scalar(minval, stream), _scalar(maxval, stream), _scalar(scale, stream))
-    return _uniform(key, *bounds, tuple(shape), dtype)
+    draw_dtype, dtype = sampling_dtypes(dtype, "uniform")
+    return _uniform(
+        key,
+        _cast_scalar(minval, draw_dtype),
+        _cast_scalar(maxval, draw_dtype),
+        _cast_scalar(scale, draw_dtype),
+        tuple(shape),
+        dtype,
+    )
 
 
-def normal(
+def draw_normal(
     key: Array,
     shape: tuple[int, ...] = (),
     dtype: DTypeLike = float,
@@ -61,38 +78,45 @@ def normal(
     scale: ArrayLike = 1.0,
     mean: ArrayLike | None = None,
 ) -> Array:
-    r"""Normal with standard deviation `scale`: `mean + scale √2 erf⁻¹(u)`, u uniform on (-1, 1).
+    r"""Draw normal values of standard deviation `scale`.
 
-    float32, float64 and complex values are those of JAX's own normal initializer. A complex
-    normal has independent parts of variance `scale²/2` each.
+    `mean + scale √2 erf⁻¹(u)`, where u is uniform on (-1, 1). float32, float64 and complex values
+    are those of JAX's own normal initializer. The real and imaginary parts of a complex normal
+    are independent and have variance `scale²/2` each.
 
     Args:
-      key: one key; shape: shape of the result; dtype: a floating or complex dtype.
-      scale: standard deviation, may be traced.
-      mean: added in the float stream, before rounding; may be traced.
+      key: one key.
+      shape: shape of the result.
+      dtype: a floating or complex dtype.
+      scale: standard deviation; may be traced.
+      mean: added before rounding to `dtype`; may be traced.
 
     Raises:
-      TypeError: `dtype` is neither floating nor complex.
+      TypeError: if `dtype` is neither floating nor complex, or `key` is not a key.
+      ValueError: if `key` holds several keys.
 
     >>> import jax, jax.numpy as jnp
     >>> key = jax.random.key(0)
-    >>> bool((normal(key, (64, 64)) == jax.random.normal(key, (64, 64))).all())
+    >>> bool((draw_normal(key, (64, 64)) == jax.random.normal(key, (64, 64))).all())
     True
-    >>> low, full = (normal(key, (999,), d) for d in (jnp.bfloat16, jnp.float32))
+    >>> low, full = (draw_normal(key, (999,), d) for d in (jnp.bfloat16, jnp.float32))
     >>> bool((low == full.astype(jnp.bfloat16)).all())
     True
     """
     shape = tuple(shape)
+    check_key(key)
+    check_dtype(dtype, jnp.inexact, "normal draws real floating-point values")
     if jnp.issubdtype(dtype, jnp.complexfloating):
         draw = _complex_normal(key, scale, shape, jax.dtypes.canonicalize_dtype(dtype))
         return draw if mean is None else draw + mean
-    stream, dtype = float_stream(dtype, "normal")
-    if mean is not None:
-        return _shifted_normal(key, _scalar(scale, stream), _scalar(mean, stream), shape, dtype)
-    return _normal(key, _scalar(scale, stream), shape, dtype)
+    draw_dtype, dtype = sampling_dtypes(dtype, "normal")
+    scale = _cast_scalar(scale, draw_dtype)
+    if mean is None:
+        return _normal(key, scale, shape, dtype)
+    return _shifted_normal(key, scale, _cast_scalar(mean, draw_dtype), shape, dtype)
 
 
-def truncated_normal(
+def draw_truncated_normal(
     key: Array,
     lower: ArrayLike,
     upper: ArrayLike,
@@ -101,129 +125,117 @@ def truncated_normal(
     *,
     scale: ArrayLike = 1.0,
 ) -> Array:
-    """Standard normal conditioned on `lower < z < upper`, times `scale`.
+    """Draw `scale` times a standard normal value conditioned on `lower < z < upper`.
 
-    By inversion: `z = √2 erf⁻¹(u)`, u uniform on `(erf(lower/√2), erf(upper/√2))`, clamped to the
-    open interval; float32 and float64 values are `jax.random.truncated_normal`'s. The standard
-    deviation of the result is smaller than `scale`.
+    By inversion: `z = √2 erf⁻¹(u)`, where u is uniform on `(erf(lower/√2), erf(upper/√2))`,
+    clamped to the open interval. float32 and float64 values are those of
+    `jax.random.truncated_normal`. The standard deviation of the result is smaller than `scale`.
 
     Args:
-      key: one key; lower, upper: bounds in standard deviations, may be traced.
-      shape: shape of the result; dtype: a real floating dtype.
-      scale: factor applied after truncation, may be traced.
+      key: one key.
+      lower: lower bound in standard deviations; may be traced.
+      upper: upper bound in standard deviations; may be traced.
+      shape: shape of the result.
+      dtype: a real floating dtype.
+      scale: factor applied after truncation; may be traced.
 
     Raises:
-      TypeError: `dtype` is not a real floating dtype.
+      TypeError: if `dtype` is not a real floating dtype, or `key` is not a key.
+      ValueError: if `key` holds several keys.
 
     >>> import jax, jax.numpy as jnp
-    >>> z = truncated_normal(jax.random.key(0), -2.0, 2.0, (1000,))
+    >>> z = draw_truncated_normal(jax.random.key(0), -2.0, 2.0, (1000,))
     >>> bool((jnp.abs(z) < 2).all())
     True
     """
-    stream, dtype = float_stream(dtype, "truncated_normal")
-    options = (_scalar(lower, stream), _scalar(upper, stream), _scalar(scale, stream))
-    return _truncated_normal(key, *options, tuple(shape), dtype)
+    draw_dtype, dtype = sampling_dtypes(dtype, "truncated_normal")
+    return _truncated_normal(
+        key,
+        _cast_scalar(lower, draw_dtype),
+        _cast_scalar(upper, draw_dtype),
+        _cast_scalar(scale, draw_dtype),
+        tuple(shape),
+        dtype,
+    )
 
 
 @partial(jax.jit, static_argnums=(4, 5))
 def _uniform(
     key: Array, minval: Array, maxval: Array, scale: Array, shape: tuple[int, ...], dtype: np.dtype
 ) -> Array:
-    draw = _between(key, minval, maxval, shape, scale.dtype)
-    return rounded(draw * scale, dtype)
+    draw = _unrounded_uniform(key, minval, maxval, shape, scale.dtype)
+    return round_to_dtype(draw * scale, dtype)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _normal(key: Array, scale: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    stream = scale.dtype
-    lowest = np.nextafter(np.array(-1, stream), np.array(0, stream))
-    quantile = lax.erf_inv(_between(key, lowest, np.array(1, stream), shape, stream))
-    root = np.array(np.sqrt(2), stream)
-    if _ONE_CONSTANT:
-        return rounded(quantile * (root * scale), dtype)
-    return rounded(fence(quantile * root) * scale, dtype)
+    draw_dtype = scale.dtype
+    lowest = np.nextafter(np.array(-1, draw_dtype), np.array(0, draw_dtype))
+    highest = np.array(1, draw_dtype)
+    quantile = lax.erf_inv(_unrounded_uniform(key, lowest, highest, shape, draw_dtype))
+    root = np.array(np.sqrt(2), draw_dtype)
+    if _SINGLE_FACTOR:
+        return round_to_dtype(quantile * (root * scale), dtype)
+    return round_to_dtype(pin_rounding(quantile * root) * scale, dtype)
 
 
 @partial(jax.jit, static_argnums=(3, 4))
 def _shifted_normal(
     key: Array, scale: Array, mean: Array, shape: tuple[int, ...], dtype: np.dtype
 ) -> Array:
-    return rounded(_normal(key, scale, shape, scale.dtype) + mean, dtype)
+    return round_to_dtype(_normal(key, scale, shape, scale.dtype) + mean, dtype)
 
 
 @partial(jax.jit, static_argnums=(4, 5))
 def _truncated_normal(
     key: Array, lower: Array, upper: Array, scale: Array, shape: tuple[int, ...], dtype: np.dtype
 ) -> Array:
-    stream = scale.dtype
-    root = np.array(np.sqrt(2), stream)
-    infinity = np.array(np.inf, stream)
-    uniform_draw = _between(key, lax.erf(lower / root), lax.erf(upper / root), shape, stream)
+    draw_dtype = scale.dtype
+    root = np.array(np.sqrt(2), draw_dtype)
+    infinity = np.array(np.inf, draw_dtype)
+    probability = _unrounded_uniform(
+        key, lax.erf(lower / root), lax.erf(upper / root), shape, draw_dtype
+    )
     draw = jnp.clip(
-        root * lax.erf_inv(uniform_draw),
+        root * lax.erf_inv(probability),
         lax.nextafter(lower, infinity),
         lax.nextafter(upper, -infinity),
     )
-    return rounded(draw * scale, dtype)
+    return round_to_dtype(draw * scale, dtype)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _complex_normal(key: Array, scale: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    parts = jnp.finfo(dtype).dtype
+def _complex_normal(key: Array, scale: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    part_dtype = real_dtype(dtype)
     real, imaginary = (
-        _normal(part, np.ones((), parts), shape, parts).astype(dtype)
-        for part in jax.random.split(key)
+        _normal(part_key, np.ones((), part_dtype), shape, part_dtype).astype(dtype)
+        for part_key in jax.random.split(key)
     )
     draw = (real + np.array(1j, dtype) * imaginary) / np.array(np.sqrt(2), dtype)
-    return fence(fence(draw) * jnp.asarray(scale, dtype))
+    return pin_rounding(pin_rounding(draw) * jnp.asarray(scale, dtype))
 
 
-def _between(
+def _unrounded_uniform(
     key: Array,
     minval: Array | np.ndarray,
     maxval: Array | np.ndarray,
     shape: tuple[int, ...],
-    stream: np.dtype,
+    draw_dtype: np.dtype,
 ) -> Array:
-    """Uniform floats of the stream's own dtype, exactly as jax.random makes them."""
-    if not is_fused(key):
-        return jax.random.uniform(key, shape, stream, minval, maxval)
-    word = np.dtype(f"uint{8 * stream.itemsize}")
-    mantissa = jnp.finfo(stream).nmant
-    one = np.ones((), stream).view(word)
-    random = bits(key, shape, word) >> np.array(8 * word.itemsize - mantissa, word)
-    unit = lax.bitcast_convert_type(random | one, stream) - np.ones((), stream)
+    """Draw uniform values in `draw_dtype`, with exactly the bits of `jax.random.uniform`."""
+    if not has_fused_bits(key):
+        return jax.random.uniform(key, shape, draw_dtype, minval, maxval)
+    bits_dtype = np.dtype(f"uint{8 * draw_dtype.itemsize}")
+    mantissa = jnp.finfo(draw_dtype).nmant
+    one = np.ones((), draw_dtype)
+    shift = np.array(8 * bits_dtype.itemsize - mantissa, bits_dtype)
+    # Random mantissa bits under the exponent of one give a value in [1, 2).
+    bits = (draw_bits(key, shape, bits_dtype) >> shift) | one.view(bits_dtype)
+    unit = lax.bitcast_convert_type(bits, draw_dtype) - one
     return jnp.maximum(minval, unit * (maxval - minval) + minval)
 
 
-def rounded(draw: Array, dtype: np.dtype) -> Array:
-    """Round the float stream to `dtype`, also where XLA would like to keep excess precision."""
-    draw = fence(draw)
-    if dtype == jnp.bfloat16:
-        draw = lax.reduce_precision(draw, exponent_bits=8, mantissa_bits=7)
-    return draw.astype(dtype)
-
-
-def fence(draw: Array) -> Array:
-    """A rounding point: XLA does not merge constants across it, so jit, vmap and eager agree."""
-    if jnp.iscomplexobj(draw):
-        return lax.complex(fence(draw.real), fence(draw.imag))
-    info = jnp.finfo(draw.dtype)
-    return lax.reduce_precision(draw, exponent_bits=info.nexp, mantissa_bits=info.nmant)
-
-
-def float_stream(dtype: DTypeLike, name: str) -> tuple[np.dtype, np.dtype]:
-    """The dtype drawn in and the dtype returned; TypeError unless it is real and floating."""
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(
-            f"{name} draws real floating-point values, got dtype {jnp.dtype(dtype).name}: "
-            "ask for a floating dtype, and convert afterwards if you need another"
-        )
-    result = jax.dtypes.canonicalize_dtype(dtype)
-    return np.dtype("float64" if result == np.float64 else "float32"), result
-
-
-def _scalar(value: ArrayLike, dtype: np.dtype) -> Array | np.ndarray:
+def _cast_scalar(value: ArrayLike, dtype: np.dtype) -> Array | np.ndarray:
     if isinstance(value, Array):
         return value.astype(dtype)
     return np.asarray(value, dtype)

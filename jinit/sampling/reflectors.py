@@ -1,4 +1,4 @@
-"""Products of Householder reflections, many at a time, so that they cost matrix products."""
+"""Products of Householder reflections, applied in panels, so that they cost matrix products."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,59 +8,80 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-WIDTH = 256
-"""Reflections per panel: wide enough for fast matrix products, narrow enough for small waste."""
+from jinit.sampling.products import full_precision_product
+
+PANEL_WIDTH = 256
+"""Reflections per panel: wide enough for fast matrix products, narrow enough for little waste."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Panel:
-    """Consecutive reflections as one map: `H_1 H_2 ⋯ = I - V T Vᴴ` with V unit lower trapezoidal.
+class ReflectionPanel:
+    """The product of consecutive reflections, `H_1 H_2 ⋯ = I - V T Vᴴ`.
+
+    V is unit lower trapezoidal and T is upper triangular.
 
     Reference: Schreiber & Van Loan, "A storage-efficient WY representation for products of
     Householder transformations", 1989.
     """
 
     vectors: Array
-    """V, a column per reflection, `(rows, reflections)`."""
+    """V, one column per reflection, `(rows, reflections)`."""
     triangle: Array
-    """T, upper triangular."""
+    """T, `(reflections, reflections)`."""
 
     @classmethod
-    def of(cls, vectors: Array, factors: Array) -> Self:
-        """The panel of the reflections `I - τ v vᴴ`; a τ of zero is the identity."""
-        # T⁻¹ = diag(1/τ) + the part of VᴴV above its diagonal; multiplied by τ, zeros do no harm.
-        overlap = jnp.triu(product(vectors.conj().T, vectors), 1)
+    def from_vectors(cls, vectors: Array, factors: Array) -> Self:
+        """Return the panel of the reflections `I - τ v vᴴ`; τ = 0 gives the identity.
+
+        Args:
+          vectors: v of each reflection, `(rows, reflections)`.
+          factors: τ of each reflection, `(reflections,)`.
+        """
+        # T⁻¹ = diag(1/τ) + triu(VᴴV, 1); both sides are scaled by τ so that τ = 0 is harmless.
+        overlap = jnp.triu(full_precision_product(vectors.conj().T, vectors), 1)
         triangle = lax.linalg.triangular_solve(
             factors[:, None] * overlap, jnp.diag(factors), left_side=True, unit_diagonal=True
         )
         return cls(vectors, triangle)
 
     @classmethod
-    def packed(cls, matrix: Array, factors: Array) -> Self:
-        """The panel whose vectors stand below the diagonal of `matrix`, as LAPACK leaves them."""
-        return cls.of(unit_lower(matrix), factors)
+    def from_packed(cls, matrix: Array, factors: Array) -> Self:
+        """Return the panel that LAPACK stores below the diagonal of `matrix`.
+
+        Args:
+          matrix: packed QR decomposition, `(rows, reflections)`.
+          factors: τ of each reflection, `(reflections,)`.
+        """
+        return cls.from_vectors(unit_lower_triangle(matrix), factors)
 
     def __matmul__(self, matrix: Array) -> Array:
-        inner = product(self.vectors.conj().T, matrix)
-        return matrix - product(self.vectors, product(self.triangle, inner))
+        inner = full_precision_product(self.vectors.conj().T, matrix)
+        return matrix - full_precision_product(
+            self.vectors, full_precision_product(self.triangle, inner)
+        )
 
-    def undo(self, matrix: Array) -> Array:
-        """The inverse map, `I - V Tᴴ Vᴴ`, applied to a matrix."""
-        inner = product(self.vectors.conj().T, matrix)
-        return matrix - product(self.vectors, product(self.triangle.conj().T, inner))
+    def apply_inverse(self, matrix: Array) -> Array:
+        """Apply the inverse, `I - V Tᴴ Vᴴ`, to a matrix."""
+        inner = full_precision_product(self.vectors.conj().T, matrix)
+        return matrix - full_precision_product(
+            self.vectors, full_precision_product(self.triangle.conj().T, inner)
+        )
 
     def first_columns(self) -> Array:
-        """The map applied to the first unit vectors, one per reflection."""
+        """Return the leading columns of the product, one per reflection."""
         rows, columns = self.vectors.shape
-        inner = product(self.triangle, self.vectors[:columns].conj().T)
-        return jnp.eye(rows, columns, dtype=self.vectors.dtype) - product(self.vectors, inner)
+        inner = full_precision_product(self.triangle, self.vectors[:columns].conj().T)
+        return jnp.eye(rows, columns, dtype=self.vectors.dtype) - full_precision_product(
+            self.vectors, inner
+        )
 
 
-def accumulated(panels: Sequence[Panel]) -> Array:
-    """The first columns of the product of all panels, each acting on the rows left by the others.
+def panel_product(panels: Sequence[ReflectionPanel]) -> Array:
+    """Return the leading columns of the product of all panels.
 
-    Works from the last panel on, so that every product meets only the columns it can change.
+    Each panel acts on the rows below the diagonal block of the panel before it. Panels are
+    applied from the last to the first, so that each multiplies only the columns it can change.
     """
     columns = panels[-1].first_columns()
     for panel in reversed(panels[:-1]):
@@ -70,11 +91,6 @@ def accumulated(panels: Sequence[Panel]) -> Array:
     return columns
 
 
-def unit_lower(matrix: Array) -> Array:
-    """The entries below the diagonal, ones on it, zeros above."""
+def unit_lower_triangle(matrix: Array) -> Array:
+    """Return the entries below the diagonal, with ones on it and zeros above."""
     return jnp.tril(matrix, -1) + jnp.eye(*matrix.shape, dtype=matrix.dtype)
-
-
-def product(left: Array, right: Array) -> Array:
-    """Matrix product in full precision, also where the device would rather round its factors."""
-    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)

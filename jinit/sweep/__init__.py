@@ -1,4 +1,4 @@
-"""Many trials, few compilations: seeds × starts × learning rates as lanes of one program."""
+"""Many trials in few compilations: seeds, initializations and rates are lanes of one program."""
 
 from jinit.sweep import tasks
 from jinit.sweep.engine import Progress, Sweep

@@ -1,115 +1,127 @@
-"""A block of lanes on its way through the compiled programs, and the records it leaves."""
+"""A block of lanes in training, and the records of its lanes."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jinit.diagnostics import Signal, verdict
-from jinit.sweep.plan import Group, Member
-from jinit.sweep.space import label
-from jinit.sweep.trial import Scores, State
+from jinit.record import LAYER_COLUMNS
+from jinit.sweep.groups import Group, Member
+from jinit.sweep.space import record_value
+from jinit.sweep.trial import Scores, TrialState
+
+
+class Lane(NamedTuple):
+    """One trial: a configuration and a seed."""
+
+    member: Member
+    seed_index: int
+    """Place of the seed among the seeds of the sweep."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Lanes that run together: pairs of a configuration and the row of its seed."""
+    """Lanes that are trained together."""
 
     number: int
-    lanes: tuple[tuple[Member, int], ...]
+    lanes: tuple[Lane, ...]
 
     @property
-    def rows(self) -> np.ndarray:
-        """The seed row of every lane."""
-        return np.array([row for _, row in self.lanes])
+    def seed_indices(self) -> np.ndarray:
+        """The seed index of every lane."""
+        return np.array([lane.seed_index for lane in self.lanes])
 
     @property
-    def runs(self) -> list[tuple[Member, list[int]]]:
-        """Consecutive lanes of one configuration, as (configuration, seed rows)."""
+    def seeds_by_member(self) -> list[tuple[Member, list[int]]]:
+        """Consecutive lanes of one configuration, as (configuration, seed indices)."""
         return [
-            (member, [row for _, row in lanes])
-            for member, lanes in groupby(self.lanes, key=lambda lane: lane[0])
+            (member, [lane.seed_index for lane in lanes])
+            for member, lanes in groupby(self.lanes, key=lambda lane: lane.member)
         ]
 
 
-class Flight:
-    """One block in training; what the device was asked for is read later, in the same order."""
+@dataclass
+class BlockRun:
+    """One block in training. Scores are read back later, in the order of their computation."""
 
-    def __init__(self, block: Block, state: State, scores: Scores, found: Signal) -> None:
-        self.block, self.state = block, state
-        self.steps = [0]
-        self.history: list[Scores] = []
-        self._signal = found
-        self._unread = deque([(0, scores)])
+    block: Block
+    state: TrialState
+    first_scores: Scores
+    signal: Signal
+    run_seconds: float = 0.0
+    """Seconds from the end of the block before to the end of this one."""
+    recorded_steps: list[int] = field(default_factory=lambda: [0])
+    score_history: list[Scores] = field(default_factory=list)
 
-    def queue(self, steps: int, state: State, scores: Scores) -> None:
-        """The device has been asked for `steps` more, which end in that state."""
+    def __post_init__(self) -> None:
+        self._pending = deque([(0, self.first_scores)])
+
+    def queue(self, steps: int, state: TrialState, scores: Scores) -> None:
+        """Remember what the device has been asked for: `steps` more, with these results."""
         self.state = state
-        self._unread.append((steps, scores))
+        self._pending.append((steps, scores))
 
-    def read(self) -> int:
-        """Wait for the oldest scores that were not read yet; the steps they cover."""
-        if not self.history:
-            self._signal = jax.device_get(self._signal)
-            self.history.append(jax.device_get(self._unread.popleft()[1]))
-        steps, scores = self._unread.popleft()
-        self.history.append(jax.device_get(scores))
-        self.steps.append(self.steps[-1] + steps)
+    def read_scores(self) -> int:
+        """Wait for the oldest scores that have not been read; return the steps they cover."""
+        if not self.score_history:
+            self.signal = jax.device_get(self.signal)
+            self.score_history.append(jax.device_get(self._pending.popleft()[1]))
+        steps, scores = self._pending.popleft()
+        self.score_history.append(jax.device_get(scores))
+        self.recorded_steps.append(self.recorded_steps[-1] + steps)
         return steps
 
     @property
-    def finished(self) -> bool:
-        """Whether everything that was asked for has been read."""
-        return not self._unread
+    def is_finished(self) -> bool:
+        """Whether all scores have been read."""
+        return not self._pending
 
     @property
-    def diverged(self) -> int:
-        """Lanes that diverged, as far as the scores were read."""
-        return int((self.history[-1].diverged_at[: len(self.block.lanes)] >= 0).sum())
+    def diverged_lanes(self) -> int:
+        """Number of lanes that have diverged, by the scores read so far."""
+        return int((self.score_history[-1].diverged_at[: len(self.block.lanes)] >= 0).sum())
 
     def records(self, group: Group, seeds: np.ndarray) -> list[dict[str, Any]]:
-        """One record per lane."""
-        return [self._record(group, seeds, lane) for lane in range(len(self.block.lanes))]
+        """Return one record per lane."""
+        return [self._record(group, seeds, number) for number in range(len(self.block.lanes))]
 
-    def _record(self, group: Group, seeds: np.ndarray, lane: int) -> dict[str, Any]:
-        member, row = self.block.lanes[lane]
+    def _record(self, group: Group, seeds: np.ndarray, number: int) -> dict[str, Any]:
+        lane = self.block.lanes[number]
         curves = {
-            name: [float(getattr(scores, name)[lane]) for scores in self.history]
+            name: [float(getattr(scores, name)[number]) for scores in self.score_history]
             for name in ("train_loss", "validation_loss", "validation_accuracy")
         }
-        diverged_at = int(self.history[-1].diverged_at[lane])
-        layers = {
-            name: values[lane].tolist()
-            for name, values in self._signal._asdict().items()
-            if name != "identical"
-        }
+        diverged_at = int(self.score_history[-1].diverged_at[number])
+        has_diverged = diverged_at >= 0
         return {
-            **{name: label(value) for name, value in member.config.items()},
-            "seed": int(seeds[row]),
+            **{name: record_value(value) for name, value in lane.member.config.items()},
+            "seed": int(seeds[lane.seed_index]),
             "block": self.block.number,
-            "verdict": "diverged" if diverged_at >= 0 else self._verdict(group, lane),
-            "diverged_at": diverged_at if diverged_at >= 0 else None,
+            "verdict": "diverged" if has_diverged else self._verdict(group, number),
+            "diverged_at": diverged_at if has_diverged else None,
             **{name: curve[-1] for name, curve in curves.items()},
-            "step": self.steps,
+            "step": self.recorded_steps,
             **{f"{name}_curve": curve for name, curve in curves.items()},
             "layers": list(group.trial.model.layer_names),
-            **layers,
+            **{name: getattr(self.signal, name)[number].tolist() for name in LAYER_COLUMNS},
         }
 
-    def _verdict(self, group: Group, lane: int) -> str:
+    def _verdict(self, group: Group, number: int) -> str:
+        """Return the verdict about the hidden layers of one lane at step 0."""
         model = group.trial.model
-        layers = [model.contractions[number] for number, _ in model.layers]
+        layers = [model.contractions[contraction] for contraction, _ in model.layers]
         hidden = [index for index, layer in enumerate(layers) if layer.follower is not None]
-        found = jax.tree.map(lambda values: values[lane, hidden], self._signal)
-        word = verdict(
-            found.activation_second_moment,
-            found.gradient_std,
-            found.saturated_fraction,
-            found.identical,
+        signal = jax.tree.map(lambda values: values[number, hidden], self.signal)
+        judged = verdict(
+            signal.activation_second_moment,
+            signal.gradient_std,
+            signal.saturated_fraction,
+            signal.identical,
             [layers[index].width for index in hidden],
         )
-        # Layers inside loops are not measured: without them nothing can be called stable.
-        return "unread" if word == "stable" and model.graph.unread else word
+        # With contractions that are not measured, a network is not known to be stable.
+        return "unread" if judged == "stable" and model.graph.unread_contractions else judged

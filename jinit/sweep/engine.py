@@ -1,78 +1,78 @@
-"""Run a sweep: one compiled training program per architecture, lane blocks of one fixed width."""
+"""Run a sweep: one compiled training program per architecture, in blocks of lanes."""
 
 import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import optax
 
-from jinit.diagnostics import Signal
-from jinit.report import Results
-from jinit.sweep.block import Block, Flight
-from jinit.sweep.draws import Draws
-from jinit.sweep.group import GroupRun
+from jinit.record import RESERVED_COLUMNS
+from jinit.report import Results, progress_line
+from jinit.sweep.batches import Batches
+from jinit.sweep.block import Block, BlockRun, Lane
+from jinit.sweep.counts import as_integer, check_count
+from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.groups import Group, group_configs
+from jinit.sweep.initial_parameters import InitialParameters
 from jinit.sweep.lanes import local_mesh
-from jinit.sweep.layout import layout
-from jinit.sweep.order import Order
-from jinit.sweep.plan import Group, Member, Optimizer, plan, traced_axes
-from jinit.sweep.space import Space, label
-from jinit.sweep.store import PACKAGES, Store, provenance
+from jinit.sweep.layout import choose_layout
+from jinit.sweep.optimizers import RATE_AXES, OptimizerLike, check_rates, find_traced_axes
+from jinit.sweep.space import Space, record_value
+from jinit.sweep.store import Store, check_directory, provenance
 from jinit.sweep.tasks import Task
 
-_RECORDS = 10
-_RESERVED = (
-    *("seed", "verdict", "diverged_at", "train_loss", "validation_loss", "validation_accuracy"),
-    *("train_loss_curve", "validation_loss_curve", "validation_accuracy_curve"),
-    *("step", "layers", "group", "block", "compile_seconds", "run_seconds", "steps", "task"),
-    *("lane_width", "python_version", "device", "devices", "git_revision", "started_at"),
-    *(f"{package}_version" for package in PACKAGES),
-    *Signal._fields,
-)
+_DEFAULT_RECORDINGS = 10
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is."""
+    """The progress of a sweep."""
 
     stage: str
-    done: int
-    """Lane-steps done."""
-    total: int
-    """Lane-steps in all."""
-    seconds: float
-    """Spent training them."""
-    elapsed: float
-    """Seconds since the sweep began, tracing and compiling included."""
-    diverged: int
-    """Lanes that diverged so far."""
+    """Stage of the sweep, such as `training`."""
+    lane_steps: int
+    """Lane-steps trained so far."""
+    total_lane_steps: int
+    """Lane-steps of the whole sweep."""
+    training_seconds: float
+    """Seconds spent on training so far."""
+    elapsed_seconds: float
+    """Seconds since the sweep began, with tracing and compilation."""
+    diverged_lanes: int
+    """Lanes that have diverged so far."""
+
+    def __str__(self) -> str:
+        return progress_line(self)
 
 
 class Sweep:
     """Train every configuration of a space with every seed, as lanes of few compiled programs.
 
-    Configurations whose networks trace to the same computation share one training program:
-    initializers only draw initial parameters, numbers (lr, gain, weight decay, l1, l2) are traced.
-    The same seed means the same key, `jax.random.key(seed)`, and the same order of the data for
-    every configuration, so configurations can be compared in pairs. A lane that turns NaN or Inf
-    is recorded with its step and touches no other.
+    Configurations whose networks trace to the same computation share one training program, because
+    initializers only draw initial parameters, and the learning rate, gain, weight decay, l1 and l2
+    are traced numbers. A seed has the same key, `jax.random.key(seed)`, and the same order of the
+    data in every configuration, so that configurations can be compared in pairs. If a lane reaches
+    NaN or infinity, the step is recorded and other lanes are not affected.
 
     Args:
-      task: arrays to learn from.
+      task: the data to train on.
       build: `build(config)` returns a Linen module or a pair `(init, apply)` of pure functions;
-        `build(config, rngs)` returns an NNX module. `config` holds the axes that are not traced.
-      space: what varies, from `jinit.grid`.
-      optimizer: function of the learning rate (and of options that are axes), or a built one.
-      seeds: how many replicates, or which.
-      steps: optimizer steps. record_every: steps between records (a tenth of them by default).
-      lanes: lanes per block over all devices; results depend on it in the last bit.
+        `build(config, rngs)` returns an NNX module. `config` has the axes that are not traced.
+      space: the axes and their values, from `jinit.grid`.
+      optimizer: function of the learning rate (and of options that are axes), or a built optimizer.
+      seeds: number of seeds, or the seeds themselves.
+      steps: optimizer steps.
+      record_every: steps from one recording to the next; a tenth of the steps by default.
+      lanes: lanes per block over all devices. The last bit of the results depends on it.
 
     Raises:
-      ValueError, TypeError: an option that cannot work, naming the remedy.
+      TypeError: if an argument has the wrong type.
+      ValueError: if an argument has a value that cannot work.
 
     >>> import jinit, optax
     >>> def build(config):
@@ -89,33 +89,37 @@ class Sweep:
         build: Callable[..., Any],
         space: Space,
         *,
-        optimizer: Optimizer = optax.adam,
+        optimizer: OptimizerLike = optax.adam,
         seeds: int | Sequence[int] = 8,
         steps: int = 500,
         record_every: int | None = None,
         lanes: int | None = None,
     ) -> None:
-        self.task = _instance("task", task, Task, "jinit.tasks.digits() or a jinit.Task")
-        self.space = _instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
+        self.task = _check_instance("task", task, Task, "jinit.tasks.digits() or a jinit.Task")
+        self.space = _check_instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
         if not callable(build):
             raise TypeError(
                 f"build: expected a function of a config that returns a network, got {build!r}"
             )
-        if clash := sorted(set(space.names) & set(_RESERVED)):
-            raise ValueError(f"axis {clash[0]!r} is the name of a recorded column; rename it")
+        if reserved := sorted(set(space.names) & set(RESERVED_COLUMNS)):
+            raise ValueError(f"axis {reserved[0]!r} is the name of a recorded column; rename it")
         self.build = build
         self.optimizer = optimizer
-        self.seeds = _seeds(seeds)
-        self.steps = _positive("steps", steps)
-        self.record_every = _positive(
-            "record_every", -(-steps // _RECORDS) if record_every is None else record_every
+        self.seeds = _check_seeds(seeds)
+        self.steps = check_count("steps", steps)
+        default_interval = -(-self.steps // _DEFAULT_RECORDINGS)
+        self.record_every = check_count(
+            "record_every", default_interval if record_every is None else record_every
         )
-        self.lanes = None if lanes is None else _positive("lanes", lanes)
-        self.traced = traced_axes(space.names, optimizer)
+        self.lanes = None if lanes is None else check_count("lanes", lanes)
+        self.traced_axes = find_traced_axes(space.names, optimizer)
+        for axis, values in space.axes:
+            if axis in RATE_AXES:
+                check_rates(axis, values)
 
     @property
     def total_lanes(self) -> int:
-        """Configurations times seeds."""
+        """Number of configurations times number of seeds."""
         return len(self.space.configs()) * len(self.seeds)
 
     def run(
@@ -123,141 +127,161 @@ class Sweep:
         directory: str | os.PathLike[str],
         progress: Callable[[Progress], None] | None = None,
     ) -> Results:
-        """Train everything and record it in `directory`; `progress` is called now and then.
+        """Train everything and record it in a directory.
 
-        Blocks of lanes are written as they finish: interrupted, a sweep keeps what was finished.
+        Blocks of lanes are written when they are finished, so an interrupted sweep keeps them.
+
+        Args:
+          directory: the output directory; created if it does not exist.
+          progress: called with the progress after every stage and recording: `print` shows one
+            line each time, None nothing.
+
+        Returns:
+          The results, read from the directory.
 
         Raises:
-          ValueError: `directory` cannot be written or holds a sweep, or `build` is at fault.
+          ValueError: if the directory cannot be written to or already holds a sweep, or `build`
+            returns a network that cannot be trained on the task.
+          TypeError: if `build` does not return a network.
         """
-        return _Run(self, progress or (lambda _: None)).run(directory)
+        return _SweepRun(self, progress or (lambda _: None)).run(directory)
 
 
-class _Run:
+class _SweepRun:
     """One run of a sweep."""
 
-    def __init__(self, sweep: Sweep, progress: Callable[[Progress], None]) -> None:
-        self.sweep, self.progress = sweep, progress
-        self.began = time.perf_counter()
-        self.training_seconds = 0.0
-        self.done = self.diverged = 0
-        self.total = sweep.total_lanes * sweep.steps
+    def __init__(self, sweep: Sweep, report_progress: Callable[[Progress], None]) -> None:
+        self.sweep, self.report_progress = sweep, report_progress
+        self.begin_time = time.perf_counter()
+        self.progress = Progress(
+            stage="tracing",
+            lane_steps=0,
+            total_lane_steps=sweep.total_lanes * sweep.steps,
+            training_seconds=0.0,
+            elapsed_seconds=0.0,
+            diverged_lanes=0,
+        )
 
     def run(self, directory: str | os.PathLike[str]) -> Results:
         sweep = self.sweep
-        self._report("tracing")
-        groups = plan(sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced)
+        check_directory(directory)
+        self._update_progress()
+        groups = group_configs(
+            sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced_axes
+        )
         store = Store(directory)
         origin = provenance()
-        mesh, seeds = local_mesh(), np.array(sweep.seeds)
-        draws = Draws(seeds)
-        order = Order(seeds, len(sweep.task.train[0]), sweep.task.batch_size)
-        store.write_manifest(self._manifest(groups) | origin)
+        store.write_outline(self._outline_data(groups) | origin)
+        context = self._build_context()
         for number, group in enumerate(groups):
-            lanes = list(itertools.product(group.members, range(len(seeds))))
-            form = layout(group, len(lanes), mesh.size, sweep.lanes)
-            self._report(f"compiling {number + 1} of {len(groups)}")
-            run = GroupRun(group, sweep.task, mesh, order, draws, form, self._chunks())
-            columns = {
-                "group": number,
-                "lane_width": form.tile,
-                "compile_seconds": run.compile_seconds,
-                **origin,
-            }
-            for flight, seconds in self._train(run, _blocks(lanes, form.width)):
-                rows = flight.records(group, seeds)
-                store.write_block([row | columns | {"run_seconds": seconds} for row in rows])
+            self._update_progress(stage=f"compiling {number + 1} of {len(groups)}")
+            self._run_group(number, group, context, store, origin)
         return Results(store.directory)
 
-    def _train(self, run: GroupRun, blocks: Iterable[Block]) -> Iterator[tuple[Flight, float]]:
-        """Blocks as they finish, and the seconds since the one before did."""
-        before, trained = self.diverged, self.training_seconds
-        began = time.perf_counter() - trained
-        for flight, steps in run.train(blocks):
-            self.done += steps * len(flight.block.lanes)
-            self.diverged = before + flight.diverged
-            self.training_seconds = time.perf_counter() - began
-            self._report("training")
-            if flight.finished:
-                yield flight, self.training_seconds - trained
-                before, trained = self.diverged, self.training_seconds
+    def _build_context(self) -> RunContext:
+        sweep, seeds = self.sweep, np.array(self.sweep.seeds)
+        full_chunks, rest = divmod(sweep.steps, sweep.record_every)
+        return RunContext(
+            task=sweep.task,
+            mesh=local_mesh(),
+            batches=Batches(seeds, len(sweep.task.train[0]), sweep.task.batch_size),
+            initial_parameters=InitialParameters(seeds),
+            chunk_lengths=(sweep.record_every,) * full_chunks + ((rest,) if rest else ()),
+        )
 
-    def _chunks(self) -> tuple[int, ...]:
-        whole, rest = divmod(self.sweep.steps, self.sweep.record_every)
-        return (self.sweep.record_every,) * whole + ((rest,) if rest else ())
+    def _run_group(
+        self, number: int, group: Group, context: RunContext, store: Store, origin: dict[str, Any]
+    ) -> None:
+        seeds = np.array(self.sweep.seeds)
+        lanes = [Lane(*pair) for pair in itertools.product(group.members, range(len(seeds)))]
+        layout = choose_layout(group, len(lanes), context.mesh.size, self.sweep.lanes)
+        group_run = GroupRun(group, layout, context)
+        columns = {
+            "group": number,
+            "lane_width": layout.tile_lanes,
+            "compile_seconds": group_run.compile_seconds,
+            **origin,
+        }
+        for block_run in self._train_blocks(group_run, _split_blocks(lanes, layout.block_lanes)):
+            block_columns = columns | {"run_seconds": block_run.run_seconds}
+            records = block_run.records(group, seeds)
+            store.write_block([record | block_columns for record in records])
 
-    def _manifest(self, groups: Sequence[Group]) -> dict[str, Any]:
+    def _train_blocks(self, group_run: GroupRun, blocks: Iterable[Block]) -> Iterator[BlockRun]:
+        """Train blocks, and yield each one when it is finished."""
+        finished = self.progress  # when the block before was finished
+        begin_time = time.perf_counter() - finished.training_seconds
+        for block_run, steps in group_run.train(blocks):
+            self._update_progress(
+                stage="training",
+                lane_steps=self.progress.lane_steps + steps * len(block_run.block.lanes),
+                training_seconds=time.perf_counter() - begin_time,
+                diverged_lanes=finished.diverged_lanes + block_run.diverged_lanes,
+            )
+            if block_run.is_finished:
+                block_run.run_seconds = self.progress.training_seconds - finished.training_seconds
+                finished = self.progress
+                yield block_run
+
+    def _update_progress(self, **changes: Any) -> None:
+        elapsed = time.perf_counter() - self.begin_time
+        self.progress = replace(self.progress, elapsed_seconds=elapsed, **changes)
+        self.report_progress(self.progress)
+
+    def _outline_data(self, groups: Sequence[Group]) -> dict[str, Any]:
         sweep = self.sweep
+        passed = [name for name in sweep.space.names if name not in sweep.traced_axes]
         return {
             "task": sweep.task.name,
             "metric": "validation_accuracy" if sweep.task.classes else "validation_loss",
             "classes": sweep.task.classes,
             "chance": sweep.task.chance,
-            "axes": {name: [label(value) for value in values] for name, values in sweep.space.axes},
-            "program_axes": [
-                name for name in sweep.space.names if name not in (*sweep.traced, "init")
-            ],
+            "axes": {
+                name: [record_value(value) for value in values] for name, values in sweep.space.axes
+            },
+            "program_axes": [name for name in passed if name != "init"],
             "seeds": list(sweep.seeds),
             "steps": sweep.steps,
             "record_every": sweep.record_every,
-            "optimizer": _describe(sweep.optimizer),
-            "build": _describe(sweep.build),
+            "optimizer": _function_text(sweep.optimizer),
+            "build": _function_text(sweep.build),
             "batch_size": sweep.task.batch_size,
             "lanes": sweep.total_lanes,
             "training_programs": len(groups),
-            "unread_contractions": sum(group.trial.model.graph.unread for group in groups),
+            "unread_contractions": sum(
+                group.trial.model.graph.unread_contractions for group in groups
+            ),
         }
 
-    def _report(self, stage: str) -> None:
-        self.progress(
-            Progress(
-                stage,
-                self.done,
-                self.total,
-                self.training_seconds,
-                time.perf_counter() - self.began,
-                self.diverged,
-            )
-        )
+
+def _split_blocks(lanes: Sequence[Lane], block_lanes: int) -> Iterator[Block]:
+    for number, first in enumerate(range(0, len(lanes), block_lanes)):
+        yield Block(number, tuple(lanes[first : first + block_lanes]))
 
 
-def _blocks(lanes: Sequence[tuple[Member, int]], width: int) -> Iterator[Block]:
-    for number, start in enumerate(range(0, len(lanes), width)):
-        yield Block(number, tuple(lanes[start : start + width]))
-
-
-def _describe(function: Any) -> str:
-    """A function by its name and, if it is partial, the options it was given."""
+def _function_text(function: Any) -> str:
+    """Return the name of a function with its module and, if it is partial, its options."""
     if isinstance(function, partial):
         options = ", ".join(f"{name}={value!r}" for name, value in function.keywords.items())
-        return f"{_describe(function.func)}({options})"
+        return f"{_function_text(function.func)}({options})"
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', '?')}:{name}"
 
 
-def _instance(name: str, value: Any, kind: type, example: str) -> Any:
+def _check_instance(name: str, value: Any, kind: type, example: str) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{name}: expected {example}, got {type(value).__name__}")
     return value
 
 
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
-    return value
-
-
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int):
-        return tuple(range(_positive("seeds", seeds)))
-    found = tuple(seeds) if isinstance(seeds, Iterable) else ()
-    if (
-        not found
-        or len(set(found)) != len(found)
-        or any(not isinstance(seed, int) or not 0 <= seed < 2**32 for seed in found)
-    ):
+def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if (count := as_integer(seeds)) is not None:
+        return tuple(range(check_count("seeds", count)))
+    given = list(seeds) if isinstance(seeds, Iterable) else []
+    checked = [seed for seed in map(as_integer, given) if seed is not None and 0 <= seed < 2**32]
+    if not given or len(set(checked)) != len(given):
         raise ValueError(
             f"seeds: expected a number of seeds, or distinct integers from 0 to 2**32 - 1, "
             f"got {seeds!r}"
         )
-    return found
+    return tuple(checked)

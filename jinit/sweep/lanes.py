@@ -1,4 +1,4 @@
-"""Lanes: one pure trial vmapped over a block, and the block spread over the local devices."""
+"""Lanes: one pure trial vmapped over a block, and the block divided over the local devices."""
 
 import contextlib
 import os
@@ -10,75 +10,89 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-AXIS = "lane"
+_LANE_AXIS = "lane"
 
 
 def use_all_cores() -> int:
-    """Give JAX one CPU device per core, so that lanes use them all; returns how many.
+    """Give JAX one CPU device per core, so that lanes use all cores.
 
-    Small matrix products leave most of a CPU idle when one device runs them; a device per core
-    with its own lanes does not. Call it before JAX is first used in the process: later it can
-    change nothing, and returns the number of devices there are.
+    One device that runs small matrix products leaves most of a CPU idle. Call this before JAX is
+    first used in the process: later it changes nothing.
+
+    Returns:
+      The number of devices of this process.
 
     >>> use_all_cores() >= 1
     True
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with contextlib.suppress(RuntimeError):  # JAX is running: its devices are what they are
+    with contextlib.suppress(RuntimeError):  # JAX is running: its devices are fixed
         jax.config.update("jax_num_cpu_devices", cores)
     return jax.local_device_count()
 
 
 def local_mesh() -> Mesh:
-    """All devices of this process, along one axis of lanes."""
-    return Mesh(np.array(jax.local_devices()), (AXIS,))
+    """Return a mesh of all devices of this process, along one axis of lanes."""
+    return Mesh(np.array(jax.local_devices()), (_LANE_AXIS,))
 
 
-def over_lanes(lane: Callable[..., Any], mesh: Mesh, tile: int, shared: int) -> Callable[..., Any]:
-    """`lane` over blocks: split over the mesh without any communication, vmapped tile by tile.
+def map_lanes(
+    lane: Callable[..., Any], mesh: Mesh, tile_lanes: int, shared_count: int
+) -> Callable[..., Any]:
+    """Map a function of one lane over blocks of lanes, without communication between devices.
 
-    The last `shared` arguments are the same for every lane; the others, and the results, have a
-    leading axis of lanes, of which every device's part is a multiple of `tile`.
+    Args:
+      lane: the function of one lane.
+      mesh: the devices over which the lanes are divided.
+      tile_lanes: lanes that a device computes together; divides the lanes of every device.
+      shared_count: number of arguments, the last ones, that are the same for every lane. The
+        others, and the results, have a leading axis of lanes.
+
+    Returns:
+      The function of blocks.
     """
 
     def block(*arguments: Any) -> Any:
-        own = len(arguments) - shared
-        specs = (PartitionSpec(AXIS),) * own + (PartitionSpec(),) * shared
+        lane_count = len(arguments) - shared_count
+        specs = (PartitionSpec(_LANE_AXIS),) * lane_count + (PartitionSpec(),) * shared_count
         return jax.shard_map(
-            partial(_in_tiles, lane, tile, own),
+            partial(_map_tiles, lane, tile_lanes, lane_count),
             mesh=mesh,
             in_specs=specs,
-            out_specs=PartitionSpec(AXIS),
+            out_specs=PartitionSpec(_LANE_AXIS),
             check_vma=False,
         )(*arguments)
 
     return block
 
 
-def _in_tiles(lane: Callable[..., Any], tile: int, own: int, *arguments: Any) -> Any:
-    """A device's part: the first `own` arguments by lane, the others shared."""
-    axes = (0,) * own + (None,) * (len(arguments) - own)
-    together = jax.vmap(lane, in_axes=axes)
-    by_lane, shared = arguments[:own], arguments[own:]
+def _map_tiles(lane: Callable[..., Any], tile_lanes: int, lane_count: int, *arguments: Any) -> Any:
+    """Map over the lanes of one device; the first `lane_count` arguments have an axis of lanes."""
+    axes = (0,) * lane_count + (None,) * (len(arguments) - lane_count)
+    map_tile = jax.vmap(lane, in_axes=axes)
+    by_lane, shared = arguments[:lane_count], arguments[lane_count:]
     lanes = jax.tree.leaves(by_lane)[0].shape[0]
-    if lanes == tile:
-        return together(*arguments)
-    tiled = jax.tree.map(lambda leaf: leaf.reshape(-1, tile, *leaf.shape[1:]), by_lane)
-    results = jax.lax.map(lambda part: together(*part, *shared), tiled)
+    if lanes == tile_lanes:
+        return map_tile(*arguments)
+    tiled = jax.tree.map(lambda leaf: leaf.reshape(-1, tile_lanes, *leaf.shape[1:]), by_lane)
+    results = jax.lax.map(lambda tile: map_tile(*tile, *shared), tiled)
     return jax.tree.map(lambda leaf: leaf.reshape(lanes, *leaf.shape[2:]), results)
 
 
-def by_lane(mesh: Mesh) -> NamedSharding:
-    """The layout of an array whose leading axis enumerates lanes."""
-    return NamedSharding(mesh, PartitionSpec(AXIS))
+def lane_sharding(mesh: Mesh) -> NamedSharding:
+    """Return the sharding of an array whose leading axis enumerates lanes."""
+    return NamedSharding(mesh, PartitionSpec(_LANE_AXIS))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-    """The layout of an array that every device holds whole."""
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
+    """Return the sharding of an array that every device holds completely."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def pad(array: np.ndarray, lanes: int) -> np.ndarray:
-    """Repeat the first lane until there are `lanes`; a fixed width keeps results reproducible."""
+def pad_lanes(array: np.ndarray, lanes: int) -> np.ndarray:
+    """Return the array with the first lane repeated until there are `lanes` of them.
+
+    A fixed number of lanes keeps results reproducible.
+    """
     missing = lanes - len(array)
     return np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) if missing else array

@@ -1,68 +1,88 @@
-"""How the lanes of a group are laid out: in blocks, and in a block over devices and tiles."""
+"""How the lanes of a group are divided into blocks, and a block into devices and tiles."""
 
 import itertools
 from dataclasses import dataclass
 
 import jax
 
-from jinit.sweep.plan import Group
+from jinit.sweep.groups import Group
 
-# Lanes computed together on one device, a tile. On CPU the weights, gradients, moments and
-# activations of a tile should stay in a core's second-level cache: measured on two cores, four
-# lanes of a 64-wide MLP train a fifth faster than sixteen; smaller networks need more lanes to
-# outweigh the cost of each operation. An accelerator needs many to fill its units.
-_CPU_LANES, _CPU_TILE_BYTES = (4, 32), 2**18
-_ACCELERATOR_LANES = 256
+# A tile is the lanes that one device computes together. On CPU the weights, gradients, moments and
+# activations of a tile should stay in the second-level cache of a core: measured on two cores,
+# tiles of four lanes of a 64-wide MLP train 20 % faster than tiles of sixteen. Smaller networks
+# need more lanes to outweigh the cost of each operation. An accelerator needs many lanes.
+_CPU_TILE_LANES, _CPU_TILE_BYTES = (4, 32), 2**18
+_ACCELERATOR_TILE_LANES = 256
 
-# Tiles that a device trains in turn before Python hears of them: what is interrupted within a block
-# is lost, and of eight tiles one run was faster, another slower.
+# Most tiles per device and block. An interrupt loses the block in training; with eight tiles one
+# measured sweep was faster and another slower.
 _MOST_TILES = 4
 
-# What a tile and a call of the program cost besides their lanes, in lanes: measured on CPU, where a
-# tile of one lane takes half as long as one of three.
+# Cost of a tile and of a call of the program besides that of their lanes, in units of a lane's:
+# measured on CPU, where a tile of one lane takes half as long as one of three.
 _TILE_COST, _CALL_COST = 0.7, 0.35
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The lanes of one block: `devices`, each with `tiles` in turn, each of `tile` lanes."""
+class BlockLayout:
+    """The layout of the lanes of one block.
+
+    Args:
+      devices: number of devices.
+      device_tiles: tiles of each device, trained one after the other.
+      tile_lanes: lanes of each tile, computed together.
+    """
 
     devices: int
-    tiles: int
-    tile: int
+    device_tiles: int
+    tile_lanes: int
 
     @property
-    def width(self) -> int:
+    def block_lanes(self) -> int:
         """Lanes per block."""
-        return self.devices * self.tiles * self.tile
+        return self.devices * self.device_tiles * self.tile_lanes
 
 
-def layout(group: Group, lanes: int, devices: int, asked: int | None) -> Layout:
-    """The cheapest blocks for so many lanes of a group; or blocks of the number asked for.
+def choose_layout(
+    group: Group, lanes: int, devices: int, lanes_per_block: int | None
+) -> BlockLayout:
+    """Choose the fastest layout for the lanes of a group, or one of a given number of lanes.
 
-    All blocks of a group are laid out alike, for what a lane computes depends in the last bit on
-    how many are computed together; lanes that are missing in the last block are made up for.
+    All blocks of a group have one layout, because the last bit of a result depends on the number
+    of lanes computed together. The last block is padded.
+
+    Args:
+      group: the group.
+      lanes: its number of lanes.
+      devices: number of devices.
+      lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
+
+    Returns:
+      The layout.
     """
-    most = _most_in_a_tile(group)
-    if asked:
-        part = -(-min(asked, lanes) // devices)
-        tiles = -(-part // most)
-        return Layout(devices, tiles, -(-part // tiles))
-    part = -(-lanes // devices)
-    forms = itertools.product(range(1, _MOST_TILES + 1), range(1, min(most, part) + 1))
-    return Layout(devices, *min(forms, key=lambda form: _cost(part, *form)))
+    most_lanes = _most_tile_lanes(group)
+    if lanes_per_block:
+        device_lanes = -(-min(lanes_per_block, lanes) // devices)
+        tiles = -(-device_lanes // most_lanes)
+        return BlockLayout(devices, tiles, -(-device_lanes // tiles))
+    device_lanes = -(-lanes // devices)
+    choices = itertools.product(
+        range(1, _MOST_TILES + 1), range(1, min(most_lanes, device_lanes) + 1)
+    )
+    tiles, tile_lanes = min(choices, key=lambda choice: _relative_cost(device_lanes, *choice))
+    return BlockLayout(devices, tiles, tile_lanes)
 
 
-def _cost(lanes: int, tiles: int, tile: int) -> float:
-    """Time for so many lanes on one device, in units of a lane's."""
-    blocks = -(-lanes // (tiles * tile))
-    return blocks * (tiles * (tile + _TILE_COST) + _CALL_COST)
+def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
+    """Return the time for some lanes on one device, in units of the time of a lane."""
+    blocks = -(-lanes // (tiles * tile_lanes))
+    return blocks * (tiles * (tile_lanes + _TILE_COST) + _CALL_COST)
 
 
-def _most_in_a_tile(group: Group) -> int:
+def _most_tile_lanes(group: Group) -> int:
     if jax.default_backend() != "cpu":
-        return _ACCELERATOR_LANES
+        return _ACCELERATOR_TILE_LANES
     leaves = jax.tree.leaves(group.trial.model.params)
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    fewest, most = _CPU_LANES
+    fewest, most = _CPU_TILE_LANES
     return min(max(_CPU_TILE_BYTES // max(size, 1), fewest), most)

@@ -1,26 +1,27 @@
-"""A sweep from a TOML file and command-line options: plain data in, a Sweep out."""
+"""A sweep built from a TOML file and command-line options."""
 
 import inspect
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import optax
 
-from jinit.initializers.choice import one_of
+from jinit.choice import check_choice
+from jinit.sweep.counts import check_count
 from jinit.sweep.engine import Sweep
+from jinit.sweep.load_function import load_function
 from jinit.sweep.networks import activation_function, mlp
+from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES
 from jinit.sweep.space import Config, grid
 from jinit.sweep.tasks import TASKS, Task
 
 _KEYS = ("task", "batch_size", "model", "optimizer", "seeds", "steps", "record_every", "width")
 _TABLES = ("space",)
 # Options of the command line that are axes of the space.
-_AXES = ("depth", "width", "lr")
+_AXIS_OPTIONS = ("depth", "width", "lr")
 
 DEFAULT_SPACE: dict[str, list[Any]] = {
     "init": [
@@ -41,101 +42,105 @@ DEFAULT_SPACE: dict[str, list[Any]] = {
     "depth": [8],
     "lr": [1e-3],
 }
-"""What `jinit sweep` compares when it is told nothing."""
+"""The space of `jinit sweep` by default."""
 
 
-def from_options(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep, str]:
-    """The sweep that a file (or the default) and single options describe, and a name for it.
+def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep, str]:
+    """Build the sweep that a file (or the default) and options describe.
+
+    Args:
+      file: a TOML file; None for the default sweep.
+      overrides: options of the command line, which replace keys of the file.
+
+    Returns:
+      The sweep and a name for its output directory.
 
     Raises:
-      ValueError: a file that cannot be read, or a wrong key or value in it.
+      ValueError: if the file cannot be read, or a key or a value in it is wrong.
     """
-    settings = _read(file) if file else {}
+    settings = _read_file(file) if file else {}
     space = settings.pop("space", DEFAULT_SPACE)
-    space = space | {axis: [overrides[axis]] for axis in _AXES if axis in overrides}
-    settings |= {key: value for key, value in overrides.items() if key not in _AXES}
-    task = _task(settings)
-    build = _build(settings, task, file)
-    optimizer = _optimizer(settings)
+    space = space | {axis: [overrides[axis]] for axis in _AXIS_OPTIONS if axis in overrides}
+    settings |= {key: value for key, value in overrides.items() if key not in _AXIS_OPTIONS}
+    task = _build_task(settings)
+    build = _find_build(settings, task, file)
+    optimizer = _find_optimizer(settings)
     if "model" not in settings:
-        _check_builtin(space, optimizer)
+        _check_axes(space, optimizer)
+    if not set(space) & set(RATE_AXES):
+        raise ValueError(f"{file}: [space] needs a learning rate, such as lr = [0.001]")
     names = ("seeds", "steps", "record_every")
     options = {"steps": 300} | {name: settings[name] for name in names if name in settings}
     sweep = Sweep(task, build, grid(**space), optimizer=optimizer, **options)
     return sweep, file.stem if file else task.name
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_file(file: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(file.read_text())
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not valid TOML: {error}") from error
     for key in settings:
-        one_of(f"key in {file}", key, (*_KEYS, *_TABLES))
+        check_choice(f"key in {file}", key, (*_KEYS, *_TABLES))
     if not isinstance(settings.get("space", {}), dict):
         raise ValueError(f"{file}: space must be a table: [space], then init = [...]")
+    if "model" in settings and "space" not in settings:
+        raise ValueError(
+            f"{file}: model needs a table [space] with the axes of your network, such as "
+            "init = ['he_normal', 'zeros'] and lr = [0.001]"
+        )
     return settings
 
 
-def _task(settings: Mapping[str, Any]) -> Task:
-    name = one_of("task", settings.get("task", "digits"), TASKS)
+def _build_task(settings: Mapping[str, Any]) -> Task:
+    name = check_choice("task", settings.get("task", "digits"), TASKS)
     sizes = {"batch_size": settings["batch_size"]} if "batch_size" in settings else {}
     return TASKS[name](**sizes)
 
 
-def _optimizer(settings: Mapping[str, Any]) -> Callable[..., optax.GradientTransformation]:
+def _find_optimizer(settings: Mapping[str, Any]) -> Callable[..., optax.GradientTransformation]:
     names = ("adam", "adamw", "sgd", "rmsprop", "lion", "adagrad", "nadam", "lamb", "lars")
-    return getattr(optax, one_of("optimizer", settings.get("optimizer", "adam"), names))
+    return getattr(optax, check_choice("optimizer", settings.get("optimizer", "adam"), names))
 
 
-def _build(settings: Mapping[str, Any], task: Task, file: Path | None) -> Callable[..., Any]:
+def _find_build(settings: Mapping[str, Any], task: Task, file: Path | None) -> Callable[..., Any]:
     if "model" in settings:
         if "width" in settings:
             raise ValueError(
-                f"{file}: width is that of the built-in MLP, and model names another network: "
-                "put width = [...] into [space], where build finds it in its config"
+                f"{file}: width is an option of the built-in MLP, and model names another network: "
+                "write width = [...] under [space], and build finds it in its config"
             )
-        return _load(settings["model"], file)
+        return load_function("model =", settings["model"], file.parent if file else Path())
     features = task.train[0][0].size
-    return partial(_mlp, features=features, outputs=task.outputs, width=settings.get("width", 64))
+    return partial(
+        _build_mlp, features=features, outputs=task.outputs, width=settings.get("width", 64)
+    )
 
 
-def _mlp(config: Config, features: int, outputs: int, width: int) -> Any:
+def _build_mlp(config: Config, features: int, outputs: int, width: int) -> Any:
     options: dict[str, Any] = {"width": width} | config
     return mlp(features, outputs, **options)
 
 
-def _check_builtin(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None:
-    """The built-in network and its optimizer know these axes; others need a model of one's own."""
-    known = ("init", "activation", "depth", "width", "lr", "gain", "l1", "l2")
+def _check_axes(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None:
+    """Raise if the built-in network and its optimizer do not have an axis, or a value is wrong."""
+    known = ("init", "activation", "depth", "width", "lr", *KERNEL_AXES)
     option = (
         f"axis of the built-in MLP trained by {optimizer.__name__} (give another optimizer, such "
         "as 'adamw' for weight_decay, or model = 'module:function')"
     )
     for axis in space:
-        one_of(option, axis, (*known, *inspect.signature(optimizer).parameters))
-    for activation in space.get("activation", ()):
+        check_choice(option, axis, (*known, *inspect.signature(optimizer).parameters))
+    for activation in _values(space, "activation"):
         activation_function(activation)
+    for axis in ("depth", "width"):
+        for value in _values(space, axis):
+            check_count(axis, value)
 
 
-def _load(reference: str, file: Path | None) -> Callable[..., Any]:
-    module_name, _, function = str(reference).partition(":")
-    if not module_name or not function:
-        raise ValueError(
-            f"model = {reference!r}: expected 'module:function', such as 'models:build' for the "
-            "function build in models.py beside the TOML file"
-        )
-    folder = str((file.parent if file else Path()).resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise ValueError(
-            f"model = {reference!r}: cannot import {module_name!r}: {error}"
-        ) from error
-    if not callable(getattr(module, function, None)):
-        raise ValueError(f"model = {reference!r}: {module_name} has no function {function!r}")
-    return getattr(module, function)
+def _values(space: Mapping[str, Any], axis: str) -> list[Any]:
+    """Return the values of an axis; none if it is not a list, which `grid` reports."""
+    values = space.get(axis, [])
+    return values if isinstance(values, list) else []

@@ -1,18 +1,25 @@
-"""What a sweep varies: named axes and their values."""
+"""The axes that a sweep varies, and their values."""
 
+import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jinit.initializers import Initializer, from_spec
 
 Config = dict[str, Any]
+"""One value for every axis."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Named axes with their values; a configuration takes one value of each.
+    """Named axes with their values; a configuration has one value of each.
+
+    Args:
+      axes: pairs of a name and its values.
 
     >>> Space((("depth", (2, 4)), ("lr", (0.1,)))).configs()
     ({'depth': 2, 'lr': 0.1}, {'depth': 4, 'lr': 0.1})
@@ -26,22 +33,28 @@ class Space:
         return tuple(name for name, _ in self.axes)
 
     def configs(self) -> tuple[Config, ...]:
-        """Every configuration, the last axis varying fastest."""
+        """Return every configuration; the last axis varies fastest."""
         values = (values for _, values in self.axes)
         return tuple(dict(zip(self.names, row, strict=True)) for row in itertools.product(*values))
 
 
 def grid(**axes: Iterable[Any]) -> Space:
-    """Every combination of the values of the given axes.
+    """Return the space of all combinations of the values of the given axes.
 
-    The axis `init` takes initializers, catalogue names or specs. Numbers that the training program
-    takes in (`lr`, `gain`, `l1`, `l2`, and any option of the optimizer, such as `weight_decay`)
-    become lanes of one program; other axes are handed to `build` and may change the program.
+    The axis `init` takes initializers, names of the catalog or specs. The values of `lr`, `gain`,
+    `l1`, `l2` and of options of the optimizer, such as `weight_decay`, are traced numbers: they
+    become lanes of one program. Other axes are passed to `build` and may change the program.
+
+    Args:
+      **axes: the values of every axis.
+
+    Returns:
+      The space.
 
     Raises:
-      ValueError: no axis, an axis without values, with the same value twice, or with numbers and
-        words (a column of the records holds one kind), or an axis `seed` (seeds are
-        replicates, never searched over: they belong in `Sweep(seeds=...)`).
+      ValueError: if there is no axis, an axis has no values, the same value twice or both numbers
+        and words (a column of the records has one type), or an axis is called `seed`. Seeds are
+        replicates and belong in `Sweep(seeds=...)`.
 
     >>> space = grid(init=["he_normal", "zeros"], lr=[1e-3, 1e-2])
     >>> len(space.configs()), space.configs()[0]
@@ -49,19 +62,50 @@ def grid(**axes: Iterable[Any]) -> Space:
     """
     if not axes:
         raise ValueError("grid: no axes; give at least one, such as init=['he_normal', 'zeros']")
-    return Space(tuple((name, _values(name, values)) for name, values in axes.items()))
+    return Space(tuple((name, _check_values(name, values)) for name, values in axes.items()))
 
 
-def label(value: Any) -> Any:
-    """A value of an axis as it stands in a record: numbers and words as they are."""
+def record_value(value: Any) -> Any:
+    """Return the value of an axis as written to a record: numbers and words unchanged.
+
+    A function is recorded by its name, a partial function with its arguments, and an initializer
+    of `jax.nn.initializers` with its options, because all of them have the same name.
+
+    >>> from functools import partial
+    >>> record_value(partial(round, ndigits=2)), record_value(0.1)
+    ('round(ndigits=2)', 0.1)
+    """
     if isinstance(value, Initializer):
         return repr(value).removesuffix("()")
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, partial):
+        options = [str(record_value(each)) for each in value.args]
+        options += [f"{name}={record_value(each)}" for name, each in value.keywords.items()]
+        return f"{record_value(value.func)}({', '.join(options)})"
+    if _is_jax_closure(value):
+        return _closure_text(value)
     return getattr(value, "__name__", None) or str(value)
 
 
-def _values(name: str, values: Any) -> tuple[Any, ...]:
+def _is_jax_closure(value: Any) -> bool:
+    is_local = "<locals>" in getattr(value, "__qualname__", "")
+    return is_local and str(getattr(value, "__module__", "")).startswith("jax.")
+
+
+def _closure_text(function: Callable[..., Any]) -> str:
+    """Return the name of the function that built a closure, with the options it was given."""
+    name = function.__qualname__.partition(".<locals>")[0]
+    options = {
+        option: value
+        for option, value in inspect.getclosurevars(function).nonlocals.items()
+        if isinstance(value, int | float | str | tuple)
+    }
+    pairs = ", ".join(f"{option}={value}" for option, value in sorted(options.items()))
+    return f"{name}({pairs})" if pairs else name
+
+
+def _check_values(name: str, values: Any) -> tuple[Any, ...]:
     if name in ("seed", "seeds"):
         raise ValueError(
             "grid: seeds are replicates of every configuration, not an axis to search over; "
@@ -69,28 +113,34 @@ def _values(name: str, values: Any) -> tuple[Any, ...]:
         )
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"grid: axis {name!r} needs a list of values, got {values!r}: use [...]")
-    found = tuple(_start(value) if name == "init" else value for value in values)
-    if not found:
+    checked = tuple(_read_initializer(value) if name == "init" else value for value in values)
+    if not checked:
         raise ValueError(f"grid: axis {name!r} is empty; give it at least one value")
-    labels = [label(value) for value in found]
-    if repeated := sorted({str(one) for one in labels if labels.count(one) > 1}):
+    recorded = [record_value(value) for value in checked]
+    for value in recorded:
+        if isinstance(value, str) and re.search(r" at 0x[0-9a-f]+", value):
+            raise ValueError(
+                f"grid: axis {name!r} has a value without a name: {value}; its address in memory "
+                "would be recorded. Give a function, a functools.partial, or a word for build"
+            )
+    if repeated := sorted({str(value) for value in recorded if recorded.count(value) > 1}):
         raise ValueError(
-            f"grid: axis {name!r} has the same value twice: {', '.join(repeated)}; in the records "
-            "values are told apart by what they are called, so functions need names of their own"
+            f"grid: axis {name!r} has the same value twice: {', '.join(repeated)}; records "
+            "distinguish values by their names, so functions need different names"
         )
-    if len(kinds := sorted({_kind(one) for one in labels})) > 1:
+    if len(kinds := sorted({_value_kind(value) for value in recorded})) > 1:
         raise ValueError(
-            f"grid: axis {name!r} mixes {' and '.join(kinds)}, and a column of the records holds "
-            f"one kind: {labels}; write them all as words, and let build turn them into values"
+            f"grid: axis {name!r} mixes {' and '.join(kinds)}, and a column of the records has "
+            f"one type: {recorded}; write them all as words, and let build convert them"
         )
-    return found
+    return checked
 
 
-def _kind(value: Any) -> str:
+def _value_kind(value: Any) -> str:
     if isinstance(value, bool):
         return "truth values"
     return "numbers" if isinstance(value, int | float) else "words"
 
 
-def _start(value: Any) -> Callable[..., Any]:
+def _read_initializer(value: Any) -> Callable[..., Any]:
     return value if callable(value) else from_spec(value)

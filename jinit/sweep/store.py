@@ -1,4 +1,4 @@
-"""The directory of a sweep: a manifest, and one Parquet file per finished block of lanes."""
+"""The directory of a sweep, to which the outline and finished blocks of lanes are written."""
 
 import json
 import os
@@ -12,61 +12,99 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
+from jinit.record import (
+    COLUMNS,
+    FORMAT,
+    OUTLINE_FILE,
+    RECORDED_PACKAGES,
+    RECORDS_FOLDER,
+    records_file,
+)
+from jinit.report import explain_missing_extra
 
 
 class Store:
-    """Writes records so that whatever was finished is on disk, whole, at any moment."""
+    """Writes each file completely or not at all, so every finished block is on disk.
+
+    Args:
+      directory: the output directory; created if it does not exist.
+
+    Raises:
+      ValueError: if the directory cannot be written to, or already holds a sweep.
+      MissingExtraError: if pyarrow is not installed.
+    """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(directory)
-        self._prepare()
-        self._blocks = 0
+        self.directory = check_directory(directory)
+        (self.directory / RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
+        self._block_count = 0
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write `sweep.json`."""
-        text = json.dumps(manifest, indent=2, default=str)
-        self._replace(self.directory / "sweep.json", text.encode())
+    def write_outline(self, outline: Mapping[str, Any]) -> None:
+        """Write the outline file."""
+        text = json.dumps({"format": FORMAT, **outline}, indent=2, default=str)
+        self._write_file(self.directory / OUTLINE_FILE, text.encode())
 
-    def write_block(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append the records of one block of lanes."""
-        pyarrow, parquet = _pyarrow()
+    def write_block(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the records of one block of lanes."""
+        pyarrow, parquet = _import_pyarrow()
         sink = pyarrow.BufferOutputStream()
-        table = pyarrow.Table.from_pylist(list(rows))
-        parquet.write_table(table.cast(_without_null_types(pyarrow, table.schema)), sink)
-        name = f"{self._blocks:05d}.parquet"
-        self._replace(self.directory / "records" / name, sink.getvalue().to_pybytes())
-        self._blocks += 1
+        table = pyarrow.Table.from_pylist(list(records))
+        parquet.write_table(table.cast(_fill_null_types(pyarrow, table.schema)), sink)
+        path = self.directory / RECORDS_FOLDER / records_file(self._block_count)
+        self._write_file(path, sink.getvalue().to_pybytes())
+        self._block_count += 1
 
-    def _prepare(self) -> None:
-        _pyarrow()
-        try:
-            (self.directory / "records").mkdir(parents=True, exist_ok=True)
-            probe = self.directory / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise ValueError(
-                f"cannot write results to {self.directory}: {error.strerror}; choose an output "
-                "directory that you may write to"
-            ) from error
-        if any((self.directory / "records").glob("*.parquet")):
-            raise ValueError(
-                f"{self.directory} already holds a sweep, which would be overwritten: choose "
-                "another output directory, or move this one away"
-            )
-
-    def _replace(self, path: Path, content: bytes) -> None:
+    def _write_file(self, path: Path, content: bytes) -> None:
         partial = path.with_name(path.name + ".partial")
         partial.write_bytes(content)
         partial.replace(path)
 
 
+def check_directory(directory: str | os.PathLike[str]) -> Path:
+    """Return the path of an output directory, checked before anything is traced.
+
+    Folders that are created for the check are removed.
+
+    Args:
+      directory: the output directory.
+
+    Returns:
+      Its path.
+
+    Raises:
+      ValueError: if the directory cannot be written to, or already holds a sweep.
+      MissingExtraError: if pyarrow is not installed.
+    """
+    _import_pyarrow()
+    path = Path(directory)
+    records = path / RECORDS_FOLDER
+    missing = [folder for folder in (records, *records.parents) if not folder.exists()]
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"cannot write results to {path}: {error.strerror}; give another output directory "
+            "(--out DIR on the command line)"
+        ) from error
+    if any(records.glob("*.parquet")):
+        raise ValueError(
+            f"{path} already holds a sweep, which would be overwritten: give another output "
+            "directory (--out DIR on the command line), or delete this one; "
+            f"jinit.Results({str(path)!r}) reads the sweep in it"
+        )
+    for folder in missing:
+        folder.rmdir()
+    return path
+
+
 def provenance() -> dict[str, Any]:
-    """What a record needs to be reproduced: versions, device, git revision, time."""
+    """Return what is needed to reproduce a record: versions, device, git revision, time."""
     device = jax.local_devices()[0]
     return {
-        **{f"{package}_version": _version(package) for package in PACKAGES},
+        **{f"{package}_version": _package_version(package) for package in RECORDED_PACKAGES},
         "python_version": platform.python_version(),
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.local_device_count(),
@@ -75,18 +113,18 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _without_null_types(pyarrow: Any, schema: Any) -> Any:
-    """A column that is empty in this block may be filled in another: give it its type."""
-    types = {"diverged_at": pyarrow.int64()}
+def _fill_null_types(pyarrow: Any, schema: Any) -> Any:
+    """Return the schema with a type for columns that are empty here, as in blocks with values."""
+    types = {int: pyarrow.int64(), float: pyarrow.float64()}
     return pyarrow.schema(
-        field.with_type(types.get(field.name, pyarrow.string()))
+        field.with_type(types.get(COLUMNS.get(field.name, str), pyarrow.string()))
         if pyarrow.types.is_null(field.type)
         else field
         for field in schema
     )
 
 
-def _version(package: str) -> str | None:
+def _package_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -94,27 +132,22 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """The commit of the working directory, `+` appended when files differ from it."""
+    """Return the commit of the working directory, with `+` if files differ from it."""
     try:
-        revision = _git("rev-parse", "HEAD")
-        return revision + ("+" if _git("status", "--porcelain") else "")
+        revision = _run_git("rev-parse", "HEAD")
+        return revision + ("+" if _run_git("status", "--porcelain") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
-    ).stdout.strip()
+def _run_git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return result.stdout.strip()
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
+def _import_pyarrow() -> tuple[Any, Any]:
+    with explain_missing_extra("Writing the records of a sweep"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError(
-            "a sweep writes its records as Parquet with pyarrow, which is not installed: "
-            "pip install 'jinit[sweep]'"
-        ) from error
     return pyarrow, parquet

@@ -1,8 +1,8 @@
-"""One lane: train a network from given parameters with given hyper-parameters; pure functions."""
+"""The pure functions of one lane: train a network with given hyperparameters."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +11,25 @@ from jax import Array
 
 from jinit.diagnostics import Signal, signal
 from jinit.model import Model
-from jinit.sweep.tasks import Loss
+from jinit.model.params import PyTree
+from jinit.sweep.tasks import ExampleLoss
 
-Hyper = Mapping[str, Array]
+Hyperparameters = Mapping[str, Array]
+"""Traced numbers by the name of their axis."""
 
 
-class State(NamedTuple):
-    """What a lane carries from step to step."""
+class TrialState(NamedTuple):
+    """State of a lane between two steps."""
 
-    params: Any
-    optimizer: Any
+    params: PyTree
+    optimizer_state: PyTree
     step: Array
     diverged_at: Array
-    """First step whose loss was not finite; -1 while there is none."""
+    """First step whose loss was not finite; -1 if there is none."""
 
 
-class Data(NamedTuple):
-    """Arrays that every lane reads."""
+class TaskData(NamedTuple):
+    """The arrays of a task, shared by all lanes."""
 
     inputs: Array
     targets: Array
@@ -36,7 +38,7 @@ class Data(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What is recorded of a lane at one moment."""
+    """Scores of a lane at one recording."""
 
     train_loss: Array
     validation_loss: Array
@@ -49,64 +51,92 @@ class Trial:
     """The pure functions of one lane, for one architecture."""
 
     model: Model
-    loss: Loss
+    loss: ExampleLoss
     classes: int | None
-    optimizer: Callable[[Hyper], optax.GradientTransformation]
-    probe: int
-    """Number of training examples on which the starting point is measured."""
+    optimizer: Callable[[Hyperparameters], optax.GradientTransformation]
+    probe_examples: int
+    """Number of training examples on which the network is measured at step 0."""
 
-    def begin(self, params: Any, hyper: Hyper, data: Data) -> tuple[State, Scores, Signal]:
-        """The state before the first step, its scores, and the signal at the start."""
-        if "gain" in hyper:
-            params = self._scaled(params, hyper["gain"])
-        batch, targets = data.inputs[: self.probe], data.targets[: self.probe]
-        train_loss, found = signal(
-            self.model, params, [batch], lambda outputs: self.loss(outputs, targets).mean()
+    def begin(
+        self, params: PyTree, hyperparameters: Hyperparameters, data: TaskData
+    ) -> tuple[TrialState, Scores, Signal]:
+        """Return the state before the first step, its scores, and its signal.
+
+        Args:
+          params: initial parameters.
+          hyperparameters: traced numbers.
+          data: the arrays of the task.
+
+        Returns:
+          State, scores and signal.
+        """
+        if "gain" in hyperparameters:
+            params = self._scale_kernels(params, hyperparameters["gain"])
+        batch, targets = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
+        train_loss, measured = signal(
+            self.model, params, batch, loss=lambda outputs: self.loss(outputs, targets).mean()
         )
-        optimizer = self.optimizer(hyper).init(params)
-        state = State(params, optimizer, jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32))
+        optimizer_state = self.optimizer(hyperparameters).init(params)
+        state = TrialState(
+            params=params,
+            optimizer_state=optimizer_state,
+            step=jnp.zeros((), jnp.int32),
+            diverged_at=jnp.full((), -1, jnp.int32),
+        )
         scores = self._scores(state, train_loss, data)
-        return state._replace(diverged_at=scores.diverged_at), scores, found
+        return state._replace(diverged_at=scores.diverged_at), scores, measured
 
     def advance(
-        self, state: State, hyper: Hyper, batches: Array, data: Data
-    ) -> tuple[State, Scores]:
-        """Train on the examples `batches[step, :]` one step after the other, then score."""
-        optimizer = self.optimizer(hyper)
+        self, state: TrialState, hyperparameters: Hyperparameters, batches: Array, data: TaskData
+    ) -> tuple[TrialState, Scores]:
+        """Train for some steps, then score.
 
-        def step(state: State, examples: Array) -> tuple[State, Array]:
+        Args:
+          state: the state before the first of these steps.
+          hyperparameters: traced numbers.
+          batches: indices of training examples `[steps, batch_size]`.
+          data: the arrays of the task.
+
+        Returns:
+          State and scores after the last step.
+        """
+        optimizer = self.optimizer(hyperparameters)
+
+        def step(state: TrialState, examples: Array) -> tuple[TrialState, Array]:
             inputs, targets = data.inputs[examples], data.targets[examples]
-            objective, gradients = jax.value_and_grad(self._objective, has_aux=True)(
-                state.params, hyper, inputs, targets
+            (_, loss), gradients = jax.value_and_grad(self._objective, has_aux=True)(
+                state.params, hyperparameters, inputs, targets
             )
-            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+            updates, optimizer_state = optimizer.update(
+                gradients, state.optimizer_state, state.params
+            )
             params = optax.apply_updates(state.params, updates)
-            return self._next(state, params, optimizer_state, objective[1]), objective[1]
+            return self._next_state(state, params, optimizer_state, loss), loss
 
         state, losses = jax.lax.scan(step, state, batches)
         scores = self._scores(state, losses.mean(), data)
         return state._replace(diverged_at=scores.diverged_at), scores
 
     def _objective(
-        self, params: Any, hyper: Hyper, inputs: Array, targets: Array
+        self, params: PyTree, hyperparameters: Hyperparameters, inputs: Array, targets: Array
     ) -> tuple[Array, Array]:
         loss = self.loss(self.model.apply(params, inputs), targets).mean()
-        return loss + self._penalty(params, hyper), loss
+        return loss + self._penalty(params, hyperparameters), loss
 
-    def _penalty(self, params: Any, hyper: Hyper) -> Array | float:
+    def _penalty(self, params: PyTree, hyperparameters: Hyperparameters) -> Array | float:
         penalty = 0.0
         kernels = self._kernels(params)
-        if "l1" in hyper:
-            penalty += hyper["l1"] * sum(jnp.abs(kernel).sum() for kernel in kernels)
-        if "l2" in hyper:
-            penalty += hyper["l2"] * sum(jnp.square(kernel).sum() for kernel in kernels)
+        if "l1" in hyperparameters:
+            penalty += hyperparameters["l1"] * sum(jnp.abs(kernel).sum() for kernel in kernels)
+        if "l2" in hyperparameters:
+            penalty += hyperparameters["l2"] * sum(jnp.square(kernel).sum() for kernel in kernels)
         return penalty
 
-    def _kernels(self, params: Any) -> list[Array]:
+    def _kernels(self, params: PyTree) -> list[Array]:
         leaves = jax.tree.leaves(params)
         return [leaves[index] for index in self._kernel_indices]
 
-    def _scaled(self, params: Any, gain: Array) -> Any:
+    def _scale_kernels(self, params: PyTree, gain: Array) -> PyTree:
         leaves, structure = jax.tree.flatten(params)
         for index in self._kernel_indices:
             leaves[index] = leaves[index] * gain.astype(leaves[index].dtype)
@@ -116,17 +146,21 @@ class Trial:
     def _kernel_indices(self) -> list[int]:
         return sorted({layer.kernel for layer in self.model.contractions})
 
-    def _next(self, state: State, params: Any, optimizer: Any, loss: Array) -> State:
-        lost = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-        diverged_at = jnp.where(lost, state.step, state.diverged_at)
-        return State(params, optimizer, state.step + 1, diverged_at)
+    def _next_state(
+        self, state: TrialState, params: PyTree, optimizer_state: PyTree, loss: Array
+    ) -> TrialState:
+        has_diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+        diverged_at = jnp.where(has_diverged, state.step, state.diverged_at)
+        return TrialState(params, optimizer_state, state.step + 1, diverged_at)
 
-    def _scores(self, state: State, train_loss: Array, data: Data) -> Scores:
+    def _scores(self, state: TrialState, train_loss: Array, data: TaskData) -> Scores:
         outputs = self.model.apply(state.params, data.validation_inputs)
         loss = self.loss(outputs, data.validation_targets).mean()
         accuracy = jnp.full((), jnp.nan)
         if self.classes:
             hits = outputs.argmax(-1) == data.validation_targets
             accuracy = jnp.where(jnp.isfinite(loss), hits.mean(), jnp.nan)
-        lost = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-        return Scores(train_loss, loss, accuracy, jnp.where(lost, state.step, state.diverged_at))
+        has_diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+        return Scores(
+            train_loss, loss, accuracy, jnp.where(has_diverged, state.step, state.diverged_at)
+        )

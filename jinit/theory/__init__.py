@@ -1,18 +1,16 @@
-"""What a random layer does to a signal; true without any network."""
+"""Theory of signals in random layers, valid without reference to any network.
 
-from jinit.theory.depth import Response, cosine_map, response, steady
+Results are NamedTuples of numbers. `Moments` and `ShapedActivation` are frozen dataclasses, because
+they have derived values: a gain, and the activation itself.
+"""
+
+from jinit.theory.activations import ACTIVATIONS
 from jinit.theory.finite_width import FiniteWidth, finite_width
+from jinit.theory.initial_loss import born_dead, initial_loss
+from jinit.theory.jacobian_spectrum import JacobianSpectrum, jacobian_spectrum
 from jinit.theory.kernels import Dual, TangentKernel, dual, ntk, ntk_condition_number
-from jinit.theory.losses import born_dead, initial_loss
-from jinit.theory.marginals import (
-    Marginal,
-    frame_law,
-    normal_law,
-    scaled_law,
-    truncated_normal_law,
-    uniform_law,
-)
 from jinit.theory.meanfield import (
+    CriticalPoint,
     FixedPoint,
     c_map,
     critical_point,
@@ -20,48 +18,50 @@ from jinit.theory.meanfield import (
     fixed_point,
     q_map,
 )
-from jinit.theory.moments import Activation, Moments, gain, moments
-from jinit.theory.named import ACTIVATIONS
+from jinit.theory.moments import Moments, gain, moments
+from jinit.theory.normal_means import ActivationFunction
 from jinit.theory.quadrature import normal_mean
-from jinit.theory.shaping import Shaped, dks, tat, tat_leaky_slope
-from jinit.theory.spectra import Spectrum, jacobian_spectrum
+from jinit.theory.response import (
+    ActivationCorrelation,
+    LayerResponse,
+    activation_correlation,
+    layer_response,
+    stable_critical_point,
+)
+from jinit.theory.shaping import ShapedActivation, dks, tat, tat_leaky_slope
 
 __all__ = [
     "ACTIVATIONS",
-    "Activation",
+    "ActivationCorrelation",
+    "ActivationFunction",
+    "CriticalPoint",
     "Dual",
     "FiniteWidth",
     "FixedPoint",
-    "Marginal",
+    "JacobianSpectrum",
+    "LayerResponse",
     "Moments",
-    "Response",
-    "Shaped",
-    "Spectrum",
+    "ShapedActivation",
     "TangentKernel",
+    "activation_correlation",
     "born_dead",
     "c_map",
-    "cosine_map",
     "critical_point",
     "critical_sigma_w2",
     "dks",
     "dual",
     "finite_width",
     "fixed_point",
-    "frame_law",
     "gain",
     "initial_loss",
     "jacobian_spectrum",
+    "layer_response",
     "moments",
-    "normal_law",
     "normal_mean",
     "ntk",
     "ntk_condition_number",
     "q_map",
-    "response",
-    "scaled_law",
-    "steady",
+    "stable_critical_point",
     "tat",
     "tat_leaky_slope",
-    "truncated_normal_law",
-    "uniform_law",
 ]

@@ -1,4 +1,4 @@
-"""Kernels of wide networks: what an activation makes of a covariance, and the tangent kernel."""
+"""Kernels of wide networks: dual activations and the neural tangent kernel."""
 
 import math
 from collections.abc import Callable
@@ -8,21 +8,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import at_normal, cut, means, pair_means, seen
+from jinit.theory.checks import (
+    check_bias_variance,
+    check_correlation,
+    check_depth,
+    check_variance,
+)
+from jinit.theory.moments import apply_to_activation
+from jinit.theory.normal_means import (
+    ActivationFunction,
+    ActivationPieces,
+    activation_means,
+    activation_pieces,
+    normal_quadrature,
+    pair_means,
+)
 
 
 class Dual(NamedTuple):
-    """E[φ(u)φ(v)] and its derivative by the covariance, u and v jointly normal."""
+    """E[φ(u)φ(v)] and its derivative by the covariance; u and v are jointly normal."""
 
     value: float
-    """Σ."""
+    """Σ = E[φ(u)φ(v)]."""
     slope: float
     """Σ̇ = E[φ'(u)φ'(v)]."""
 
 
 class TangentKernel(NamedTuple):
-    """Of two inputs of equal norm, at the output of a wide network."""
+    """Neural tangent kernel of two inputs of equal norm, at the output of a wide network."""
 
     diagonal: float
     """Θ(x, x)."""
@@ -32,17 +45,21 @@ class TangentKernel(NamedTuple):
     """Θ(x, y) / Θ(x, x)."""
 
 
-def dual(phi: Activation, k11: float, k12: float, k22: float) -> Dual:
-    r"""What φ makes of a covariance, `Σ = E[φ(u)φ(v)]` and `Σ̇ = E[φ'(u)φ'(v)]`.
+def dual(phi: ActivationFunction, k11: float, k12: float, k22: float) -> Dual:
+    r"""Return the dual activation `Σ = E[φ(u)φ(v)]` and its slope `Σ̇ = E[φ'(u)φ'(v)]`.
 
     u and v are normal with mean 0, variances `k11`, `k22` and covariance `k12`. In closed form for
     jax.nn.relu, jax.numpy.abs, sin and sign and for erf, by quadrature to 1e-12 otherwise.
 
     Args:
-      phi: a JAX function of one number; a jump has no slope, except that of sign.
+      phi: a JAX function of one number; an activation that jumps has no slope, except sign.
+      k11: variance of u, above 0.
+      k12: covariance of u and v.
+      k22: variance of v, above 0.
 
     Raises:
-      ValueError: no covariance (k12² > k11 k22, a variance not above 0), or `phi` has no mean.
+      ValueError: if k12² > k11 k22, a variance is not above 0, or `phi` jumps or has no mean.
+      TypeError: if `phi` does not map one number to one number.
 
     Reference: Daniely, Frostig & Singer, "Toward deeper understanding of neural networks", 2016,
     section 4.2; Cho & Saul, "Kernel methods for deep learning", 2009; Williams, "Computing with
@@ -55,21 +72,24 @@ def dual(phi: Activation, k11: float, k12: float, k22: float) -> Dual:
     """
     k11, k12, k22 = map(float, (k11, k12, k22))
     if not (0 < k11 < math.inf and 0 < k22 < math.inf):
-        raise ValueError(f"dual: expected variances above 0, got k11={k11!r}, k22={k22!r}")
-    most = math.sqrt(k11) * math.sqrt(k22)
-    c = k12 / most
+        raise ValueError(f"dual: expected finite variances above 0, got k11={k11!r}, k22={k22!r}")
+    largest = math.sqrt(k11) * math.sqrt(k22)
+    c = k12 / largest
     if not abs(c) <= 1 + 1e-12:
-        raise ValueError(f"dual: k12={k12!r} is no covariance of variances {k11!r} and {k22!r}")
+        raise ValueError(
+            f"dual: k12={k12!r} is not a covariance of variances {k11!r} and {k22!r}: its absolute "
+            f"value is at most {largest:.6g}"
+        )
     c = min(max(c, -1.0), 1.0)
-    closed = _CLOSED.get(phi)
-    if closed:
-        return closed(k11, c * most, k22)
-    _without_jumps("dual", phi)
-    return Dual(*named_mean(pair_means, phi, k11, k22, c))
+    closed_form = _CLOSED_FORMS.get(phi)
+    if closed_form:
+        return closed_form(k11, c * largest, k22)
+    _check_continuous("dual", apply_to_activation(activation_pieces, phi, 1.0))
+    return Dual(*apply_to_activation(pair_means, phi, k11, k22, c))
 
 
 def ntk(
-    phi: Activation,
+    phi: ActivationFunction,
     depth: int,
     c: float,
     q: float = 1.0,
@@ -77,18 +97,22 @@ def ntk(
     sigma_w2: float | None = None,
     sigma_b2: float = 0.0,
 ) -> TangentKernel:
-    r"""Neural tangent kernel of two inputs after `depth` hidden layers.
+    r"""Return the neural tangent kernel of two inputs after `depth` hidden layers.
 
     `K' = σ_w² Σ(K) + σ_b²` and `Θ' = K' + σ_w² Σ̇(K) Θ`, beginning with Θ = K.
 
     Args:
-      depth: hidden layers, at least 0. c: correlation of the inputs.
-      q: their variance.
+      phi: a JAX function of one number.
+      depth: number of hidden layers, at least 0.
+      c: correlation of the inputs, from -1 to 1.
+      q: variance of the inputs, above 0.
       sigma_w2: fan-in times the variance of the weights; None for q / E[φ²], which keeps `q`.
+      sigma_b2: variance of the biases, at least 0.
 
     Raises:
-      ValueError: `depth` below zero, a variance out of range, a signal that vanishes or explodes
-        on its way, or what `dual` raises.
+      ValueError: if an argument is out of range, the signal vanishes or explodes within `depth`
+        layers, or `phi` jumps or has no mean.
+      TypeError: if `phi` does not map one number to one number.
 
     Reference: Jacot, Gabriel & Hongler, "Neural tangent kernel", 2018, theorem 1.
 
@@ -96,41 +120,45 @@ def ntk(
     >>> round(ntk(jax.nn.relu, 1000, 0.0).ratio, 2)
     0.25
     """
-    if depth < 0:
-        raise ValueError(f"depth: expected at least 0 hidden layers, got {depth!r}")
-    q, gain2 = float(q), sigma_w2
-    if not (0 < q < math.inf and -1 <= c <= 1):
-        raise ValueError(f"ntk: expected q above 0 and c from -1 to 1, got q={q!r}, c={c!r}")
-    if not (0 <= sigma_b2 < math.inf and (gain2 is None or 0 < gain2 < math.inf)):
-        raise ValueError(
-            f"ntk: expected sigma_w2 above 0, sigma_b2 of at least 0, got {gain2!r}, {sigma_b2!r}"
-        )
-    gain2 = q / named_mean(means, phi, q).second if gain2 is None else gain2
-    here, between = q, c * q
-    theta, theta_between = here, between
+    check_depth(depth, 0)
+    q, c = check_variance("q", q), check_correlation(c)
+    check_bias_variance(sigma_b2)
+    if sigma_w2 is None:
+        sigma_w2 = q / apply_to_activation(activation_means, phi, q).second
+    check_variance("sigma_w2", sigma_w2)
+    variance, covariance = q, c * q
+    diagonal, off_diagonal = variance, covariance
     for layer in range(depth):
-        if not 1e-300 < here < 1e150:
-            raise ValueError(f"ntk: after {layer} layers the signal has variance {here:.3g}")
-        alone, pair = dual(phi, here, here, here), dual(phi, here, between, here)
-        here, between = (gain2 * each.value + sigma_b2 for each in (alone, pair))
-        between = min(max(between, -here), here)
-        theta = here + gain2 * alone.slope * theta
-        theta_between = between + gain2 * pair.slope * theta_between
-    return TangentKernel(theta, theta_between, theta_between / theta)
+        if not 1e-300 < variance < 1e150:
+            raise ValueError(
+                f"ntk: after {layer} layers the signal has variance {variance:.3g}: choose a "
+                "sigma_w2 at which it neither vanishes nor explodes; None keeps the variance"
+            )
+        dual_diagonal = dual(phi, variance, variance, variance)
+        dual_pair = dual(phi, variance, covariance, variance)
+        variance = sigma_w2 * dual_diagonal.value + sigma_b2
+        covariance = sigma_w2 * dual_pair.value + sigma_b2
+        covariance = min(max(covariance, -variance), variance)
+        diagonal = variance + sigma_w2 * dual_diagonal.slope * diagonal
+        off_diagonal = covariance + sigma_w2 * dual_pair.slope * off_diagonal
+    return TangentKernel(diagonal, off_diagonal, off_diagonal / diagonal)
 
 
-def ntk_condition_number(phi: Activation, points: int, depth: int | None = None) -> float:
-    """Condition number of the tangent kernel of so many inputs, of equal norm and uncorrelated.
+def ntk_condition_number(phi: ActivationFunction, points: int, depth: int | None = None) -> float:
+    """Return the condition number of the tangent kernel for `points` inputs.
 
-    With the ratio r of off-diagonal and diagonal it is `(1 + (m - 1) r) / (1 - r)`.
+    The inputs have equal norm and are uncorrelated. With the ratio r of off-diagonal and diagonal
+    it is `(1 + (m - 1) r) / (1 - r)`.
 
     Args:
-      points: inputs m, at least 1.
-      depth: hidden layers; None for the limit of depth at criticality, where r is 1/4 for
-        activations with a kink and 1/3 for smooth ones.
+      phi: a JAX function of one number.
+      points: number of inputs m, at least 1.
+      depth: number of hidden layers; None for the limit of depth at criticality, where r is 1/4
+        for activations with a kink and 1/3 for smooth ones.
 
     Raises:
-      ValueError: `points` or `depth` out of range; a `phi` that jumps.
+      ValueError: if `points` or `depth` is out of range, or `phi` jumps.
+      TypeError: if `phi` does not map one number to one number.
 
     Reference: Xiao, Pennington & Schoenholz, "Disentangling trainability and generalization in
     deep neural networks", 2020, section 3.3.
@@ -140,71 +168,74 @@ def ntk_condition_number(phi: Activation, points: int, depth: int | None = None)
     (4.0, 5.0)
     """
     if not (points >= 1 and points == int(points)):
-        raise ValueError(f"points: expected at least 1 input, got {points!r}")
+        raise ValueError(f"points: expected an integer of at least 1, got {points!r}")
     if depth is None:
-        bends = _without_jumps("ntk_condition_number", phi)
+        pieces = apply_to_activation(activation_pieces, phi, 1.0)
+        _check_continuous("ntk_condition_number", pieces)
         if points == 1 or _is_linear(phi):
             return 1.0
-        return (points + 3) / 3 if bends else (points + 2) / 2
+        return (points + 3) / 3 if len(pieces.kinks) else (points + 2) / 2
     ratio = ntk(phi, depth, 0.0).ratio
     return (1 + (points - 1) * ratio) / (1 - ratio)
 
 
-def _is_linear(phi: Activation) -> bool:
-    """Whether its slope is the same everywhere: then inputs stay as uncorrelated as they are."""
-    _, weights, _, slope = named_mean(at_normal, phi, 1.0)
+def _is_linear(phi: ActivationFunction) -> bool:
+    """Return whether the slope is constant, so that correlations do not change with depth."""
+    nodes = apply_to_activation(normal_quadrature, phi, 1.0)
+    weights, slope = nodes.weights, nodes.slope
     return bool(weights @ (slope - weights @ slope) ** 2 <= 1e-20 * (weights @ slope**2))
 
 
-def _without_jumps(name: str, phi: Activation) -> bool:
-    """Whether the slope of an activation jumps, which itself does not."""
-    function, kinks = named_mean(seen, phi, 1.0).function, named_mean(cut, phi, 1.0).kinks
-    for kink in kinks:
-        near = 1e-9 * max(1.0, abs(kink))
-        (below, _), (above, _) = function(kink + near * np.array([-1.0, 1.0]))
-        if abs(above - below) > 1e-6 * max(abs(above), abs(below)) + 4 * near:
+def _check_continuous(function_name: str, pieces: ActivationPieces) -> None:
+    """Raise if the activation itself, and not only its slope, jumps at one of the kinks."""
+    for kink in pieces.kinks:
+        distance = 1e-9 * max(1.0, abs(kink))
+        (left, _), (right, _) = pieces.function(kink + distance * np.array([-1.0, 1.0]))
+        if abs(right - left) > 1e-6 * max(abs(right), abs(left)) + 4 * distance:
             raise ValueError(
-                f"{name}: this activation jumps at {kink:.6g}; its slope, and so its tangent "
-                "kernel, is infinite there"
+                f"{function_name}: this activation jumps at {kink:.6g}, so that its slope and its "
+                "tangent kernel are infinite there: pass a continuous one"
             )
-    return len(kinks) > 0
 
 
-def _piecewise_linear(below: float, above: float) -> Callable[[float, float, float], Dual]:
-    """a min(x, 0) + b max(x, 0)."""
-    squares, jump = (below**2 + above**2) / 2, (above - below) ** 2 / (2 * math.pi)
+def _piecewise_linear_dual(
+    negative_slope: float, positive_slope: float
+) -> Callable[[float, float, float], Dual]:
+    """Return the dual of a min(x, 0) + b max(x, 0)."""
+    mean_square = (negative_slope**2 + positive_slope**2) / 2
+    jump = (positive_slope - negative_slope) ** 2 / (2 * math.pi)
 
-    def of(k11: float, k12: float, k22: float) -> Dual:
-        left = math.sqrt(max(k11 * k22 - k12**2, 0.0))
-        slope = squares - jump * math.atan2(left, k12)
-        return Dual(jump * left + slope * k12, slope)
+    def dual_values(k11: float, k12: float, k22: float) -> Dual:
+        root = math.sqrt(max(k11 * k22 - k12**2, 0.0))
+        slope = mean_square - jump * math.atan2(root, k12)
+        return Dual(jump * root + slope * k12, slope)
 
-    return of
-
-
-def _of_erf(k11: float, k12: float, k22: float) -> Dual:
-    most = (1 + 2 * k11) * (1 + 2 * k22)
-    value = 2 / math.pi * math.asin(2 * k12 / math.sqrt(most))
-    return Dual(value, 4 / math.pi / math.sqrt(most - 4 * k12**2))
+    return dual_values
 
 
-def _of_sin(k11: float, k12: float, k22: float) -> Dual:
-    half = (k11 + k22) / 2
-    near, far = math.exp(k12 - half), math.exp(-k12 - half)
-    return Dual((near - far) / 2, (near + far) / 2)
+def _erf_dual(k11: float, k12: float, k22: float) -> Dual:
+    product = (1 + 2 * k11) * (1 + 2 * k22)
+    value = 2 / math.pi * math.asin(2 * k12 / math.sqrt(product))
+    return Dual(value, 4 / math.pi / math.sqrt(product - 4 * k12**2))
 
 
-def _of_sign(k11: float, k12: float, k22: float) -> Dual:
-    left = math.sqrt(max(k11 * k22 - k12**2, 0.0))
-    slope = 2 / (math.pi * left) if left else math.inf
-    return Dual(1 - 2 * math.atan2(left, k12) / math.pi, slope)
+def _sin_dual(k11: float, k12: float, k22: float) -> Dual:
+    mean = (k11 + k22) / 2
+    difference, total = math.exp(k12 - mean), math.exp(-k12 - mean)
+    return Dual((difference - total) / 2, (difference + total) / 2)
 
 
-_CLOSED: dict[Activation, Callable[[float, float, float], Dual]] = {
-    jax.nn.relu: _piecewise_linear(0, 1),
-    jnp.abs: _piecewise_linear(-1, 1),
-    jax.scipy.special.erf: _of_erf,
-    jax.lax.erf: _of_erf,
-    jnp.sin: _of_sin,
-    jnp.sign: _of_sign,
+def _sign_dual(k11: float, k12: float, k22: float) -> Dual:
+    root = math.sqrt(max(k11 * k22 - k12**2, 0.0))
+    slope = 2 / (math.pi * root) if root else math.inf
+    return Dual(1 - 2 * math.atan2(root, k12) / math.pi, slope)
+
+
+_CLOSED_FORMS: dict[ActivationFunction, Callable[[float, float, float], Dual]] = {
+    jax.nn.relu: _piecewise_linear_dual(0, 1),
+    jnp.abs: _piecewise_linear_dual(-1, 1),
+    jax.scipy.special.erf: _erf_dual,
+    jax.lax.erf: _erf_dual,
+    jnp.sin: _sin_dual,
+    jnp.sign: _sign_dual,
 }

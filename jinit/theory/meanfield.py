@@ -1,57 +1,66 @@
-"""Mean-field theory of deep random networks: what depth does to signals and gradients."""
+"""Mean-field theory of deep random networks: how depth changes signals and gradients."""
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
-from scipy import optimize
+from jinit.theory.checks import check_bias_variance, check_correlation, check_variance
+from jinit.theory.moments import apply_to_activation
+from jinit.theory.normal_means import ActivationFunction, activation_means, pair_means
+from jinit.theory.roots import find_root
 
-from jinit.theory.moments import Activation, named_mean
-from jinit.theory.normals import means, pair_means
-
-# Fixed points of q outside this range are called zero and infinite.
-_SMALLEST, _LARGEST = 1e-12, 1e12
-# Where the map of variances leaves a variance this well alone, every variance is a fixed point.
-_NEUTRAL = 1e-11
-# An activation that is straight at zero is critical there; how straight it has to be at 1e-12.
-_STRAIGHT = 1e-3
-# How far χ₁ may be from one at a critical point.
-_CRITICAL = 1e-7
+# Fixed points of q outside this range are treated as 0 and ∞.
+_MIN_Q, _MAX_Q = 1e-12, 1e12
+# If q' differs from q by less than this fraction, every variance is taken as a fixed point.
+_FIXED_TOLERANCE = 1e-11
+# An activation that is linear at zero is critical there: tolerance on linearity at q = _MIN_Q.
+_LINEAR_TOLERANCE = 1e-3
+# Largest |χ₁ - 1| at a critical point.
+_CRITICAL_TOLERANCE = 1e-7
 
 
 class FixedPoint(NamedTuple):
-    """What a very deep random network makes of its inputs, and how soon."""
+    """Fixed point of the mean-field maps, with its depth scales in layers."""
 
     q: float
     """Variance of the pre-activations, q* = σ_w² E[φ²] + σ_b²."""
     c: float
-    """Correlation of two inputs."""
+    """Correlation of two inputs, c*."""
     chi_1: float
     """σ_w² E[φ'²] at q*: growth of squared gradients, and of small differences, per layer."""
     chi_c: float
     """σ_w² E[φ'φ'] at q* and c*: growth of the distance from c* per layer."""
     xi_q: float
-    """Depth, in layers, over which q forgets its start: -1 / ln |∂q'/∂q|."""
+    """Depth over which q converges: -1 / ln |∂q'/∂q|."""
     xi_c: float
-    """Depth over which c forgets its start: -1 / ln χ_c."""
+    """Depth over which c converges: -1 / ln χ_c."""
     xi_grad: float
     """Depth over which gradients vanish or explode: 1 / |ln χ₁|."""
     phase: str
-    """`ordered` (χ₁ < 1: inputs become alike), `chaotic` (χ₁ > 1) or `critical`."""
+    """`ordered` (χ₁ < 1: inputs become equal), `chaotic` (χ₁ > 1) or `critical`."""
 
 
-def q_map(phi: Activation, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
-    r"""Variance of the next layer's pre-activations, `σ_w² E[φ(√q z)²] + σ_b²`.
+class CriticalPoint(NamedTuple):
+    """Variances of weights and biases with χ₁ = 1."""
+
+    sigma_w2: float
+    """Fan-in times the variance of the weights."""
+    sigma_b2: float
+    """Variance of the biases."""
+
+
+def q_map(phi: ActivationFunction, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    r"""Return the variance of the next layer's pre-activations, `σ_w² E[φ(√q z)²] + σ_b²`.
 
     Args:
       phi: a JAX function of one number.
-      q: variance of a layer's pre-activations, > 0.
-      sigma_w2: fan-in times the variance of the weights, > 0.
-      sigma_b2: variance of the biases.
+      q: variance of a layer's pre-activations, above 0.
+      sigma_w2: fan-in times the variance of the weights, above 0.
+      sigma_b2: variance of the biases, at least 0.
 
     Raises:
-      ValueError: a variance out of range, or an activation that has no mean.
+      ValueError: if a variance is out of range, or `phi` has no such mean.
+      TypeError: if `phi` does not map one number to one number.
 
     Reference: Poole et al., "Exponential expressivity in deep neural networks through transient
     chaos", 2016, equation 3.
@@ -60,38 +69,56 @@ def q_map(phi: Activation, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> 
     >>> round(q_map(jax.nn.relu, 3.0, 2.0), 9)
     3.0
     """
-    _check(sigma_w2, sigma_b2)
-    return sigma_w2 * named_mean(means, phi, _variance(q)).second + sigma_b2
+    check_variance("sigma_w2", sigma_w2)
+    check_bias_variance(sigma_b2)
+    second = apply_to_activation(activation_means, phi, check_variance("q", q)).second
+    return sigma_w2 * second + sigma_b2
 
 
-def c_map(phi: Activation, c: float, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
-    r"""Correlation of two inputs one layer on, `(σ_w² E[φ(u)φ(v)] + σ_b²) / q'`.
+def c_map(
+    phi: ActivationFunction, c: float, q: float, sigma_w2: float, sigma_b2: float = 0.0
+) -> float:
+    r"""Return the correlation of two inputs one layer on, `(σ_w² E[φ(u)φ(v)] + σ_b²) / q'`.
 
     u and v are normal with variance `q` and correlation `c`, and q' is `q_map` of q.
 
     Args:
-      c: from -1 to 1. The others: see `q_map`.
+      phi: a JAX function of one number.
+      c: correlation of the pre-activations, from -1 to 1.
+      q: variance of the pre-activations, above 0.
+      sigma_w2: fan-in times the variance of the weights, above 0.
+      sigma_b2: variance of the biases, at least 0.
 
-    Reference: Poole et al. 2016, equation 5.
+    Raises:
+      ValueError: if a variance or `c` is out of range, or `phi` has no such mean.
+      TypeError: if `phi` does not map one number to one number.
+
+    Reference: Poole et al., "Exponential expressivity in deep neural networks through transient
+    chaos", 2016, equation 5.
 
     >>> import jax, math
     >>> bool(abs(c_map(jax.nn.relu, 0.0, 1.0, 2.0) - 1 / math.pi) < 1e-12)
     True
     """
-    if not -1 <= c <= 1:
-        raise ValueError(f"c: expected a correlation from -1 to 1, got {c!r}")
-    q = _variance(q)
-    product, _ = named_mean(pair_means, phi, q, q, float(c))
+    c, q = check_correlation(c), check_variance("q", q)
+    product, _ = apply_to_activation(pair_means, phi, q, q, c)
     return (sigma_w2 * product + sigma_b2) / q_map(phi, q, sigma_w2, sigma_b2)
 
 
-def fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> FixedPoint:
-    """Where variance and correlation go with depth, and the depth scales of getting there.
+def fixed_point(phi: ActivationFunction, sigma_w2: float, sigma_b2: float = 0.0) -> FixedPoint:
+    """Return the limits of variance and correlation at large depth, and their depth scales.
 
-    The variance is followed from 1. Where every variance is a fixed point, as for relu with
-    σ_w² = 2, that is 1 itself; `q` is 0 or infinite where the signal vanishes or explodes.
+    The variance is followed from q = 1. Where every variance is a fixed point, as for relu with
+    σ_w² = 2, it is 1. `q` is 0 or infinite where the signal vanishes or explodes.
 
-    Args and errors: see `q_map`.
+    Args:
+      phi: a JAX function of one number.
+      sigma_w2: fan-in times the variance of the weights, above 0.
+      sigma_b2: variance of the biases, at least 0.
+
+    Raises:
+      ValueError: if a variance is out of range, or `phi` has no such mean.
+      TypeError: if `phi` does not map one number to one number.
 
     Reference: Schoenholz et al., "Deep information propagation", 2017, sections 3 and 4.
 
@@ -101,130 +128,145 @@ def fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> Fixe
     (0.607047, 'ordered', 16.1082)
     """
     q = _fixed_variance(phi, sigma_w2, sigma_b2)
-    at = min(max(q, _SMALLEST), _LARGEST)
-    found = named_mean(means, phi, at)
-    chi_1, slope = sigma_w2 * found.slope2, sigma_w2 * found.growth
+    finite_q = min(max(q, _MIN_Q), _MAX_Q)
+    means = apply_to_activation(activation_means, phi, finite_q)
+    chi_1 = sigma_w2 * means.slope2
     phase = _phase(chi_1)
     c, chi_c = 1.0, chi_1
     if phase == "chaotic":
-        c = _fixed_correlation(phi, at, sigma_w2, sigma_b2)
-        chi_c = sigma_w2 * named_mean(pair_means, phi, at, at, c)[1]
-    return FixedPoint(q, c, chi_1, chi_c, _depth(slope), _depth(chi_c), _depth(chi_1), phase)
+        c = _fixed_correlation(phi, finite_q, sigma_w2, sigma_b2)
+        chi_c = sigma_w2 * apply_to_activation(pair_means, phi, finite_q, finite_q, c)[1]
+    return FixedPoint(
+        q=q,
+        c=c,
+        chi_1=chi_1,
+        chi_c=chi_c,
+        xi_q=_depth_scale(sigma_w2 * means.q_derivative),
+        xi_c=_depth_scale(chi_c),
+        xi_grad=_depth_scale(chi_1),
+        phase=phase,
+    )
 
 
-def critical_point(phi: Activation, q: float) -> tuple[float, float]:
-    """(σ_w², σ_b²) at which `q` is a fixed point and χ₁ = 1.
+def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
+    """Return (σ_w², σ_b²) at which `q` is a fixed point and χ₁ = 1.
 
     σ_w² = 1 / E[φ'²] and σ_b² = q - σ_w² E[φ²].
 
-    Raises:
-      ValueError: biases would need a negative variance; `q` out of range.
+    Args:
+      phi: a JAX function of one number.
+      q: variance of the pre-activations, above 0.
 
-    Reference: Schoenholz et al. 2017, section 3.
+    Raises:
+      ValueError: if `q` is out of range, `phi` is flat, or biases would need a negative variance.
+      TypeError: if `phi` does not map one number to one number.
+
+    Reference: Schoenholz et al., "Deep information propagation", 2017, section 3.
 
     >>> import jax.numpy as jnp
     >>> sigma_w2, sigma_b2 = critical_point(jnp.tanh, 0.5)
     >>> round(sigma_w2, 6), round(sigma_b2, 6)
     (1.687975, 0.038041)
     """
-    found = named_mean(means, phi, _variance(q))
-    if found.slope2 == 0:
-        raise ValueError("critical_point: this activation is flat, no weights carry a gradient")
-    sigma_w2 = 1 / found.slope2
-    sigma_b2 = q - sigma_w2 * found.second
-    if sigma_b2 < -_NEUTRAL * q:
+    means = apply_to_activation(activation_means, phi, check_variance("q", q))
+    if means.slope2 == 0:
+        raise ValueError(
+            "critical_point: this activation is flat, so that no weights carry a gradient: pass "
+            "one whose slope is not zero everywhere"
+        )
+    sigma_w2 = 1 / means.slope2
+    sigma_b2 = q - sigma_w2 * means.second
+    if sigma_b2 < -_FIXED_TOLERANCE * q:
         raise ValueError(
             f"critical_point: q={q:g} and χ₁ = 1 would need biases of variance {sigma_b2:.3g}; "
             "this activation has no critical point there"
         )
-    return sigma_w2, max(sigma_b2, 0.0)
+    return CriticalPoint(sigma_w2, max(sigma_b2, 0.0))
 
 
-def critical_sigma_w2(phi: Activation, sigma_b2: float = 0.0) -> float:
-    """σ_w² on the critical line χ₁ = 1, for biases of variance `sigma_b2`.
+def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
+    """Return σ_w² on the critical line χ₁ = 1, for biases of variance `sigma_b2`.
+
+    Args:
+      phi: a JAX function of one number.
+      sigma_b2: variance of the biases, at least 0.
 
     Raises:
-      ValueError: the critical line does not reach these biases.
+      ValueError: if the critical line does not reach these biases.
+      TypeError: if `phi` does not map one number to one number.
+
+    Reference: Schoenholz et al., "Deep information propagation", 2017, section 3.
 
     >>> import jax, jax.numpy as jnp
     >>> round(critical_sigma_w2(jnp.tanh, 0.05), 6), round(critical_sigma_w2(jax.nn.relu), 6)
     (1.760955, 2.0)
     """
-    _check(1.0, sigma_b2)
+    check_bias_variance(sigma_b2)
 
-    def missing(log_q: float) -> float:
+    def bias_variance_gap(log_q: float) -> float:
         q = math.exp(log_q)
-        found = named_mean(means, phi, q)
-        return q - found.second / found.slope2 - sigma_b2 if found.slope2 else -math.inf
+        means = apply_to_activation(activation_means, phi, q)
+        return q - means.second / means.slope2 - sigma_b2 if means.slope2 else -math.inf
 
-    low, high = math.log(_SMALLEST), math.log(1e6)
-    if not sigma_b2 and abs(missing(low)) < _STRAIGHT * _SMALLEST:
-        return 1 / named_mean(means, phi, _SMALLEST).slope2
-    steps = [low + (high - low) * step / 60 for step in range(61)]
-    for left, right in itertools.pairwise(steps):
-        if missing(left) < 0 <= missing(right):
-            return critical_point(phi, math.exp(_root(missing, left, right)))[0]
+    low, high = math.log(_MIN_Q), math.log(1e6)
+    if not sigma_b2 and abs(bias_variance_gap(low)) < _LINEAR_TOLERANCE * _MIN_Q:
+        return 1 / apply_to_activation(activation_means, phi, _MIN_Q).slope2
+    grid = [low + (high - low) * step / 60 for step in range(61)]
+    for left, right in itertools.pairwise(grid):
+        if bias_variance_gap(left) < 0 <= bias_variance_gap(right):
+            q = math.exp(find_root(bias_variance_gap, left, right))
+            return critical_point(phi, q).sigma_w2
     raise ValueError(
         f"critical_sigma_w2: no σ_w² makes χ₁ = 1 with biases of variance {sigma_b2:g}; "
         "the critical line of this activation does not reach them"
     )
 
 
-def _fixed_variance(phi: Activation, sigma_w2: float, sigma_b2: float) -> float:
+def _fixed_variance(phi: ActivationFunction, sigma_w2: float, sigma_b2: float) -> float:
+    """Return the first fixed point of the variance in the direction in which q = 1 moves."""
+
     def change(log_q: float) -> float:
         q = math.exp(log_q)
         return q_map(phi, q, sigma_w2, sigma_b2) / q - 1
 
     first = change(0.0)
-    if abs(first) < _NEUTRAL:
+    if abs(first) < _FIXED_TOLERANCE:
         return 1.0
-    here, bound = 0.0, math.log(_LARGEST if first > 0 else _SMALLEST)
-    while here != bound:
-        there = min(here + 1, bound) if first > 0 else max(here - 1, bound)
-        if change(there) * first <= 0:
-            return math.exp(_root(change, min(here, there), max(here, there)))
-        here = there
+    log_q, bound = 0.0, math.log(_MAX_Q if first > 0 else _MIN_Q)
+    while log_q != bound:
+        following = min(log_q + 1, bound) if first > 0 else max(log_q - 1, bound)
+        if change(following) * first <= 0:
+            return math.exp(find_root(change, min(log_q, following), max(log_q, following)))
+        log_q = following
     return math.inf if first > 0 else 0.0
 
 
-def _fixed_correlation(phi: Activation, q: float, sigma_w2: float, sigma_b2: float) -> float:
-    """The one below 1; it is unstable there."""
+def _fixed_correlation(
+    phi: ActivationFunction, q: float, sigma_w2: float, sigma_b2: float
+) -> float:
+    """Return the stable fixed point below c = 1 in the chaotic phase, where c = 1 is unstable."""
 
     def change(c: float) -> float:
         return c_map(phi, c, q, sigma_w2, sigma_b2) - c
 
-    if abs(change(0.0)) < _NEUTRAL:
+    if abs(change(0.0)) < _FIXED_TOLERANCE:
         return 0.0
-    near = next((1 - gap for gap in (1e-6, 1e-8, 1e-10) if change(1 - gap) < 0), None)
-    return 1.0 if near is None else _root(change, 0.0, near)
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    return optimize.root_scalar(function, bracket=[low, high], xtol=1e-14, rtol=1e-13).root
+    upper = next((1 - gap for gap in (1e-6, 1e-8, 1e-10) if change(1 - gap) < 0), None)
+    return 1.0 if upper is None else find_root(change, 0.0, upper)
 
 
 def _phase(chi_1: float) -> str:
-    if abs(chi_1 - 1) < _CRITICAL:
+    if abs(chi_1 - 1) < _CRITICAL_TOLERANCE:
         return "critical"
     return "ordered" if chi_1 < 1 else "chaotic"
 
 
-def _depth(factor: float) -> float:
-    """Layers over which powers of the factor change by e; no sign, growth is infinitely deep."""
+def _depth_scale(factor: float) -> float:
+    """Return 1 / |ln |factor||, the layers over which powers of the factor change by e.
+
+    It is infinite for a factor of ±1 and 0 for a factor of 0.
+    """
     size = abs(factor)
     if size == 0:
         return 0.0
-    return math.inf if abs(size - 1) < _CRITICAL else 1 / abs(math.log(size))
-
-
-def _variance(q: float) -> float:
-    if not 0 < q < math.inf:
-        raise ValueError(f"q: expected a finite variance above 0, got {q!r}")
-    return float(q)
-
-
-def _check(sigma_w2: float, sigma_b2: float) -> None:
-    if not 0 < sigma_w2 < math.inf:
-        raise ValueError(f"sigma_w2: expected a finite variance above 0, got {sigma_w2!r}")
-    if not 0 <= sigma_b2 < math.inf:
-        raise ValueError(f"sigma_b2: expected a finite variance of at least 0, got {sigma_b2!r}")
+    return math.inf if abs(size - 1) < _CRITICAL_TOLERANCE else 1 / abs(math.log(size))

@@ -7,36 +7,36 @@ import jax.numpy as jnp
 import numpy as np
 
 import jinit
-from jinit.theory import steady
+from jinit.theory import stable_critical_point
 
 ACTIVATIONS = {
     "relu": (jax.nn.relu, (2.0, 0.0)),
     "tanh": (jnp.tanh, (1.0, 0.0)),
-    "tanh with biases": (jnp.tanh, (1.68797512, 0.0380412011)),  # KNOWN_ANSWERS §4, q = 1/2
+    "tanh with biases": (jnp.tanh, (1.68797512, 0.0380412011)),  # critical at q = 1/2
     "gelu": (jax.nn.gelu, None),
 }
 INPUTS, OUTPUTS, BATCH = 32, 10, 32
 
 
 def network(activation, depth, width):
-    """The Model of a plain network at criticality, and what draws its parameters."""
+    """Return the Model of a plain critical network, its initialization, and a batch of inputs."""
     phi, point = ACTIVATIONS[activation]
-    sigma_w2, sigma_b2 = point or steady(phi)
+    sigma_w2, sigma_b2 = point or stable_critical_point(phi)
     sizes = [INPUTS, *[width] * depth, OUTPUTS]
 
     pairs = list(pairwise(sizes))
     ends = np.cumsum([(fan_in + 1) * units for fan_in, units in pairs])
 
     def init(key):
-        # One draw for all layers, since each takes JAX a second to compile.
-        parts = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
-        matrices = [each.reshape(-1, units) for each, (_, units) in zip(parts, pairs, strict=True)]
+        # One draw for all layers, because JAX needs a second to compile each.
+        flat = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+        matrices = [each.reshape(-1, units) for each, (_, units) in zip(flat, pairs, strict=True)]
         return [
             {
-                "kernel": each[1:] * (sigma_w2 / (len(each) - 1)) ** 0.5,
-                "bias": each[0] * sigma_b2**0.5,
+                "kernel": matrix[1:] * (sigma_w2 / (len(matrix) - 1)) ** 0.5,
+                "bias": matrix[0] * sigma_b2**0.5,
             }
-            for each in matrices
+            for matrix in matrices
         ]
 
     def apply(params, x):

@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of the Hessian: against JAX's own Hessian and NumPy's eigenvalues."""
+"""Extreme eigenvalues of the Hessian, against JAX's Hessian and NumPy's eigenvalues."""
 
 import math
 
@@ -7,37 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from diagnostics.small_networks import tanh_case
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 import jinit
-from jinit.diagnostics.curvature import curvature
+from jinit.diagnostics.spectra.curvature import curvature
 from jinit.model import trace
 
 KEY = jax.random.key(0)
 
 
-def case():
-    """A network, its weights beside an integer, inputs and labels."""
-    keys = jax.random.split(KEY, 3)
-    params = {
-        "count": jnp.array(3),
-        "w": [jax.random.normal(keys[0], (4, 5)), jax.random.normal(keys[1], (5, 3))],
-    }
-    x = jax.random.normal(keys[2], (6, 4))
-    model = trace(lambda p, x: jnp.tanh(x @ p["w"][0]) @ p["w"][1], params, x)
-    return model, params, x, jnp.array([0, 1, 2, 0, 1, 2])
+def eigenvalues(loss, weights):
+    flat, unravel = ravel_pytree(weights)
+    hessian = jax.jit(jax.hessian(lambda w: loss(unravel(w))))(flat)
+    return np.linalg.eigvalsh(np.asarray(hessian, np.float64))
 
 
-def eigenvalues(loss, own):
-    flat, tree = ravel_pytree(own)
-    return np.linalg.eigvalsh(
-        np.asarray(jax.jit(jax.hessian(lambda w: loss(tree(w))))(flat), np.float64)
-    )
-
-
-def test_the_ends_are_those_of_the_whole_hessian():
-    model, params, x, labels = case()
+def test_the_extreme_eigenvalues_are_those_of_the_full_hessian():
+    model, params, x, labels = tanh_case()
 
     def loss(w):
         logits = model.apply(params | {"w": w}, x)
@@ -52,7 +40,7 @@ def test_the_ends_are_those_of_the_whole_hessian():
     assert found.residual == 0
 
 
-def test_a_quadratic_loss_has_the_hessian_that_it_is_made_of():
+def test_a_quadratic_loss_has_a_known_spectrum():
     spectrum = jnp.linspace(-1, 10, 200)
     model = trace(lambda w, x: 0.5 * spectrum * w**2, jnp.ones(200), jnp.ones((1, 1)))
     found = curvature(model, jnp.ones(200), jnp.ones((1, 1)), loss=jnp.sum, iterations=80)
@@ -71,22 +59,22 @@ def test_least_squares_has_the_hessian_of_its_data():
     assert (found.largest, found.smallest) == pytest.approx((values[-1], values[0]), rel=1e-4)
 
 
-def test_many_equal_eigenvalues_and_none_at_all():
+def test_equal_zero_negative_and_nan_eigenvalues():
     w = jnp.ones(30)
     model = trace(lambda w, x: x[0] * w**2, w, jnp.ones((1, 1)))
 
-    def ends(w, scale):
+    def extremes(w, scale):
         found = curvature(model, w, jnp.full((1, 1), scale), loss=jnp.sum)
         return found.largest, found.smallest, found.learning_rate_ceiling
 
-    assert ends(w, 1.5) == pytest.approx((3, 3, 2 / 3), abs=1e-4)
-    assert ends(w, 0.0) == (0, 0, math.inf)
-    assert ends(w, -1.0) == pytest.approx((-2, -2, math.inf), abs=1e-4)
-    assert all(map(math.isnan, ends(w, math.nan)))
+    assert extremes(w, 1.5) == pytest.approx((3, 3, 2 / 3), abs=1e-4)
+    assert extremes(w, 0.0) == (0, 0, math.inf)
+    assert extremes(w, -1.0) == pytest.approx((-2, -2, math.inf), abs=1e-4)
+    assert all(map(math.isnan, extremes(w, math.nan)))
 
 
 @pytest.mark.slow
-def test_statistics_of_an_nnx_module_are_no_parameters():
+def test_statistics_of_an_nnx_module_are_not_trained():
     class Net(nnx.Module):
         def __init__(self, rngs):
             self.first, self.last = nnx.Linear(4, 3, rngs=rngs), nnx.Linear(3, 2, rngs=rngs)
@@ -103,7 +91,7 @@ def test_statistics_of_an_nnx_module_are_no_parameters():
 
 
 def test_bad_inputs_are_named():
-    model, params, x, labels = case()
+    model, params, x, labels = tanh_case()
     with pytest.raises(ValueError, match="at least 1 iteration"):
         curvature(model, params, x, labels, iterations=0)
     with pytest.raises(TypeError, match="curvature: expected a Model, got dict"):
@@ -112,3 +100,5 @@ def test_bad_inputs_are_named():
         curvature(model, params, x, labels[:2])
     with pytest.raises(ValueError, match="expected parameters like"):
         curvature(model, params["w"], x, labels)
+    with pytest.raises(TypeError, match=r"curvature: loss: expected a function .* got 'nope'"):
+        curvature(model, params, x, labels, loss="nope")

@@ -1,4 +1,4 @@
-"""The input-output Jacobian: against JAX's own, NumPy's singular values and exact identities."""
+"""The input-output Jacobian, against explicit Jacobians, NumPy and exact identities."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,15 @@ import pytest
 from flax import linen as nn
 
 import jinit
-from jinit.diagnostics.jacobian import jacobian
+from jinit.diagnostics.spectra.jacobian import jacobian
 from jinit.model import trace
 from jinit.theory import jacobian_spectrum
 
 KEY = jax.random.key(0)
 
 
-def layers(*sizes, scale=1.5, batch=5):
-    """A network without biases, its weights, and a batch."""
+def tanh_network(*sizes, scale=1.5, batch=5):
+    """Return a network without biases, its weights, and a batch."""
     keys = jax.random.split(KEY, len(sizes))
     w = [
         scale * jax.random.normal(key, (i, o)) / i**0.5
@@ -23,8 +23,8 @@ def layers(*sizes, scale=1.5, batch=5):
     ]
 
     def apply(w, x):
-        for each in w[:-1]:
-            x = jnp.tanh(x @ each)
+        for kernel in w[:-1]:
+            x = jnp.tanh(x @ kernel)
         return x @ w[-1]
 
     x = jax.random.normal(keys[-1], (batch, sizes[0]))
@@ -32,17 +32,17 @@ def layers(*sizes, scale=1.5, batch=5):
 
 
 def singular_values(model, params, x, count):
-    """Of the examples that are looked at, the batch being run as a whole."""
-    seen = np.unique(np.linspace(0, len(x) - 1, count).round().astype(int))
-    whole = np.asarray(jax.jit(jax.jacobian(lambda x: model.apply(params, x)))(x), np.float64)
+    """Return those of `count` examples, from the Jacobian of the full batch."""
+    indices = np.unique(np.linspace(0, len(x) - 1, count).round().astype(int))
+    full = np.asarray(jax.jit(jax.jacobian(lambda x: model.apply(params, x)))(x), np.float64)
     return np.stack(
-        [np.linalg.svd(whole[i, ..., i, :].reshape(-1, x.shape[1]), False)[1] for i in seen]
+        [np.linalg.svd(full[i, ..., i, :].reshape(-1, x.shape[1]), False)[1] for i in indices]
     )
 
 
-def test_all_singular_values_are_those_of_the_explicit_jacobian():
+def test_a_small_jacobian_has_the_singular_values_of_the_explicit_one():
     sizes = 7, 20, 12
-    model, w, x = layers(*sizes)
+    model, w, x = tanh_network(*sizes)
     found, values = jacobian(model, w, x, examples=3), singular_values(model, w, x, 3)
     assert found.exact
     assert (found.inputs, found.outputs, found.examples) == (sizes[0], sizes[-1], 3)
@@ -53,8 +53,8 @@ def test_all_singular_values_are_those_of_the_explicit_jacobian():
     assert found.mean_square_error == 0
 
 
-def test_a_large_jacobian_is_probed_and_its_edge_converges():
-    model, w, x = layers(300, 320, 280, batch=1)
+def test_a_large_jacobian_is_probed_and_its_largest_value_converges():
+    model, w, x = tanh_network(300, 320, 280, batch=1)
     found, values = jacobian(model, w, x), singular_values(model, w, x, 1)
     assert not found.exact
     error = np.abs(found.largest - np.median(values[:, 0]))
@@ -66,7 +66,7 @@ def test_a_large_jacobian_is_probed_and_its_edge_converges():
     assert abs(found.mean_square - squares) < 4 * found.mean_square_error
 
 
-def test_orthogonal_layers_are_an_isometry_and_lost_directions_are_found():
+def test_orthogonal_layers_are_an_isometry_and_zero_singular_values_are_found():
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 40)))
     q = jnp.asarray(q, jnp.float32)
     x = jnp.ones((2, 40))
@@ -78,22 +78,22 @@ def test_orthogonal_layers_are_an_isometry_and_lost_directions_are_found():
     assert (found.largest, found.mean_square) == pytest.approx((1, 0.5), rel=1e-4)
 
 
-def test_what_theory_expects_of_deep_gaussian_networks():
-    """Pennington et al. 2017: λ has mean 1 and, linear and L deep, the edge (L + 1)^(L+1) / L^L."""
+def test_deep_gaussian_networks_have_the_spectrum_of_theory():
+    """Pennington et al. 2017: λ has mean 1, and L linear layers the maximum (L+1)^(L+1) / L^L."""
 
-    def apply(given, x):
-        slope, w = given
-        for each in w:
-            h = x @ each
+    def apply(params, x):
+        slope, w = params
+        for kernel in w:
+            h = x @ kernel
             x = jnp.where(h > 0, h, slope * h)
         return x
 
-    w, x = layers(*[192] * 4, scale=1.0, batch=1)[1:]
+    w, x = tanh_network(*[192] * 4, scale=1.0, batch=1)[1:]
     model = trace(apply, (jnp.ones(()), w), x)
     linear = jacobian(model, (jnp.ones(()), w), x)
     assert linear.mean_square == pytest.approx(1, abs=0.1)
     assert linear.largest**2 == pytest.approx(4**4 / 3**3, rel=0.1)
-    relu = jacobian(model, (jnp.zeros(()), [2**0.5 * each for each in w]), x)
+    relu = jacobian(model, (jnp.zeros(()), [2**0.5 * kernel for kernel in w]), x)
     assert relu.mean_square == pytest.approx(1, abs=0.3)
     expected = jacobian_spectrum(jax.nn.relu, 3).maximum
     assert relu.largest**2 == pytest.approx(expected, rel=0.3)
@@ -106,7 +106,7 @@ class Normalized(nn.Module):
         return nn.Dense(4)(nn.tanh(x))
 
 
-def test_an_example_stays_in_its_batch_where_the_batch_matters():
+def test_an_example_is_run_within_its_batch_if_the_network_normalizes_over_the_batch():
     x = jax.random.normal(KEY, (5, 8))
     model = jinit.linen.trace(Normalized(), x)
     params = model.init(KEY)
@@ -115,7 +115,7 @@ def test_an_example_stays_in_its_batch_where_the_batch_matters():
     assert found.smallest == pytest.approx(np.median(values[:, -1]), rel=1e-3)
 
 
-def test_integers_beside_a_signal_are_kept_and_half_precision_is_taken():
+def test_integer_inputs_are_kept_and_half_precision_inputs_are_differentiated():
     x = jax.random.normal(KEY, (3, 4)).astype(jnp.bfloat16)
     w, rows = jnp.diag(jnp.array([1.0, 2, 3, 4])).astype(jnp.bfloat16), jnp.arange(3)
     model = trace(lambda w, x, rows: (x @ w) * (1 + 0 * rows[:, None]), w, x, rows)
@@ -128,12 +128,16 @@ def test_bad_inputs_are_named():
     model = trace(lambda table, tokens: table[tokens], table, tokens)
     with pytest.raises(ValueError, match="give embeddings"):
         jacobian(model, table, tokens)
-    model, w, x = layers(4, 4)
+    model, w, x = tanh_network(4, 4)
     with pytest.raises(TypeError, match=r"jacobian: expected a Model, got list"):
         jacobian(w, w, x)
     with pytest.raises(ValueError, match="at least 2 probes"):
         jacobian(model, w, x, probes=1)
-    with pytest.raises(ValueError, match="no targets"):
+    with pytest.raises(ValueError, match="at least 1 iteration, got 0"):
+        jacobian(model, w, x, iterations=0)
+    with pytest.raises(
+        ValueError, match="the model takes 1 input, got 2; jacobian uses no targets, so leave"
+    ):
         jacobian(model, w, x, x)
     with pytest.raises(ValueError, match="expected shape"):
         jacobian(model, [w[0][:2]], x)

@@ -1,4 +1,4 @@
-"""Haiku functions as Models: axes and fans counted by hand, starts measured on real signals."""
+"""Haiku functions as Models: axes and fans counted by hand, variances measured."""
 
 import haiku as hk
 import jax
@@ -12,19 +12,19 @@ import jinit
 KEY = jax.random.key(0)
 
 
-def net_of(build):
-    """A transformed function of one input; its layer is built by `build`."""
+def transform(build):
+    """Return a transformed function of one input that applies the layer from `build`."""
     return hk.without_apply_rng(hk.transform(lambda x: build()(x)))
 
 
-def traced(net, example):
+def trace_net(net, example):
     params = jax.eval_shape(net.init, KEY, example)
     zeros = jnp.zeros(example.shape, example.dtype)
     return jinit.trace(net.apply, params, example, init=lambda key: net.init(key, zeros))
 
 
 def unrolled(build):
-    """A recurrent core over a sequence, times first."""
+    """Return a recurrent core that runs over a sequence, with time as the first axis."""
 
     def run(x):
         core = build()
@@ -83,7 +83,7 @@ LAYERS = {
         unrolled(lambda: hk.LSTM(4)), SEQUENCE,
         {"lstm/linear/w": "kernel in,out 20 16", "lstm/linear/b": "bias out 20"},
     ),
-    # Its kernel of states is cut into two, for the gates and for the candidate.
+    # Its recurrent kernel is split into two, for the gates and for the candidate.
     "GRU": (
         unrolled(lambda: hk.GRU(4)), SEQUENCE,
         {"gru/w_i": "kernel in,out 16 12", "gru/w_h": "kernel in,out 4 8"},
@@ -98,15 +98,15 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name):
     build, example, expected = LAYERS[name]
-    check(traced(net_of(build), example), expected)
+    check(trace_net(transform(build), example), expected)
 
 
-MLP = net_of(lambda: hk.nets.MLP([256, 256, 256], activation=jnp.tanh, with_bias=False))
+MLP = transform(lambda: hk.nets.MLP([256, 256, 256], activation=jnp.tanh, with_bias=False))
 
 
-def test_a_recommended_start_keeps_the_variance():
-    """γ² behind the first kernel, then γ² E[φ(z)²], and E[φ(z)²] at the head, to a few per cent."""
-    model = traced(MLP, floats(8, 256))
+def test_a_recommended_initialization_keeps_the_variance():
+    """E[z²] is γ² after the first kernel, then γ² E[φ(z)²], and E[φ(z)²] at the head."""
+    model = trace_net(MLP, floats(8, 256))
     *hidden, last = model.leaves
     x = np.linspace(-3, 3, 25)
     for leaf in hidden:
@@ -126,15 +126,14 @@ def test_a_recommended_start_keeps_the_variance():
     assert model.apply(params, jnp.ones((2, 256))).shape == (2, 256)
 
 
-def test_plans_and_own_initializers():
-    model = traced(MLP, floats(8, 256))
+def test_plans_and_haiku_own_initializers():
+    model = trace_net(MLP, floats(8, 256))
     plan = jinit.plan(model, {"**/linear_2/w": "zeros", "**": "orthogonal"})
     assert [row.std for row in plan.rows] == pytest.approx([1 / 16, 1 / 16, None])
     params = jinit.init(model, KEY)
     assert jax.tree.structure(params) == jax.tree.structure(MLP.init(KEY, jnp.ones((2, 256))))
-    assert float(params["mlp/~/linear_1"]["w"].std()) == pytest.approx(
-        0.8796 / 16, rel=0.02
-    )  # cut at two
+    # 0.8796: the standard deviation of a normal distribution truncated at two
+    assert float(params["mlp/~/linear_1"]["w"].std()) == pytest.approx(0.8796 / 16, rel=0.02)
 
 
 def test_state_is_an_input():
@@ -152,7 +151,7 @@ def test_state_is_an_input():
         {"linear/w": "kernel in,out 16 8", "linear/b": "bias out 16"}
         | {"batch_norm/scale": "scale unit,out", "batch_norm/offset": "bias unit,out"},
     )
-    assert model.leaves[0].activation.normalizes
+    assert model.leaves[0].activation.has_normalization
     drawn = jinit.recommend(model).init(KEY)
     assert float(drawn["batch_norm"]["scale"].min()) == 1
 
@@ -160,7 +159,7 @@ def test_state_is_an_input():
 @pytest.mark.parametrize("name", ["Conv2D", "MultiHeadAttention"])
 def test_fast_init_gives_the_values_of_init(name):
     build, example, _ = LAYERS[name]
-    net, zeros = net_of(build), jnp.zeros(example.shape, example.dtype)
+    net, zeros = transform(build), jnp.zeros(example.shape, example.dtype)
     ours, theirs = jinit.fast_init(net.init)(KEY, zeros), net.init(KEY, zeros)
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)

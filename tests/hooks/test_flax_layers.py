@@ -23,7 +23,7 @@ from jinit.initializers import (
 
 KEY = jax.random.key(11)
 THEIRS = jax.nn.initializers
-# The kernels' initializers of a whole layer: jinit's beside the ones they replace.
+# Initializers of the parameters of a layer: jinit's, and the ones they replace.
 OURS_AND_THEIRS = {
     "kernel": (he_normal(), THEIRS.he_normal()),
     "recurrent": (orthogonal(), THEIRS.orthogonal()),
@@ -36,8 +36,10 @@ CARRY = (np.zeros((2, 16), np.float32), np.zeros((2, 16), np.float32))
 
 
 def dense(side: int) -> dict:
-    return {"kernel_init": OURS_AND_THEIRS["kernel"][side],
-            "bias_init": OURS_AND_THEIRS["bias"][side]}  # fmt: skip
+    return {
+        "kernel_init": OURS_AND_THEIRS["kernel"][side],
+        "bias_init": OURS_AND_THEIRS["bias"][side],
+    }
 
 
 def recurrent(side: int) -> dict:
@@ -118,7 +120,7 @@ def leaves(tree) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("framework", "name"), LAYERS)
 def test_a_layer_gets_the_values_of_jax(framework, name):
-    """Bit for bit; in cells, whose recurrent kernels come from a QR, within 1e-6."""
+    """Values are equal bit for bit; in cells, whose recurrent kernels use QR, within 1e-6."""
     ours, theirs = (leaves(parameters(framework, name, side)) for side in (0, 1))
     assert ours.keys() == theirs.keys()
     for path, expected in theirs.items():
@@ -130,14 +132,14 @@ def test_a_layer_gets_the_values_of_jax(framework, name):
 
 @pytest.mark.parametrize(("framework", "name"), LAYERS)
 def test_a_bfloat16_layer_gets_the_rounded_values(framework, name):
-    """Recurrent cells too, where JAX's orthogonal finds no bfloat16 QR."""
+    """Recurrent cells are included, though JAX's orthogonal has no bfloat16 QR."""
     full = leaves(parameters(framework, name, 0))
     low = leaves(parameters(framework, name, 0, param_dtype=jnp.bfloat16))
     for path, expected in full.items():
         assert low[path].tobytes() == expected.astype(jnp.bfloat16).tobytes(), path
 
 
-def test_default_positions_are_those_flax_calls():
+def test_initializers_accept_the_positional_arguments_that_flax_gives():
     class Custom(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -207,21 +209,26 @@ def test_scanned_linen_layers_are_separate_draws(initializer):
 
 @pytest.mark.parametrize("initializer", [he_normal(), orthogonal()], ids=repr)
 def test_vmapped_linen_layers_are_separate_draws(initializer):
-    lanes = nn.vmap(nn.Dense, variable_axes={"params": 0}, split_rngs={"params": True},
-                    in_axes=None, axis_size=3)  # fmt: skip
-    kernel = lanes(8, kernel_init=initializer).init(KEY, SEQUENCE)["params"]["kernel"]
+    copies = nn.vmap(
+        nn.Dense,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=None,
+        axis_size=3,
+    )
+    kernel = copies(8, kernel_init=initializer).init(KEY, SEQUENCE)["params"]["kernel"]
     assert kernel.shape == (3, 8, 8)
-    assert len({np.asarray(lane).tobytes() for lane in kernel}) == 3
+    assert len({np.asarray(copy).tobytes() for copy in kernel}) == 3
 
 
 @pytest.mark.parametrize("initializer", [he_normal(), orthogonal()], ids=repr)
-def test_vmapped_nnx_seeds_are_the_single_models(initializer):
+def test_vmapped_nnx_modules_equal_single_modules(initializer):
     @nnx.split_rngs(splits=3)
     @nnx.vmap
-    def lanes(rngs):
+    def build(rngs):
         return nnx.Linear(8, 8, kernel_init=initializer, rngs=rngs)
 
-    kernel = lanes(nnx.Rngs(7)).kernel[...]
+    kernel = build(nnx.Rngs(7)).kernel[...]
     rngs = nnx.Rngs(7)
     keys = jax.random.split(rngs.default(), 3)
     singles = [
@@ -233,7 +240,7 @@ def test_vmapped_nnx_seeds_are_the_single_models(initializer):
 def test_equal_modules_are_traced_once():
     """JAX's own factories return a new closure each time, so equal modules compare unequal."""
 
-    def traced(build) -> int:
+    def trace_count(build) -> int:
         count = 0
 
         @partial(jax.jit, static_argnums=0)
@@ -250,8 +257,8 @@ def test_equal_modules_are_traced_once():
     ours = partial(dense_from, lambda: he_normal())
     assert ours() == ours()
     assert hash(ours()) == hash(ours())
-    assert traced(ours) == 1
-    assert traced(partial(dense_from, lambda: THEIRS.he_normal())) == 2
+    assert trace_count(ours) == 1
+    assert trace_count(partial(dense_from, lambda: THEIRS.he_normal())) == 2
 
 
 def dense_from(initializer) -> nn.Dense:

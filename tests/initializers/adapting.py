@@ -1,4 +1,4 @@
-"""Every low-rank adapter at one rank, a kernel with a gradient and inputs, and float64 algebra."""
+"""Every low-rank adapter at one rank, a kernel with gradient and inputs, and float64 algebra."""
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +24,13 @@ SCALED = {"alpha": 6.0, "scaling": "rank_stabilized"}  # scale 6 / √4 = 3
 SCALE = 3.0
 
 
-def drawn(seed, *shape):
+def normal_array(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-KERNEL, GRADIENT, INPUTS = drawn(0, IN, OUT), drawn(1, IN, OUT), 2 + drawn(2, 200, IN)
+KERNEL = normal_array(0, IN, OUT)
+GRADIENT = normal_array(1, IN, OUT)
+INPUTS = 2 + normal_array(2, 200, IN)
 ADAPTERS = {
     "lora": (lora(RANK, **SCALED), ()),
     "lora_gaussian": (lora_gaussian(RANK, **SCALED), ()),
@@ -42,7 +44,7 @@ ADAPTERS = {
     "eva": (eva(RANK, **SCALED), (INPUTS,)),
     "corda": (corda(RANK, **SCALED), (INPUTS,)),
 }
-SPLITTING = {"pissa", "pissa_randomized", "olora", "lora_ga", "corda"}
+SUBTRACTED = {"pissa", "pissa_randomized", "olora", "lora_ga", "corda"}
 
 
 def exact(array):
@@ -54,11 +56,11 @@ def close(left, right, tolerance=2e-5):
 
 
 def peaks(rows):
-    """The entry of largest modulus in every row."""
+    """Return the entry of largest modulus in every row."""
     return np.take_along_axis(exact(rows), abs(exact(rows)).argmax(axis=1)[:, None], axis=1)
 
 
-def best(matrix, rank):
-    """The best approximation of that rank, by NumPy's decomposition."""
+def best_approximation(matrix, rank):
+    """Return the best approximation of this rank, by NumPy's decomposition."""
     u, s, v = np.linalg.svd(exact(matrix), full_matrices=False)
     return (u[:, :rank] * s[:rank]) @ v[:rank]

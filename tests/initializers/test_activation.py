@@ -1,4 +1,4 @@
-"""activation_scaled: signals and gradients of real wide layers keep their second moment."""
+"""activation_scaled keeps the second moment of signals and gradients of wide layers."""
 
 import math
 
@@ -15,13 +15,16 @@ KEY = jax.random.key(0)
 
 @pytest.mark.parametrize(
     ("phi", "mode", "same"),
-    [("relu", "forward", jinit.he_normal()), ("identity", "average", jinit.xavier_normal()),
-     ("identity", "forward", jinit.lecun_normal()),
-     ("relu", "backward", jinit.variance_scaling(2.0, "fan_out", "truncated_normal"))],
-)  # fmt: skip
-def test_it_contains_the_classics(phi, mode, same):
-    drawn = jinit.activation_scaled(phi, mode)(KEY, (30, 40))
-    np.testing.assert_allclose(drawn, same(KEY, (30, 40)), rtol=1e-6)
+    [
+        ("relu", "forward", jinit.he_normal()),
+        ("identity", "average", jinit.xavier_normal()),
+        ("identity", "forward", jinit.lecun_normal()),
+        ("relu", "backward", jinit.variance_scaling(2.0, "fan_out", "truncated_normal")),
+    ],
+)
+def test_relu_and_the_identity_give_the_classical_initializers(phi, mode, same):
+    values = jinit.activation_scaled(phi, mode)(KEY, (30, 40))
+    np.testing.assert_allclose(values, same(KEY, (30, 40)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("phi", [jax.nn.gelu, jax.nn.silu, jnp.tanh, jax.nn.mish, jax.nn.relu6])
@@ -33,12 +36,12 @@ def test_forward_keeps_the_second_moment(phi):
 
 @pytest.mark.parametrize("phi", [jax.nn.softplus, jax.nn.sigmoid, jnp.tanh])
 def test_backward_keeps_the_gradient(phi):
-    """∂/∂h of φ(h) W, with independent gradients above: once through 2048 outputs."""
+    """∂/∂h of φ(h) W, with independent gradients of the 2048 outputs."""
     w = jinit.activation_scaled(phi, "backward")(KEY, (512, 2048))
     h = jax.random.normal(jax.random.key(1), (64, 512))
-    above = jax.random.normal(jax.random.key(2), (64, 2048))
-    _, back = jax.vjp(lambda h: phi(h) @ w, h)
-    assert float((back(above)[0] ** 2).mean()) == pytest.approx(1, rel=0.05)
+    output_gradients = jax.random.normal(jax.random.key(2), (64, 2048))
+    _, pull_back = jax.vjp(lambda h: phi(h) @ w, h)
+    assert float((pull_back(output_gradients)[0] ** 2).mean()) == pytest.approx(1, rel=0.05)
 
 
 def test_gated_units_count_their_products():
@@ -49,7 +52,7 @@ def test_gated_units_count_their_products():
     assert gate.variance((100, 7)) == jinit.activation_scaled("swiglu").variance((100, 7))
 
 
-def test_average_is_the_harmonic_middle():
+def test_the_average_mode_gives_the_harmonic_mean_of_the_variances():
     forward, backward, average = (
         jinit.activation_scaled("tanh", mode).variance((50, 20))
         for mode in ("forward", "backward", "average")
@@ -60,11 +63,11 @@ def test_average_is_the_harmonic_middle():
 def test_a_known_function_is_kept_by_its_name():
     assert jinit.activation_scaled(jax.nn.gelu) == jinit.activation_scaled("gelu")
     assert jinit.activation_scaled(jax.nn.tanh) == jinit.activation_scaled(jnp.tanh)
-    own = jinit.activation_scaled(lambda x: x**3)
-    assert "lambda" in repr(own)
-    assert own.variance((10, 1)) == pytest.approx(1 / 150)
+    cubic = jinit.activation_scaled(lambda x: x**3)
+    assert "lambda" in repr(cubic)
+    assert cubic.variance((10, 1)) == pytest.approx(1 / 150)
     with pytest.raises(TypeError, match="is a function, not one of jinit's values"):
-        own.to_spec()
+        cubic.to_spec()
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -81,14 +84,14 @@ def test_every_name_has_a_gain(name):
         (("relu", "forward", "gaussian"), ValueError, "unknown distribution 'gaussian'"),
         ((3,), TypeError, "phi: expected an activation, such as jax.nn.gelu or its name, got 3"),
         ((jax.nn.softmax,), TypeError, "a map of a whole layer, such as a softmax, has no gain"),
-        ((jnp.sign, "backward"), ValueError, "no gradient passes it; use mode=\"forward\""),
+        ((jnp.sign, "backward"), ValueError, 'no gradient passes it; use mode="forward"'),
     ],
-)  # fmt: skip
-def test_mistakes_are_named_when_it_is_built(options, error, text):
+)
+def test_mistakes_are_named_when_the_initializer_is_built(options, error, text):
     with pytest.raises(error, match=text):
         jinit.activation_scaled(*options)
 
 
-def test_a_shape_without_entries():
+def test_a_shape_without_entries_is_drawn():
     assert jinit.activation_scaled("gelu")(KEY, (0, 4)).shape == (0, 4)
     assert not math.isnan(jinit.activation_scaled("gelu").variance((0, 4)))

@@ -1,4 +1,4 @@
-"""Low-rank adapters: what holds for every one of them, and the beginner's mistakes."""
+"""Low-rank adapters: properties of all of them, and errors for wrong options and calls."""
 
 import pickle
 from functools import partial
@@ -17,8 +17,8 @@ from initializers.adapting import (
     OUT,
     RANK,
     SCALE,
-    SPLITTING,
-    best,
+    SUBTRACTED,
+    best_approximation,
     close,
     exact,
 )
@@ -38,11 +38,8 @@ for_every_adapter = pytest.mark.parametrize("name", ADAPTERS)
 
 
 def stacked(array):
-    """Copies of an array along a leading axis, each with values of its own."""
+    """Return copies of an array along a leading axis, each with different values."""
     return jnp.stack([np.roll(array, shift, axis=-1) / (1 + shift) for shift in range(4)])
-
-
-# The layer stays what it was.
 
 
 @pytest.mark.parametrize(
@@ -51,26 +48,28 @@ def stacked(array):
     + [(name, "bfloat16") for name in ("lora_orthogonal", "lora_ga")]
     + [pytest.param(name, "bfloat16", marks=pytest.mark.slow) for name in ("lora", "pissa")],
 )
-def test_the_layer_starts_as_it_was(name, dtype):
+def test_the_adapted_layer_equals_the_base_layer(name, dtype):
     adapter, data = ADAPTERS[name]
     kernel = KERNEL.astype(dtype)
-    start = adapter(KEY, kernel, *data)
-    assert {leaf.dtype for leaf in (*jax.tree.leaves(start), start.merged())} == {kernel.dtype}
-    # One rounding of the weight that is left and one of the sum; factors whose product is zero by
-    # their values are rounded as well.
-    product = SCALE * abs(exact(start.a) @ exact(start.b))
-    slack = SCALE * exact(abs(start.a)) @ exact(abs(start.b)) if name == "lora_orthogonal" else 0
+    layer = adapter(KEY, kernel, *data)
+    assert {leaf.dtype for leaf in (*jax.tree.leaves(layer), layer.merged_kernel())} == {
+        kernel.dtype
+    }
+    # The frozen weight and the sum are rounded once each, and so are factors whose product is zero
+    # by cancellation.
+    product = SCALE * abs(exact(layer.a) @ exact(layer.b))
+    slack = SCALE * exact(abs(layer.a)) @ exact(abs(layer.b)) if name == "lora_orthogonal" else 0
     bound = float(jnp.finfo(dtype).eps) * (2 * abs(exact(kernel)) + 2 * product + slack)
-    assert (abs(exact(start.merged()) - exact(kernel)) <= bound).all()
-    assert (start.weight is kernel) == (name not in SPLITTING)
+    assert (abs(exact(layer.merged_kernel()) - exact(kernel)) <= bound).all()
+    assert (layer.weight is kernel) == (name not in SUBTRACTED)
 
 
 def test_factors_can_be_more_precise_than_the_kernel():
     kernel = KERNEL.astype("bfloat16")
-    start = pissa(RANK, dtype="float32")(KEY, kernel)
-    assert (start.a.dtype, start.b.dtype, start.weight.dtype) == ("float32", "float32", "bfloat16")
-    close(start.a @ start.b, best(kernel, RANK))
-    close(start.merged(), kernel, 2**-7)
+    layer = pissa(RANK, dtype="float32")(KEY, kernel)
+    assert (layer.a.dtype, layer.b.dtype, layer.weight.dtype) == ("float32", "float32", "bfloat16")
+    close(layer.a @ layer.b, best_approximation(kernel, RANK))
+    close(layer.merged_kernel(), kernel, 2**-7)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +82,21 @@ def test_factors_can_be_more_precise_than_the_kernel():
 def test_leading_axes_are_copies_under_jit(name):
     adapter, data = ADAPTERS[name]
     kernels, *stacks = (stacked(array) for array in (KERNEL, *data))
-    start = jax.jit(adapter)(KEY, kernels, *stacks)
-    assert start.a.shape == (4, IN, RANK)
-    assert start.b.shape == (4, RANK, OUT)
-    close(start.merged(), kernels)
-    for factor in (start.a, start.b):
+    layer = jax.jit(adapter)(KEY, kernels, *stacks)
+    assert layer.a.shape == (4, IN, RANK)
+    assert layer.b.shape == (4, RANK, OUT)
+    close(layer.merged_kernel(), kernels)
+    for factor in (layer.a, layer.b):
         copies = exact(factor).reshape(4, -1)
-        apart = abs(copies[:, None] - copies[None]).max(axis=-1)
-        assert (copies == 0).all() or (apart[~np.eye(4, dtype=bool)] > 1e-3).all()
-    if name in ("pissa", "olora", "mica", "eva", "corda"):  # those without chance
-        alone = adapter(KEY, kernels[2], *[array[2] for array in stacks])
-        jax.tree.map(close, jax.tree.map(lambda leaf: leaf[2], start), alone)
+        distances = abs(copies[:, None] - copies[None]).max(axis=-1)
+        assert (copies == 0).all() or (distances[~np.eye(4, dtype=bool)] > 1e-3).all()
+    if name in ("pissa", "olora", "mica", "eva", "corda"):  # deterministic adapters
+        single = adapter(KEY, kernels[2], *[array[2] for array in stacks])
+        jax.tree.map(close, jax.tree.map(lambda leaf: leaf[2], layer), single)
 
 
 @pytest.mark.parametrize("name", ["pissa_randomized", "lora_ga"])
-def test_a_vmapped_start_is_the_starts_one_by_one(name):
+def test_vmap_equals_a_loop(name):
     adapter, data = ADAPTERS[name]
     keys, kernels = jax.random.split(KEY, 2), jnp.stack([KERNEL, KERNEL[::-1]])
     axes = (0, 0, *[None for _ in data])
@@ -108,14 +107,11 @@ def test_a_vmapped_start_is_the_starts_one_by_one(name):
 
 
 @for_every_adapter
-def test_it_is_abstractly_evaluable(name):
+def test_adapters_can_be_evaluated_abstractly(name):
     adapter, data = ADAPTERS[name]
     huge = [jax.ShapeDtypeStruct((5, 3, 2**15, 2**15), "bfloat16") for _ in (KERNEL, *data)]
-    start = jax.eval_shape(adapter, KEY, *huge)
-    assert jax.tree.map(jnp.shape, start).a == (5, 3, 2**15, RANK)
-
-
-# Values.
+    layer = jax.eval_shape(adapter, KEY, *huge)
+    assert jax.tree.map(jnp.shape, layer).a == (5, 3, 2**15, RANK)
 
 
 @for_every_adapter
@@ -139,17 +135,14 @@ def test_alpha_is_the_rank_unless_given():
     assert (pissa(16, 8).scale, pissa(16, 8, "rank_stabilized").scale) == (0.5, 2.0)
 
 
-def test_a_start_is_a_tree_of_three_arrays():
-    start = ADAPTERS["pissa"][0](KEY, KERNEL)
-    assert len(jax.tree.leaves(start)) == 3
-    halved = jax.tree.map(lambda leaf: leaf / 2, start)
-    assert halved.scale == start.scale == SCALE
+def test_a_low_rank_layer_is_a_tree_of_three_arrays():
+    layer = ADAPTERS["pissa"][0](KEY, KERNEL)
+    assert len(jax.tree.leaves(layer)) == 3
+    halved = jax.tree.map(lambda leaf: leaf / 2, layer)
+    assert halved.scale == layer.scale == SCALE
     x = np.eye(IN)
-    outputs = x @ exact(start.weight) + SCALE * x @ exact(start.a) @ exact(start.b)
+    outputs = x @ exact(layer.weight) + SCALE * x @ exact(layer.a) @ exact(layer.b)
     close(outputs, KERNEL)
-
-
-# The beginner's mistakes.
 
 
 @pytest.mark.parametrize(
@@ -161,7 +154,7 @@ def test_a_start_is_a_tree_of_three_arrays():
         (lambda: pissa(8, scaling="rslora"), ValueError, "unknown scaling 'rslora'; expected one"),
         (lambda: pissa(8, scaling="stabilized"), ValueError, "did you mean 'rank_stabilized'"),
         (lambda: pissa(8, dtype="int8"), TypeError, "real floating-point values, got dtype int8"),
-        (lambda: lora_orthogonal(5), ValueError, "even number, got 5: .* did you mean 6"),
+        (lambda: lora_orthogonal(5), ValueError, "even number, got 5, .* did you mean 6"),
         (lambda: pissa_randomized(8, 0), ValueError, "iterations: expected at least 1, got 0"),
         (lambda: lora_ga(8, direction="A2rB"), ValueError, "did you mean 'A2rBr'"),
         (lambda: lora_ga(8, magnitude="gd"), ValueError, "unknown magnitude 'gd'"),
@@ -184,7 +177,7 @@ SMALL = partial(jnp.zeros, (3, 3, 8, 4))
         (lambda: pissa(4)(KEY, {"kernel": KERNEL}), TypeError, "got dict; .* tree of parameters"),
         (lambda: pissa(4)(KERNEL, KEY), ValueError, r"axes \(..., in, out\), got shape \(\)"),
         (lambda: pissa(4)(KEY, KERNEL[0]), ValueError, r"got shape \(16,\); a bias"),
-        (lambda: pissa(17)(KEY, KERNEL), ValueError, r"rank 17 .* axes .* \(24, 16\).* lower it"),
+        (lambda: pissa(17)(KEY, KERNEL), ValueError, r"rank 17 .* axes .* \(24, 16\).* lower rank"),
         (lambda: lora(5)(KEY, SMALL()), ValueError, r"\(3, 3, 8, 4\).* \(taps · in, out\)"),
         (lambda: pissa(4)(KEY, KERNEL.astype("int8")), TypeError, "got dtype int8 .* dequantize"),
         (lambda: pissa(4)(KEY, KERNEL.astype("complex64")), TypeError, "got dtype complex64"),
@@ -193,7 +186,11 @@ SMALL = partial(jnp.zeros, (3, 3, 8, 4))
             ValueError,
             r"\(24, 16\), got shape \(16, 24\)",
         ),
-        (lambda: lora_ga(9)(KEY, KERNEL, GRADIENT), ValueError, "rank 9 takes 18 .* have 16"),
+        (
+            lambda: lora_ga(9)(KEY, KERNEL, GRADIENT),
+            ValueError,
+            "rank 9 needs 18 .* has 16; use a lower rank",
+        ),
         (lambda: lora_ga(4)(KEY, KERNEL, GRADIENT.astype(int)), TypeError, "gradient of real"),
         (
             lambda: eva(4)(KEY, KERNEL, INPUTS[0]),
@@ -216,7 +213,7 @@ def test_bad_calls(call, kind, text):
 
 
 def test_a_gradient_flows_through_the_merged_kernel():
-    start = lora(RANK)(KEY, KERNEL)
-    slope = jax.grad(lambda start: start.merged().sum())(start)
-    close(slope.b, exact(start.a).sum(axis=0)[:, None] * np.ones(OUT))
+    layer = lora(RANK)(KEY, KERNEL)
+    slope = jax.grad(lambda layer: layer.merged_kernel().sum())(layer)
+    close(slope.b, exact(layer.a).sum(axis=0)[:, None] * np.ones(OUT))
     np.testing.assert_array_equal(slope.weight, 1)

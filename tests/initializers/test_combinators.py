@@ -1,4 +1,4 @@
-"""Initializers made of initializers: against the same thing written by hand, and SciPy's laws."""
+"""Combinators against the same computation written by hand, and SciPy's distributions."""
 
 from functools import partial
 
@@ -32,30 +32,38 @@ def test_scaled_rounds_once():
     equal(low, full.astype(jnp.bfloat16))
 
 
-def test_cast_gives_a_foreign_initializer_every_dtype():
-    theirs = jax.nn.initializers.orthogonal()
+def test_cast_gives_an_initializer_of_jax_every_dtype():
+    reference = jax.nn.initializers.orthogonal()
     with pytest.raises(Exception, match="bfloat16"):
-        theirs(KEY, (6, 4), jnp.bfloat16)
+        reference(KEY, (6, 4), jnp.bfloat16)
     equal(
-        jinit.cast(theirs)(KEY, (6, 4), jnp.bfloat16),
-        theirs(KEY, (6, 4), jnp.float32).astype(jnp.bfloat16),
+        jinit.cast(reference)(KEY, (6, 4), jnp.bfloat16),
+        reference(KEY, (6, 4), jnp.float32).astype(jnp.bfloat16),
     )
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(-1.0, 1.0), (0.5, 3.0), (-0.1, 2.0)])
-def test_truncated_is_the_conditional_law(lower, upper):
-    drawn = np.asarray(jinit.truncated(jinit.normal(1.0), lower, upper)(KEY, (20_000,)))
-    assert ((drawn > lower) & (drawn < upper)).all()
-    law = scipy.stats.truncnorm(lower, upper)
-    assert scipy.stats.kstest(drawn.astype(np.float64), law.cdf).pvalue > LEVEL
+def test_truncated_draws_the_conditional_distribution(lower, upper):
+    values = np.asarray(jinit.truncated(jinit.normal(1.0), lower, upper)(KEY, (20_000,)))
+    assert ((values > lower) & (values < upper)).all()
+    expected = scipy.stats.truncnorm(lower, upper)
+    assert scipy.stats.kstest(values.astype(np.float64), expected.cdf).pvalue > LEVEL
 
 
-def test_truncated_leaves_what_is_inside_and_clips_what_never_is():
+def test_truncated_keeps_values_inside_and_clips_a_constant_outside():
     base = jinit.normal(1.0)
-    drawn, free = jinit.truncated(base, -1, 1)(KEY, (500,)), base(KEY, (500,))
+    values, free = jinit.truncated(base, -1, 1)(KEY, (500,)), base(KEY, (500,))
     inside = jnp.abs(free) < 1
-    equal(drawn[inside], free[inside])
+    equal(values[inside], free[inside])
     equal(jinit.truncated(jinit.constant(5.0), -1, 1)(KEY, (3,)), np.ones(3, np.float32))
+
+
+def test_both_bounds_of_truncated_are_excluded():
+    """Half of the entries of `sparse` are exactly 0, which must all be drawn again."""
+    sparse = jinit.sparse(0.5, stddev=1.0)
+    for lower, upper in ((0, 9), (-9, 0)):
+        values = np.asarray(jinit.truncated(sparse, lower, upper)(KEY, (40, 30)))
+        assert ((values > lower) & (values < upper)).all()
 
 
 def test_masked():
@@ -64,16 +72,16 @@ def test_masked():
         jinit.masked(jinit.normal(1.0), mask)(KEY, (2, 5, 5)),
         np.asarray(jinit.normal(1.0)(KEY, (2, 5, 5))) * mask.astype(np.float32),
     )
-    with pytest.raises(ValueError, match=r"axes \(5, 5\) does not broadcast to shape \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"shape \(5, 5\) does not broadcast to shape \(4, 4\)"):
         jinit.masked(jinit.ones, mask)(KEY, (4, 4))
 
 
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("axis", [-1, 0])
 def test_blockwise_is_one_draw_per_block(base, axis):
-    shape, part = ((8, 12), (8, 4)) if axis else ((24, 6), (8, 6))
+    shape, block_shape = ((8, 12), (8, 4)) if axis else ((24, 6), (8, 6))
     keys = jax.random.split(KEY, 3)
-    expected = np.concatenate([base(key, part, jnp.float32) for key in keys], axis=axis)
+    expected = np.concatenate([base(key, block_shape, jnp.float32) for key in keys], axis=axis)
     np.testing.assert_allclose(
         jinit.blockwise(base, 3, axis)(KEY, shape), expected, rtol=1e-5, atol=1e-7
     )
@@ -94,23 +102,25 @@ def test_stacked_is_one_draw_per_layer(axis):
     equal(jinit.stacked(base, axis)(KEY, shape), np.stack(layers, axis=axis))
 
 
-def test_keys_that_vmap_cannot_split_are_drawn_in_turn():
+def test_stacked_draws_different_layers_from_keys_that_vmap_does_not_separate():
     key = jax.random.key(0, impl="rbg")
-    drawn = jinit.stacked(jinit.normal(1.0))(key, (3, 50))
-    layers = [jinit.normal(1.0)(part, (50,)) for part in jax.random.split(key, 3)]
-    equal(drawn, np.stack(layers))
-    assert len({row.tobytes() for row in np.asarray(drawn)}) == 3
+    values = jinit.stacked(jinit.normal(1.0))(key, (3, 50))
+    layers = [jinit.normal(1.0)(layer_key, (50,)) for layer_key in jax.random.split(key, 3)]
+    equal(values, np.stack(layers))
+    assert len({row.tobytes() for row in np.asarray(values)}) == 3
 
 
 @pytest.mark.parametrize("order", ["channel_major", "pixel_major"])
-def test_icnr_starts_as_nearest_neighbour_upscaling(order):
+def test_icnr_initially_upscales_by_nearest_neighbors(order):
     factor, channels = 3, 2
     kernel = jinit.icnr(jinit.he_normal(), factor, order)(KEY, (3, 3, 4, channels * factor**2))
     image = jax.random.normal(KEY, (1, 6, 6, 4))
     convolve = partial(
-        jax.lax.conv_general_dilated, window_strides=(1, 1), padding="SAME",
+        jax.lax.conv_general_dilated,
+        window_strides=(1, 1),
+        padding="SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+    )
     axes = (channels, factor, factor) if order == "channel_major" else (factor, factor, channels)
     pixels = convolve(image, kernel).reshape(6, 6, *axes)
     pixels = jnp.moveaxis(pixels, 2, -1) if order == "channel_major" else pixels
@@ -134,7 +144,7 @@ def test_boxed_values_stay_boxed():
     equal(layer.init(KEY, jnp.ones((1, 3)))["params"]["kernel"].value, np.full((3, 4), 2.0))
 
 
-def test_plain_data_of_nested_initializers():
+def test_nested_initializers_are_written_as_plain_data_and_read_back():
     init = jinit.blockwise(jinit.scaled(jinit.orthogonal(), 0.5), 2)
     spec = {
         "name": "blockwise",
@@ -154,12 +164,15 @@ def test_plain_data_of_nested_initializers():
         (lambda: jinit.scaled("he", 1.0), "initializer: expected a function .* got 'he'"),
         (lambda: jinit.blockwise(jinit.ones, 0), "blocks: expected at least 1, got 0"),
         (lambda: jinit.blockwise(jinit.ones, 3)(KEY, (4, 4)), "does not divide into 3 blocks"),
-        (lambda: jinit.stacked(jinit.ones, 2)(KEY, (4, 4)), "axis=2 is not among the axes"),
+        (
+            lambda: jinit.stacked(jinit.ones, 2)(KEY, (4, 4)),
+            r"stacked: axis=2 is not an axis of shape \(4, 4\)",
+        ),
         (lambda: jinit.truncated(jinit.ones, 1, 0), "expected lower < upper, got 1.0 >= 0.0"),
         (lambda: jinit.icnr(jinit.ones, 2)(KEY, (3, 6)), "does not divide into 4 sub-pixels"),
         (lambda: jinit.icnr(jinit.ones, 2, "row"), "unknown order 'row'"),
     ],
 )
-def test_bad_options(build, text):
+def test_wrong_options_and_shapes_are_refused(build, text):
     with pytest.raises((TypeError, ValueError), match=text):
         build()

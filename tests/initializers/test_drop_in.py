@@ -18,7 +18,7 @@ KEY = jax.random.key(1234)
 # JAX compiles its own generator for seconds when a last axis is short.
 MATRIX, KERNEL, IMAGE = (64, 33), (3, 2, 40), (3, 2, 16, 32)
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
-LAWS = ("truncated_normal", "normal", "uniform")
+DISTRIBUTIONS = ("truncated_normal", "normal", "uniform")
 SCALES = (0.5, 1.0, 2.0, 3.7)
 AXES = (
     {},
@@ -55,12 +55,12 @@ MEMBERS = (
 
 def elementwise_cases():
     """(name, arguments, options, shape)."""
-    for scale, mode, law in itertools.product(SCALES, MODES, LAWS):
-        yield "variance_scaling", (scale, mode, law), {}, MATRIX
-    for mode, law, axes in itertools.product(MODES, LAWS, AXES[1:]):
-        yield "variance_scaling", (2.0, mode, law), axes, MATRIX
-    for mode, law, axes in itertools.product(MODES[:2], LAWS, KERNEL_AXES):
-        yield "variance_scaling", (1.0, mode, law), axes, KERNEL
+    for scale, mode, distribution in itertools.product(SCALES, MODES, DISTRIBUTIONS):
+        yield "variance_scaling", (scale, mode, distribution), {}, MATRIX
+    for mode, distribution, axes in itertools.product(MODES, DISTRIBUTIONS, AXES[1:]):
+        yield "variance_scaling", (2.0, mode, distribution), axes, MATRIX
+    for mode, distribution, axes in itertools.product(MODES[:2], DISTRIBUTIONS, KERNEL_AXES):
+        yield "variance_scaling", (1.0, mode, distribution), axes, KERNEL
     for name, shape, axes in itertools.product(MEMBERS, (MATRIX, KERNEL), AXES[:3]):
         yield name, (), axes, shape
     for name, size, shape in itertools.product(
@@ -89,12 +89,12 @@ ISOMETRIES = [
 ]
 
 
-def both(case, key=KEY, dtype=None) -> tuple[np.ndarray, np.ndarray]:
+def draw_both(case, key=KEY, dtype=None) -> tuple[np.ndarray, np.ndarray]:
     name, arguments, options, shape = case
     pair = (getattr(module, name)(*arguments, **options) for module in (ours, reference))
-    drawn, expected = (np.asarray(initializer(key, shape, dtype)) for initializer in pair)
-    assert (drawn.shape, drawn.dtype) == (expected.shape, expected.dtype)
-    return drawn, expected
+    values, expected = (np.asarray(initializer(key, shape, dtype)) for initializer in pair)
+    assert (values.shape, values.dtype) == (expected.shape, expected.dtype)
+    return values, expected
 
 
 def label(case) -> str:
@@ -108,27 +108,34 @@ def test_the_table_has_two_hundred_cases():
 
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_float32_values_are_those_of_jax_bit_for_bit(case):
-    drawn, expected = both(case)
-    assert drawn.tobytes() == expected.tobytes()
+    values, expected = draw_both(case)
+    assert values.tobytes() == expected.tobytes()
 
 
-def test_another_scale_is_seen():
-    drawn, _ = both(CASES[0])
-    _, expected = both(("variance_scaling", (0.5 * (1 + 2e-7), *CASES[0][1][1:]), {}, MATRIX))
-    assert drawn.tobytes() != expected.tobytes()
+def test_a_scale_that_differs_in_the_last_digits_changes_the_bits():
+    values, _ = draw_both(CASES[0])
+    _, expected = draw_both(("variance_scaling", (0.5 * (1 + 2e-7), *CASES[0][1][1:]), {}, MATRIX))
+    assert values.tobytes() != expected.tobytes()
+
+
+def test_a_normal_truncated_in_its_tail_is_that_of_jax_and_stays_below_its_bound():
+    values = np.asarray(ours.truncated_normal(1.0, lower=6.0, upper=7.0)(KEY, (1000,)))
+    expected = jax.random.truncated_normal(KEY, 6.0, 7.0, (1000,))
+    np.testing.assert_array_equal(values, expected)
+    assert ((values > 6) & (values < 7)).all()
 
 
 @pytest.mark.parametrize("key", [jax.random.key(5), jax.random.PRNGKey(6)], ids=["typed", "legacy"])
 def test_other_keys_give_the_values_of_jax(key):
     for case in CASES[:48:5]:
-        drawn, expected = both(case, key)
-        assert drawn.tobytes() == expected.tobytes(), label(case)
+        values, expected = draw_both(case, key)
+        assert values.tobytes() == expected.tobytes(), label(case)
 
 
 def test_keys_of_another_implementation_give_the_values_of_jax():
     for case in (CASES[0], CASES[1], CASES[2]):
-        drawn, expected = both(case, jax.random.key(0, impl="rbg"))
-        assert drawn.tobytes() == expected.tobytes(), label(case)
+        values, expected = draw_both(case, jax.random.key(0, impl="rbg"))
+        assert values.tobytes() == expected.tobytes(), label(case)
 
 
 @pytest.mark.once
@@ -136,44 +143,49 @@ def test_keys_of_another_implementation_give_the_values_of_jax():
 def test_float64_values_are_those_of_jax_bit_for_bit(first):
     with jax.enable_x64(True):
         for case in [case for case in CASES if case[3] == MATRIX][first::8]:
-            drawn, expected = both(case)
-            assert drawn.dtype == np.float64
-            assert drawn.tobytes() == expected.tobytes(), label(case)
+            values, expected = draw_both(case)
+            assert values.dtype == np.float64
+            assert values.tobytes() == expected.tobytes(), label(case)
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("case", ISOMETRIES, ids=label)
 def test_orthogonal_values_are_those_of_jax(case):
-    """Within 1e-6: QR is a library's."""
-    drawn, expected = both(case)
-    np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6)
+    """Within 1e-6: the QR decomposition depends on the library."""
+    values, expected = draw_both(case)
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("law", "dtype"),
-    [*((law, "complex64") for law in LAWS), ("truncated_normal", "complex128")],
+    ("distribution", "dtype"),
+    [
+        *((distribution, "complex64") for distribution in DISTRIBUTIONS),
+        ("truncated_normal", "complex128"),
+    ],
 )
 @pytest.mark.parametrize("modes", [MODES[:2], pytest.param(MODES[2:], marks=pytest.mark.slow)])
-def test_complex_values_are_those_of_jax(law, dtype, modes):
+def test_complex_values_are_those_of_jax(distribution, dtype, modes):
     """Relative to the modulus, in units of epsilon, over 24 (scale, mode) cases:
 
     normal: jinit 0 from eager JAX, JAX's jit 1.0 (complex64, jax 0.10.2); uniform: all 0;
     truncated: jinit 27.9, JAX's jit 27.2 (complex64), 11.0 and 10.7 (complex128), all of it where
     log(1 - t) loses digits near modulus 0.
     """
-    allowed = {"normal": 0, "uniform": 0, "truncated_normal": 32}[law]
+    allowed = {"normal": 0, "uniform": 0, "truncated_normal": 32}[distribution]
     with jax.enable_x64(dtype == "complex128"):
         for scale, mode in itertools.product((0.5, 2.0), modes):
-            drawn, expected = both(("variance_scaling", (scale, mode, law), {}, MATRIX), KEY, dtype)
-            gap = abs(drawn - expected) / abs(expected)
+            values, expected = draw_both(
+                ("variance_scaling", (scale, mode, distribution), {}, MATRIX), KEY, dtype
+            )
+            gap = abs(values - expected) / abs(expected)
             assert gap.max() <= allowed * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("name", ["normal", "orthogonal"])
 def test_the_other_complex_draws_are_those_of_jax(name):
-    drawn, expected = both((name, (0.3,), {}, MATRIX), KEY, "complex64")
-    np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6)
+    values, expected = draw_both((name, (0.3,), {}, MATRIX), KEY, "complex64")
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -1,4 +1,4 @@
-"""Embeddings against their laws, position tables against formulas in far more digits."""
+"""Embeddings against their distributions, position tables against exact formulas."""
 
 from decimal import Decimal, localcontext
 
@@ -18,10 +18,10 @@ FAR = 100_000
 
 
 @pytest.mark.parametrize(("shape", "axis", "features"), [((60, 250), -1, 250), ((250, 60), 0, 250)])
-def test_small_init_is_normal_with_its_published_spread(shape, axis, features):
-    drawn = np.ravel(small_init(axis)(KEY, shape))
-    law = scipy.stats.norm(scale=np.sqrt(2 / (5 * features)))
-    assert scipy.stats.kstest(drawn, law.cdf).pvalue > LEVEL
+def test_small_init_is_normal_with_the_published_standard_deviation(shape, axis, features):
+    values = np.ravel(small_init(axis)(KEY, shape))
+    expected_distribution = scipy.stats.norm(scale=np.sqrt(2 / (5 * features)))
+    assert scipy.stats.kstest(values, expected_distribution.cdf).pvalue > LEVEL
 
 
 @pytest.mark.parametrize("features", [2, 3, 17])
@@ -32,24 +32,24 @@ def test_unit_rows_are_uniform_directions(features):
     expected = 3 * vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     np.testing.assert_allclose(rows, expected, rtol=6e-7)
     half = (features - 1) / 2
-    law = scipy.stats.beta(half, half, loc=-3, scale=6)
+    expected_distribution = scipy.stats.beta(half, half, loc=-3, scale=6)
     for coordinate in (0, features - 1):
-        assert scipy.stats.kstest(rows[:, coordinate], law.cdf).pvalue > LEVEL
+        assert scipy.stats.kstest(rows[:, coordinate], expected_distribution.cdf).pvalue > LEVEL
 
 
 def test_unit_rows_of_one_feature_are_the_two_signs():
-    drawn = np.asarray(unit_rows(0.3)(KEY, (10_000, 1)))
-    np.testing.assert_array_equal(np.abs(drawn), np.float32(0.3))
-    assert scipy.stats.binomtest(int((drawn > 0).sum()), len(drawn)).pvalue > LEVEL
+    values = np.asarray(unit_rows(0.3)(KEY, (10_000, 1)))
+    np.testing.assert_array_equal(np.abs(values), np.float32(0.3))
+    assert scipy.stats.binomtest(int((values > 0).sum()), len(values)).pvalue > LEVEL
     assert unit_rows().marginal((10, 1)) is None
 
 
-def test_unit_rows_do_not_depend_on_where_a_row_is_cut():
-    """Not even where every shard holds a single entry of it."""
+def test_unit_rows_do_not_depend_on_the_sharding_of_a_row():
+    """Here every shard holds a single entry of a row."""
     mesh = jax.make_mesh((8,), ("model",), axis_types=(AxisType.Auto,))
     sharding = NamedSharding(mesh, PartitionSpec(None, "model"))
-    drawn = unit_rows()(KEY, (40, 8), None, sharding)
-    np.testing.assert_array_equal(drawn, unit_rows()(KEY, (40, 8)))
+    values = unit_rows()(KEY, (40, 8), None, sharding)
+    np.testing.assert_array_equal(values, unit_rows()(KEY, (40, 8)))
 
 
 def test_sinusoidal_is_the_published_formula():
@@ -68,17 +68,17 @@ def test_sinusoidal_is_the_published_formula():
 def test_sinusoidal_is_the_rounded_value_far_down_the_table():
     position, pair = np.arange(FAR)[:, None], np.arange(4)[None, :]
     true = np.sin(position * 10_000.0 ** (-pair / 4))
-    drawn = np.asarray(sinusoidal()(KEY, (FAR, 8)))[:, ::2]
+    values = np.asarray(sinusoidal()(KEY, (FAR, 8)))[:, ::2]
     # Half a unit in the last place, and 2e-10 for the table and for this double precision.
     bound = 0.5 * np.spacing(np.abs(true).astype(np.float32)) + 2e-10
-    assert (np.abs(drawn - true) <= bound).all()
+    assert (np.abs(values - true) <= bound).all()
     frequency = (10_000.0 ** (-pair / 4)).astype(np.float32)
     usual = np.sin(position.astype(np.float32) * frequency)
-    assert np.abs(usual - true).max() > 1e-4  # what the test would see of the usual formula
+    assert np.abs(usual - true).max() > 1e-4  # the error of the usual formula
 
 
 def sine(angle: Decimal) -> float:
-    """Sine by its series, of an angle brought near zero, in sixty digits."""
+    """Sine by its series in sixty digits, after the angle is reduced modulo 2π."""
     angle -= 2 * PI * (angle / (2 * PI)).to_integral_value()
     term = total = angle
     for order in range(1, 40):
@@ -91,7 +91,7 @@ def sine(angle: Decimal) -> float:
 def test_sinusoidal_in_double_precision(layout):
     rows, features = [0, 1, 2, 316, 317, 4_095, 65_537, 99_856, FAR - 1], 6
     with jax.enable_x64(True):
-        drawn = np.asarray(sinusoidal(layout=layout)(KEY, (FAR, features)))[rows]
+        values = np.asarray(sinusoidal(layout=layout)(KEY, (FAR, features)))[rows]
     pairs = {"interleaved": (0, 0, 1, 1, 2, 2), "concatenated": (0, 1, 2, 0, 1, 2)}[layout]
     cosines = {"interleaved": (0, 1, 0, 1, 0, 1), "concatenated": (0, 0, 0, 1, 1, 1)}[layout]
     with localcontext(prec=60):
@@ -102,12 +102,12 @@ def test_sinusoidal_in_double_precision(layout):
             ]
             for row in rows
         ]
-    assert drawn.dtype == np.float64
-    np.testing.assert_allclose(drawn, true, rtol=0, atol=1e-15)
+    assert values.dtype == np.float64
+    np.testing.assert_allclose(values, true, rtol=0, atol=1e-15)
 
 
 def test_a_shift_of_positions_is_a_rotation():
-    """Why it was proposed: relative positions are linear maps, the same at every position."""
+    """Relative positions are linear maps, the same at every position."""
     sines, cosines = np.split(
         np.asarray(sinusoidal(layout="concatenated")(KEY, (200, 16)), np.float64), 2, axis=-1
     )
@@ -116,7 +116,7 @@ def test_a_shift_of_positions_is_a_rotation():
 
 
 @pytest.mark.parametrize("max_period", [1, 1e30])
-def test_extreme_periods(max_period):
+def test_extreme_periods_follow_the_formula(max_period):
     table = np.asarray(sinusoidal(max_period)(KEY, (9, 4)))
     slow = np.arange(9) / np.sqrt(max_period)
     np.testing.assert_allclose(table[:, 0], np.sin(np.arange(9)), atol=4e-8)
@@ -127,16 +127,22 @@ def test_extreme_periods(max_period):
     ("build", "text"),
     [
         (lambda: small_init("features"), "axis: expected an integer, got 'features'"),
-        (lambda: small_init(2)(KEY, (4, 5)), r"axis=2 is not among the axes of shape \(4, 5\)"),
+        (
+            lambda: small_init(2)(KEY, (4, 5)),
+            r"small_init: axis=2 is not an axis of shape \(4, 5\)",
+        ),
         (lambda: unit_rows(0), "scale: expected a number > 0, got 0"),
-        (lambda: unit_rows()(KEY, ()), r"of at least 1 axes, got shape \(\)"),
+        (lambda: unit_rows()(KEY, ()), r"of at least 1 axis, got shape \(\)"),
         (lambda: unit_rows()(KEY, (2, 2), jnp.complex64), "real floating-point values"),
         (lambda: sinusoidal(0.5), "max_period: expected at least 1, got 0.5"),
         (lambda: sinusoidal(layout="interleave"), "did you mean 'interleaved'"),
         (lambda: sinusoidal()(KEY, (4, 5)), r"5 features \(shape \(4, 5\)\) do not divide"),
-        (lambda: sinusoidal()(KEY, (4,)), r"\(..., positions, features\) .* got shape \(4,\)"),
+        (
+            lambda: sinusoidal()(KEY, (4,)),
+            r"\(..., positions, features\) of at least 2 axes, got shape \(4,\)",
+        ),
     ],
 )
-def test_bad_options(build, text):
+def test_wrong_options_and_shapes_are_refused(build, text):
     with pytest.raises((TypeError, ValueError), match=text):
         build()

@@ -1,4 +1,4 @@
-"""out_sharding: the same bits, laid out as asked, under Auto and Explicit meshes."""
+"""out_sharding gives the same bits in the requested layout, on Auto and Explicit meshes."""
 
 from functools import partial
 
@@ -19,10 +19,10 @@ def mesh(axis_type: AxisType) -> jax.sharding.Mesh:
     return jax.make_mesh((4, 2), ("data", "model"), axis_types=(axis_type,) * 2)
 
 
-def check(drawn: jax.Array, initializer, spec: PartitionSpec = SPEC) -> None:
-    assert drawn.sharding.spec == spec
-    assert drawn.addressable_shards[0].data.shape == (4, 4)
-    np.testing.assert_array_equal(drawn, initializer(KEY, SHAPE))
+def check(values: jax.Array, initializer, spec: PartitionSpec = SPEC) -> None:
+    assert values.sharding.spec == spec
+    assert values.addressable_shards[0].data.shape == (4, 4)
+    np.testing.assert_array_equal(values, initializer(KEY, SHAPE))
 
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
@@ -60,3 +60,14 @@ def test_a_shape_that_does_not_divide_is_refused():
         ValueError, match=r"axis 0 is partitioned 4 times, but the dimension size is 15"
     ):
         he_normal()(KEY, (15, 8), None, NamedSharding(mesh(AxisType.Auto), SPEC))
+
+
+@pytest.mark.parametrize(
+    "sharding", [jax.devices()[0], jax.sharding.SingleDeviceSharding(jax.devices()[0]), "data"]
+)
+def test_a_single_device_is_refused_with_its_remedy(sharding):
+    with pytest.raises(
+        TypeError,
+        match=r"out_sharding: expected a jax\.sharding\.NamedSharding.*with jax\.default_device",
+    ):
+        he_normal()(KEY, SHAPE, None, sharding)

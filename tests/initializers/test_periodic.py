@@ -1,4 +1,4 @@
-"""Sinusoidal networks and random features: the laws, and what they are chosen for."""
+"""Sinusoidal networks and random features: distributions, and the properties they imply."""
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,16 @@ import scipy.stats
 import jinit
 
 KEY = jax.random.key(1)
-# Each Kolmogorov-Smirnov test below fails by chance once in a million.
-LEVEL = 1e-6
+LEVEL = 1e-6  # false-alarm probability of each Kolmogorov-Smirnov test
 
 
 def assert_uniform(values, low, high):
-    found = scipy.stats.kstest(np.ravel(values), scipy.stats.uniform(low, high - low).cdf)
-    assert found.pvalue > LEVEL
+    result = scipy.stats.kstest(np.ravel(values), scipy.stats.uniform(low, high - low).cdf)
+    assert result.pvalue > LEVEL
 
 
 @pytest.mark.parametrize(("shape", "fan_in"), [((6, 4000), 6), ((3, 3, 4, 500), 36)])
-def test_siren(shape, fan_in):
+def test_siren_is_uniform(shape, fan_in):
     bound = np.sqrt(6 / fan_in) / 25
     assert_uniform(jinit.siren(omega=25.0)(KEY, shape), -bound, bound)
     assert_uniform(jinit.siren_first()(KEY, shape), -1 / fan_in, 1 / fan_in)
@@ -31,9 +30,9 @@ def test_siren_reads_its_axes():
     assert_uniform(kernel, -1 / 5, 1 / 5)
 
 
-def test_a_deep_siren_keeps_the_size_of_its_arguments():
-    """Normal arguments of variance v give E sin² = (1 - exp(-2v)) / 2, and the next variance is
-    omega² n (2 / (n omega²)) times that: the fixed point of v = 1 - exp(-2v) is 0.797."""
+def test_the_arguments_of_a_deep_siren_have_the_fixed_point_variance():
+    """For normal arguments of variance v, E sin² = (1 - exp(-2v)) / 2, and the next variance is
+    omega² n (2 / (n omega²)) times that. The fixed point of v = 1 - exp(-2v) is 0.797."""
     width, depth, omega = 2048, 6, 30.0
     fixed_point = scipy.optimize.brentq(lambda v: v - 1 + np.exp(-2 * v), 0.1, 1)
     keys = jax.random.split(KEY, depth + 2)
@@ -49,9 +48,9 @@ def test_a_deep_siren_keeps_the_size_of_its_arguments():
 def test_fourier_features_have_the_gaussian_kernel():
     bandwidth, features = 1.5, 200_000
     x, y = jnp.array([0.3, -0.2]), jnp.array([-0.6, 0.9])
-    one, two = jax.random.split(KEY)
-    weights = jinit.fourier_features(bandwidth)(one, (2, features))
-    phases = jinit.fourier_phases()(two, (features,))
+    weight_key, phase_key = jax.random.split(KEY)
+    weights = jinit.fourier_features(bandwidth)(weight_key, (2, features))
+    phases = jinit.fourier_phases()(phase_key, (features,))
     kernel = 2 * jnp.mean(jnp.cos(x @ weights + phases) * jnp.cos(y @ weights + phases))
     expected = np.exp(-np.sum((x - y) ** 2) / (2 * bandwidth**2))
     assert abs(kernel - expected) < 6 / np.sqrt(features)  # six standard errors
@@ -62,6 +61,6 @@ def test_phases_are_uniform_on_the_circle():
 
 
 @pytest.mark.parametrize("build", [jinit.siren, jinit.fourier_features])
-def test_frequencies_are_positive(build):
+def test_omega_and_bandwidth_must_be_positive(build):
     with pytest.raises(ValueError, match="expected a number > 0, got 0"):
         build(0)

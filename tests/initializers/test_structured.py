@@ -1,4 +1,4 @@
-"""Deterministic maps: what a layer that starts from them does, against SciPy and brute force."""
+"""Identity-like kernels: their effect on a layer, compared with SciPy and explicit loops."""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (2, 3, 3), (2, 2, 4, 6)])
-def test_identity(shape):
+def test_identity_is_scaled(shape):
     np.testing.assert_array_equal(
         jinit.identity(0.3)(KEY, shape),
         np.broadcast_to(np.float32(0.3) * np.eye(*shape[-2:], dtype=np.float32), shape),
     )
 
 
-def test_a_relu_network_with_identity_recurrence_keeps_its_state():
+def test_a_relu_network_with_identity_recurrence_preserves_its_state():
     cell = nn.SimpleCell(
         8, recurrent_kernel_init=jinit.identity(), kernel_init=jinit.zeros, activation_fn=nn.relu
     )
@@ -32,11 +32,10 @@ def test_a_relu_network_with_identity_recurrence_keeps_its_state():
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7), (7, 3), (2, 6), (3, 3, 2, 5), (1, 4)])
 def test_idinit_repeats_the_identity(shape):
     rows, columns = int(np.prod(shape[:-1])), shape[-1]
-    short = min(rows, columns)
-    square = np.eye(short)
-    copies = -(-max(rows, columns) // short)
-    long = np.concatenate([square] * copies, axis=0 if rows >= columns else 1)
-    expected = long[:rows, :columns].reshape(shape)
+    size = min(rows, columns)
+    copies = -(-max(rows, columns) // size)
+    repeated = np.concatenate([np.eye(size)] * copies, axis=0 if rows >= columns else 1)
+    expected = repeated[:rows, :columns].reshape(shape)
     np.testing.assert_array_equal(jinit.idinit()(KEY, shape), expected)
     np.testing.assert_array_equal(jinit.idinit(1e-6)(KEY, shape), np.float32(1e-6) * expected)
 
@@ -44,29 +43,32 @@ def test_idinit_repeats_the_identity(shape):
 @pytest.mark.parametrize(
     ("taps", "inputs", "outputs", "groups"),
     [
-        *(((3,), 6, 6, 1), ((3,), 4, 8, 2), ((5, 3), 6, 6, 3)),
-        *(((5, 3), 4, 8, 2), ((3, 3, 3), 6, 6, 1)),
+        ((3,), 6, 6, 1),
+        ((3,), 4, 8, 2),
+        ((5, 3), 6, 6, 3),
+        ((5, 3), 4, 8, 2),
+        ((3, 3, 3), 6, 6, 1),
         pytest.param((3,), 6, 6, 3, marks=pytest.mark.slow),
         pytest.param((5, 3), 6, 6, 1, marks=pytest.mark.slow),
         pytest.param((3, 3, 3), 6, 6, 3, marks=pytest.mark.slow),
         pytest.param((3, 3, 3), 4, 8, 2, marks=pytest.mark.slow),
     ],
 )
-def test_a_dirac_convolution_hands_its_input_on(taps, inputs, outputs, groups):
+def test_a_dirac_convolution_copies_its_input(taps, inputs, outputs, groups):
     init = jinit.dirac(groups)
     layer = nn.Conv(outputs, taps, feature_group_count=groups, kernel_init=init, use_bias=False)
     x = jax.random.normal(KEY, (2, *[5] * len(taps), inputs))
     y, _ = jax.jit(layer.init_with_output)(KEY, x)
-    each_in, each_out = inputs // groups, outputs // groups
-    for group in range(groups):
-        mine = y[..., group * each_out :][..., :each_in]
-        theirs = x[..., group * each_in :][..., :each_in]
-        np.testing.assert_array_equal(mine, theirs)
-        np.testing.assert_array_equal(y[..., group * each_out :][..., each_in:each_out], 0)
+    group_inputs = jnp.split(x, groups, axis=-1)
+    group_outputs = jnp.split(y, groups, axis=-1)
+    for source, result in zip(group_inputs, group_outputs, strict=True):
+        copied = source.shape[-1]
+        np.testing.assert_array_equal(result[..., :copied], source)
+        np.testing.assert_array_equal(result[..., copied:], 0)
 
 
-def test_dirac_places_its_ones_where_pytorch_documents_them():
-    """The loop of torch.nn.init.dirac_, even kernels included, in the layout of Flax."""
+def test_dirac_equals_the_documented_loop_of_pytorch():
+    """The loop of torch.nn.init.dirac_ in the layout of Flax, for an even kernel size too."""
     taps, inputs, outputs, groups = (4, 3), 2, 6, 2
     expected = np.zeros((*taps, inputs, outputs), np.float32)
     for group in range(groups):
@@ -77,7 +79,7 @@ def test_dirac_places_its_ones_where_pytorch_documents_them():
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (7, 3), (3, 4), (5, 9), (16, 17), (1, 2)])
-def test_zero_hadamard(shape):
+def test_zero_hadamard_equals_its_definition(shape):
     inputs, outputs = shape
     size = 2 ** int(np.ceil(np.log2(outputs)))
     expected = np.eye(inputs, outputs)

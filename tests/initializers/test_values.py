@@ -117,7 +117,7 @@ def test_equal_options_make_equal_values(left, right):
         (normal(0.3), normal(0.3)),
     ],
 )
-def test_plain_data_is_read(spec, expected):
+def test_plain_data_builds_the_initializer(spec, expected):
     assert from_spec(spec) == expected
 
 
@@ -130,20 +130,47 @@ def test_plain_data_is_read(spec, expected):
         ("__class__", "unknown initializer '__class__'"),
         ({"name": "normal", "std": 1}, "unknown option of normal 'std'; did you mean 'stddev'"),
         ({"name": "zeros", "value": 1}, "unknown option of zeros 'value'"),
-        ({"name": "variance_scaling", "scale": 1.0}, "needs distribution, mode as well"),
-        ({"name": "constant"}, "'constant' needs value as well"),
+        ({"name": "variance_scaling", "scale": 1.0}, "also needs distribution, mode"),
+        ({"name": "constant"}, "'constant' also needs value"),
         ({"name": "normal", "stddev": -1}, "stddev: expected a number >= 0"),
         ({"stddev": 1}, "expected a name or"),
         (3, "expected a name or .* got 3"),
         (None, "expected a name or .* got None"),
+        ({"name": ["normal"]}, "expected a name or"),
+        (
+            {"name": "pissa"},
+            r"from a kernel, not from a shape: call jinit\.adapters\.pissa\(rank\)",
+        ),
     ],
 )
-def test_wrong_plain_data_is_named(spec, text):
+def test_wrong_plain_data_is_refused(spec, text):
     with pytest.raises(ValueError, match=text):
         from_spec(spec)
 
 
-def test_float64_without_x64_is_said():
+@pytest.mark.parametrize("depth", [32, 5000])
+def test_deeply_nested_plain_data_is_refused(depth):
+    spec = {"name": "ones"}
+    for _ in range(depth):
+        spec = {"name": "scaled", "initializer": spec, "factor": 1.0}
+    with pytest.raises(ValueError, match="more than 32 initializers are nested"):
+        from_spec(spec)
+    for _ in range(depth - 31):
+        spec = spec["initializer"]
+    assert repr(from_spec(spec)).count("scaled") == 31
+
+
+def test_deeply_nested_lists_are_refused():
+    values = [1.0]
+    for _ in range(5000):
+        values = [values]
+    with pytest.raises(ValueError, match="expected a name or"):
+        from_spec(values)
+    with pytest.raises(TypeError, match="constant: expected a number or a numeric array"):
+        from_spec({"name": "constant", "value": values})
+
+
+def test_float64_without_x64_is_reported():
     with pytest.warns(UserWarning, match=r"float64 was asked for and float32 is given.*x64"):
-        drawn = initializers.he_normal()(jax.random.key(0), (2, 2), "float64")
-    assert drawn.dtype == "float32"
+        values = initializers.he_normal()(jax.random.key(0), (2, 2), "float64")
+    assert values.dtype == "float32"

@@ -1,4 +1,4 @@
-"""Residual branches, their streams and their ends are read off the computation."""
+"""Residual branches, residual streams and ends of paths."""
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,12 @@ from networks import Mixture, ResNet, Stack, image, sequence
 import jinit
 
 
-def found(model):
+def branches_and_ends(model):
     return {leaf.path.removeprefix("params/"): (leaf.branch, leaf.end) for leaf in model.leaves}
 
 
-def test_of_a_residual_network_with_projections():
-    leaves = found(jinit.linen.trace(ResNet(), image()))
+def test_branches_of_a_residual_network_with_projections():
+    leaves = branches_and_ends(jinit.linen.trace(ResNet(), image()))
     assert leaves["stem/kernel"] == (None, "product")
     assert leaves["stage_0/conv_0/kernel"] == (0, "product")
     assert leaves["stage_0/conv_1/kernel"] == (0, "residual")
@@ -24,22 +24,22 @@ def test_of_a_residual_network_with_projections():
 
 
 def test_scales_have_an_end():
-    leaves = found(jinit.linen.trace(ResNet(), image()))
+    leaves = branches_and_ends(jinit.linen.trace(ResNet(), image()))
     assert leaves["stage_1/norm_0/scale"][1] == "product"
     assert leaves["stage_1/norm_1/scale"][1] == "residual"
     assert leaves["stage_1/projected/scale"][1] == "shortcut"
-    assert found(jinit.linen.trace(Mixture(), sequence()))["gate"][1] == "residual"
+    assert branches_and_ends(jinit.linen.trace(Mixture(), sequence()))["gate"][1] == "residual"
 
 
-def test_of_a_loop_and_after_it():
-    leaves = found(jinit.linen.trace(Stack(), sequence()))
+def test_branches_in_a_loop_and_after_it():
+    leaves = branches_and_ends(jinit.linen.trace(Stack(), sequence()))
     places = ("attention/query", "attention/out", "up", "down")
     assert [leaves[f"loop/{place}/kernel"][0] for place in places] == [0, 0, 1, 1]
     assert [leaves[f"last/{place}/kernel"][0] for place in places] == [2, 2, 3, 3]
 
 
 class Parallel(nn.Module):
-    """Attention and the dense layers on the same stream, as in GPT-J."""
+    """Attention and dense layers on the same residual stream, as in GPT-J."""
 
     @nn.compact
     def __call__(self, x):
@@ -48,22 +48,23 @@ class Parallel(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A cell whose two products are added; neither is a stream."""
+    """A cell whose two products are added; neither is a residual stream."""
 
     @nn.compact
     def __call__(self, x):
         return nn.RNN(nn.SimpleCell(16, name="cell"))(x)
 
 
-def test_branches_side_by_side():
-    leaves = found(jinit.linen.trace(Parallel(), sequence()))
-    assert leaves["attention/value/kernel"] == (0, "attention") or leaves["up/kernel"][0] == 0
-    assert leaves["attention/out/kernel"][1] == leaves["down/kernel"][1] == "residual"
-    assert leaves["attention/out/kernel"][0] != leaves["down/kernel"][0]
+def test_parallel_branches_have_different_numbers():
+    leaves = branches_and_ends(jinit.linen.trace(Parallel(), sequence()))
+    assert leaves["up/kernel"] == (0, "product")
+    assert leaves["down/kernel"] == (0, "residual")
+    assert leaves["attention/value/kernel"] == (1, "attention")
+    assert leaves["attention/out/kernel"] == (1, "residual")
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_mask_made_of_the_input_is_no_stream(bias):
+def test_a_mask_computed_from_the_input_is_not_a_residual_stream(bias):
     def apply(params, tokens):
         x = params["table"][tokens]
         scores = jnp.einsum("btd,bsd->bts", x @ params["query"], x @ params["key"])
@@ -73,7 +74,7 @@ def test_a_mask_made_of_the_input_is_no_stream(bias):
 
     square = jnp.ones((8, 8))
     params = {"table": jnp.ones((5, 8)), "query": square, "key": square, "out": square}
-    leaves = found(jinit.trace(apply, params, jnp.ones((2, 3), int)))
+    leaves = branches_and_ends(jinit.trace(apply, params, jnp.ones((2, 3), int)))
     assert {path: branch for path, (branch, _) in leaves.items()} == {
         "table": None,
         "query": 0,
@@ -84,5 +85,5 @@ def test_a_mask_made_of_the_input_is_no_stream(bias):
 
 
 def test_a_sum_of_two_products_has_no_branch():
-    leaves = found(jinit.linen.trace(Recurrent(), sequence()))
+    leaves = branches_and_ends(jinit.linen.trace(Recurrent(), sequence()))
     assert {branch for branch, _ in leaves.values()} == {None}

@@ -1,4 +1,4 @@
-"""Model.trace: paths, shapes, names; nothing allocated, nothing computed."""
+"""`trace`: paths, shapes and names; nothing is allocated or computed. Text of a Model."""
 
 import jax
 import jax.numpy as jnp
@@ -58,15 +58,65 @@ def test_several_inputs_and_trees_of_inputs():
     assert len(model.graph.inputs) == 4
 
 
-def test_what_is_not_a_function():
+def test_trace_needs_a_function():
     with pytest.raises(TypeError, match=r"expected a function apply\(params, \*inputs\), got dict"):
         trace(PARAMS, PARAMS, jnp.ones((8, 4)))
 
 
 def test_models_are_compared_by_identity():
-    """A model holds functions: two traces are equal in what they compute, not as values."""
-    one, other = (trace(apply, PARAMS, jnp.ones((8, 4))) for _ in range(2))
-    assert one == one
-    assert one != other
-    assert isinstance(one, Model)
-    assert len({one, other}) == 2
+    """A model holds functions, which cannot be compared; fingerprints compare computations."""
+    first, second = (trace(apply, PARAMS, jnp.ones((8, 4))) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert isinstance(first, Model)
+    assert len({first, second}) == 2
+
+
+@pytest.mark.parametrize(
+    ("example", "remedy"),
+    [
+        ((8, 4), r"input 1 is \(8, 4\), .* such as jax.ShapeDtypeStruct\(\(8, 4\), jnp.float32\)"),
+        ([8], r"input 1 is \[8\], which looks like a shape; .* or jnp.zeros\(\(8,\)\)"),
+    ],
+)
+def test_a_shape_without_dtype_is_refused(example, remedy):
+    with pytest.raises(TypeError, match=f"^trace: {remedy}"):
+        trace(apply, PARAMS, example)
+
+
+def test_a_model_is_shown_in_one_line():
+    model = trace(apply, PARAMS, jnp.ones((8, 4)))
+    assert repr(model) == "Model(25 parameters in 3 arrays, inputs: float32[8, 4])"
+    many = trace(lambda p, *x: x[0] @ p, jnp.ones((4, 1)), *[jnp.ones((1, 4))] * 5)
+    shown = ", ".join(["float32[1, 4]"] * 3)
+    assert repr(many) == f"Model(4 parameters in 1 array, inputs: {shown}, ...)"
+    assert repr(trace(lambda p: p, jnp.ones(1))) == "Model(1 parameter in 1 array, inputs: none)"
+
+
+def test_a_printed_model_is_a_table_of_its_parameters():
+    text = str(trace(apply, PARAMS, jnp.ones((8, 4))))
+    assert text == (
+        "25 parameters in 3 arrays, inputs: float32[8, 4]\n\n"
+        "path             shape  role    fan_in  fan_out\n"
+        "layers/0         4×3    kernel       4        3\n"
+        "layers/1/kernel  3×2    kernel       3        2\n"
+        "unused           7      unused"
+    )
+
+
+def test_long_and_unprintable_paths_fit_80_columns():
+    params = {"\x1b[2J": jnp.ones((4, 4)), "block" * 30: {"kernel": jnp.ones((4, 4))}}
+    model = trace(lambda p, x: x @ jax.tree.leaves(p)[0], params, jnp.ones((8, 4)))
+    text = str(model)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "\\x1b[2J" in text
+    assert "block/kernel" in text
+    marked = trace(lambda p, x: x @ p["<b>"], {"<b>": jnp.ones((4, 4))}, jnp.ones((8, 4)))
+    assert "<td>&lt;b&gt;</td><td>4×4</td><td>kernel</td>" in marked._repr_html_()
+
+
+def test_a_missing_leaf_raises_with_the_closest_paths():
+    model = trace(apply, PARAMS, jnp.ones((8, 4)))
+    with pytest.raises(KeyError, match=r"no parameter 'layers/2'; the closest paths are layers/0"):
+        model.leaf("layers/2")

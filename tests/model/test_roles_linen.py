@@ -19,7 +19,7 @@ class Tied(nn.Module):
 
 
 class Block(nn.Module):
-    """One residual block of a stack, as nn.scan wants it."""
+    """One residual block with the signature that nn.scan needs."""
 
     @nn.compact
     def __call__(self, x, _):
@@ -38,7 +38,7 @@ class Stack(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """A gated unit of two kernels, and one back."""
+    """A gated unit of two kernels, and a projection back."""
 
     @nn.compact
     def __call__(self, x):
@@ -55,8 +55,13 @@ class Mixer(nn.Module):
 
 
 def vmapped(layer, axis):
-    return nn.vmap(layer, variable_axes={"params": 0}, split_rngs={"params": True},
-                   in_axes=axis, axis_size=3)  # fmt: skip
+    return nn.vmap(
+        layer,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=axis,
+        axis_size=3,
+    )
 
 
 def recurrent(cell):
@@ -230,5 +235,5 @@ def test_linen(name):
     check(as_model(module, example), expected)
 
 
-def test_the_table_is_as_long_as_promised():
+def test_the_table_is_complete():
     assert len(LINEN) >= 40

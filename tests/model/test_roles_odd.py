@@ -1,4 +1,4 @@
-"""Axes and fans of odd networks, counted by hand; or `unread`, but never wrong in silence."""
+"""Axes and fans of unusual networks, counted by hand; `unread` is right, a wrong role is not."""
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ ODD = {
     "slices along the inputs, added": (
         lambda p, x: x[:, :8] @ p["w"][:8] + x[:, 8:] @ p["w"][8:], W, X, DENSE,
     ),
-    "slices along the inputs, each for itself": (
+    "slices along the inputs, multiplied": (
         lambda p, x: (x[:, :8] @ p["w"][:8]) * (x[:, 8:] @ p["w"][8:]), W, X,
         {"w": "kernel in,out 8 5"},
     ),
@@ -160,10 +160,10 @@ ODD = {
         monarch, {"l": floats(4, 4, 4), "r": floats(4, 4, 4)}, X,
         {"l": "kernel batch,in,out 4 4", "r": "kernel batch,in,out 4 4"},
     ),
-    "a network that makes the kernel": (
+    "a network that computes the kernel": (
         hypernetwork, {"h": floats(3, 80), "z": floats(3)}, X, {"h": "unread"},
     ),
-    "a network of the signal that makes the kernel": (
+    "a network that computes the kernel from the signal": (
         lambda p, x: jnp.einsum("bi,bio->bo", x, (x @ p["h"]).reshape(8, 16, 5)),
         {"h": floats(16, 80)}, X, {"h": "kernel in,out 16 80"},
     ),
@@ -176,10 +176,10 @@ ODD = {
         lambda p, x: x @ jnp.outer(p["u"], p["v"]), {"u": floats(16), "v": floats(5)}, X,
         {"u": "kernel in 16 1", "v": "scale out"},
     ),
-    "experts that a signal chooses": (
+    "experts that a signal selects": (
         experts, {"w": floats(4, 16, 5)}, X, {"w": "kernel lookup,in,out 16 5"},
     ),
-    "one expert that a signal chooses": (
+    "one expert that a signal selects": (
         expert, {"w": floats(4, 16, 5)}, floats(16), {"w": "kernel lookup,in,out 16 5"},
     ),
     "the embedding of one token": (
@@ -201,7 +201,7 @@ ODD = {
         lambda p, x: (x * p["g"][None, None]).sum(1), {"g": floats(16)}, SEQUENCE,
         {"g": "scale out"},
     ),
-    "kernels above one another": (
+    "concatenated kernels": (
         lambda p, x: x @ jnp.concatenate([p["a"], p["b"]]),
         {"a": floats(10, 5), "b": floats(6, 5)}, X,
         {"a": "kernel in,out 16 5", "b": "kernel in,out 16 5"},
@@ -253,11 +253,11 @@ def test_odd_networks(name):
 @pytest.mark.parametrize(
     ("name", "leaf"),
     [
-        ("slices along the inputs, each for itself", "w"),
+        ("slices along the inputs, multiplied", "w"),
         ("an index of the kernel summed out", "w"),
-        ("kernels above one another", "a"),
+        ("concatenated kernels", "a"),
         ("repeated rows", "w"),
-        ("experts that a signal chooses", "w"),
+        ("experts that a signal selects", "w"),
         ("blocks on a diagonal", "a"),
     ],
 )
@@ -269,16 +269,15 @@ def test_odd_networks(name):
         (jinit.activation_scaled("relu"), lambda leaf: 2 / leaf.fan_in),
     ],
 )
-def test_what_is_drawn_has_the_variance_of_the_fans(name, leaf, initializer, variance):
+def test_the_planned_variance_follows_from_the_fans(name, leaf, initializer, variance):
     apply, params, example, _ = ODD[name]
     model = jinit.trace(apply, params, example)
     plan = jinit.plan(model, {"**": initializer})
-    (row,), (read,) = ([each for each in group if each.path == leaf]
-                       for group in (plan.rows, model.leaves))  # fmt: skip
-    assert row.std**2 == pytest.approx(variance(read))
+    (row,) = (row for row in plan.rows if row.path == leaf)
+    assert row.std**2 == pytest.approx(variance(model.leaf(leaf)))
 
 
-def test_strides_reach_initializers_that_know_nothing_of_them():
+def test_strides_count_in_the_fans_of_every_initializer():
     def upsampled(w, x):
         return lax.conv_transpose(x, w, (2, 2), "SAME")
 

@@ -12,7 +12,7 @@ import jinit
 
 
 def named(**shapes):
-    """Parameters of these shapes."""
+    """Return parameters of these shapes."""
     return {name: floats(*shape) for name, shape in shapes.items()}
 
 
@@ -49,9 +49,9 @@ def over_devices(params, x):
 
 def standardized(params, x):
     w = params["w"]
-    centred = w - w.mean((0, 1, 2), keepdims=True)
+    centered = w - w.mean((0, 1, 2), keepdims=True)
     gain = params["gain"][None, None, None]
-    w = centred / jnp.sqrt(w.var((0, 1, 2), keepdims=True) + 1e-5) * gain
+    w = centered / jnp.sqrt(w.var((0, 1, 2), keepdims=True) + 1e-5) * gain
     numbers = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)
 
@@ -225,5 +225,5 @@ def test_pure_functions(name):
     check(jinit.trace(apply, params, example), expected)
 
 
-def test_the_table_is_as_long_as_promised():
+def test_the_table_is_complete():
     assert len(PURE) >= 29

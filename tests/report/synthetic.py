@@ -1,4 +1,4 @@
-"""Sweeps with known answers, written as the engine writes them."""
+"""Sweeps with known answers, in the format of the engine."""
 
 import json
 import math
@@ -18,7 +18,7 @@ GROWTH = {"vanishing": 0.1, "exploding": 10.0}
 
 
 def lane(config: Row, seed: int, value: float, **changes: Any) -> Row:
-    """A record whose final accuracy is `value` and whose loss is its distance from one."""
+    """Return a record with final accuracy `value` and loss `1 - value`."""
     verdict = changes.get("verdict", "stable")
     growth = GROWTH.get(verdict, 1.0)
     stds = [0.5 * growth**layer for layer in range(len(LAYERS))]
@@ -53,17 +53,17 @@ def lane(config: Row, seed: int, value: float, **changes: Any) -> Row:
 
 
 def diverged(config: Row, seed: int, step: int = 100) -> Row:
-    """A record of a lane that turned NaN."""
-    gone = [math.nan if each > step else 2.3 for each in STEPS]
-    lost = dict.fromkeys(("train_loss", "validation_loss", "validation_accuracy"), math.nan)
-    curves = {f"{name}_curve": gone for name in lost}
-    return lane(config, seed, 0.5, verdict="diverged", diverged_at=step, **lost, **curves)
+    """Return a record of a lane that diverged."""
+    losses = [math.nan if each > step else 2.3 for each in STEPS]
+    finals = dict.fromkeys(("train_loss", "validation_loss", "validation_accuracy"), math.nan)
+    curves = {f"{name}_curve": losses for name in finals}
+    return lane(config, seed, 0.5, verdict="diverged", diverged_at=step, **finals, **curves)
 
 
 def write_sweep(
     directory: Path, axes: dict[str, list], rows: Iterable[Row], *, block: int = 16, **changes: Any
 ) -> Path:
-    """Writes sweep.json and the records, shuffled over blocks as lanes are."""
+    """Write sweep.json and the records, in another order than the lanes."""
     rows = list(rows)
     seeds = sorted({row["seed"] for row in rows})
     outline = {
@@ -81,14 +81,14 @@ def write_sweep(
     records.mkdir(parents=True)
     (directory / "sweep.json").write_text(json.dumps(outline | changes))
     shuffled = rows[::-1]
-    for index, start in enumerate(range(0, len(shuffled), block)):
-        table = pyarrow.Table.from_pylist(shuffled[start : start + block])
+    for index, first in enumerate(range(0, len(shuffled), block)):
+        table = pyarrow.Table.from_pylist(shuffled[first : first + block])
         pyarrow.parquet.write_table(table, records / f"{index:05d}.parquet")
     return directory
 
 
 def write_accuracies(directory: Path, accuracies: dict[str, list[float]], **changes: Any) -> Path:
-    """One relu facet: a list of accuracies, one per seed, for every start."""
+    """Write one relu facet: a list of accuracies, one per seed, for every initializer."""
     axes = {"init": list(accuracies), "activation": ["relu"]}
     rows = [
         lane({"init": init, "activation": "relu"}, seed, value)
@@ -99,6 +99,6 @@ def write_accuracies(directory: Path, accuracies: dict[str, list[float]], **chan
 
 
 def grid(axes: dict[str, list], seeds: int, make: Callable[[Row, int], Row]) -> list[Row]:
-    """A record for every configuration and seed."""
+    """Return a record for every configuration and seed."""
     configs = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     return [make(config, seed) for config in configs for seed in range(seeds)]

@@ -1,9 +1,10 @@
-"""Reading a sweep's directory: order, gaps, and what is said about a bad one."""
+"""The directory of a sweep: the order of records, missing ones, and errors about bad files."""
 
 import json
 import subprocess
 import sys
 
+import pyarrow.parquet
 import pytest
 from report.synthetic import grid, lane, write_accuracies, write_sweep
 
@@ -33,7 +34,7 @@ def test_a_folder_that_looks_like_a_partition_adds_no_column(tmp_path):
     assert "kind" not in Results(directory).frame().columns
 
 
-def test_values_that_the_plan_does_not_name_come_last(tmp_path):
+def test_values_that_the_outline_does_not_name_come_last(tmp_path):
     rows = [lane({"init": init}, 0, 0.5) for init in ("stranger", "a")]
     frame = Results(write_sweep(tmp_path, {"init": ["a"]}, rows)).frame()
     assert frame["init"].tolist() == ["a", "stranger"]
@@ -53,7 +54,7 @@ def test_a_missing_directory(tmp_path):
 
 
 def test_a_directory_without_a_sweep(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no sweep\.json; expected .* run `jinit sweep`"):
+    with pytest.raises(ValueError, match=r"does not contain sweep\.json; .* run `jinit sweep`"):
         Results(tmp_path)
 
 
@@ -72,8 +73,59 @@ def test_an_outline_that_is_not_json(tmp_path):
 @pytest.mark.parametrize("text", ["[]", "{}", '{"task": 3}'])
 def test_an_outline_without_a_task(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(ValueError, match=r"has task = .*; expected a str.* another version"):
+    with pytest.raises(ValueError, match=r"has task = .*; expected a string\. .* another version"):
         Results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"axes": {"init": 3}},
+            r"has axes = {'init': 3}; expected a dictionary of non-empty",
+        ),
+        ({"axes": {"init": []}}, "expected a dictionary of non-empty lists"),
+        ({"program_axes": [1]}, r"has program_axes = \[1\]; expected a list of strings"),
+        ({"program_axes": ["no"]}, r"has 'no' in program_axes; expected names of axes: init"),
+        ({"seeds": ["0"]}, r"has seeds = \['0'\]; expected a list of integers of at least 0"),
+        ({"lanes": True}, "has lanes = True; expected an integer of at least 0"),
+        ({"chance": "high"}, "has chance = 'high'; expected a number"),
+        ({"classes": [10]}, r"has classes = \[10\]; expected an integer of at least 0"),
+        ({"format": 2}, r"has format 2, and this version of jinit reads formats up to 1: pip inst"),
+    ],
+)
+def test_an_outline_with_wrong_inner_types(tmp_path, changes, message):
+    directory = write_accuracies(tmp_path, {"a": [0.9]})
+    outline = json.loads((directory / "sweep.json").read_text())
+    (directory / "sweep.json").write_text(json.dumps(outline | changes))
+    with pytest.raises(ValueError, match=message):
+        Results(directory)
+
+
+def test_an_outline_nested_too_deeply(tmp_path):
+    (tmp_path / "sweep.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"sweep\.json is not JSON"):
+        Results(tmp_path)
+
+
+def test_a_string_that_is_not_utf_8(tmp_path):
+    directory = write_accuracies(tmp_path, {"a": [0.9], "badname": [0.8]})
+    file = directory / "records" / "00000.parquet"
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table, file, compression="none", use_dictionary=False)
+    file.write_bytes(file.read_bytes().replace(b"badname", b"bad\xff\xfeme"))
+    for read in (Results(directory).frame, Results(directory).best):
+        with pytest.raises(ValueError, match=r"00000\.parquet cannot be read as Parquet"):
+            read()
+
+
+def test_results_are_shown_by_their_directory_and_as_html(tmp_path):
+    results = Results(write_accuracies(tmp_path, {"a<b>": [0.9, 0.8], "c": [0.1, 0.1]}))
+    assert repr(results) == f"Results({str(tmp_path)!r})"
+    html = results._repr_html_()
+    assert html.startswith("<pre")
+    assert "a&lt;b&gt;" in html
+    assert "did not learn" in html
 
 
 def test_an_unknown_metric(tmp_path):
@@ -87,7 +139,7 @@ def test_an_unknown_metric(tmp_path):
 def test_no_finished_block(tmp_path):
     results = Results(write_sweep(tmp_path, {"init": ["a"]}, []))
     for read in (results.frame, results.best, results.table, results.plot):
-        with pytest.raises(ValueError, match="holds no finished block of lanes; the sweep stopped"):
+        with pytest.raises(ValueError, match="contains no finished block of lanes: the sweep"):
             read()
 
 
@@ -95,7 +147,7 @@ def test_a_broken_record(tmp_path):
     directory = write_accuracies(tmp_path, {"a": [0.9, 0.8]})
     (directory / "records" / "00001.parquet").write_bytes(b"PAR1 cut off")
     with pytest.raises(
-        ValueError, match=r"00001\.parquet cannot be read as Parquet .* move that one file away"
+        ValueError, match=r"00001\.parquet cannot be read as Parquet .* move this file away"
     ):
         Results(directory).frame()
 
@@ -114,7 +166,7 @@ def test_a_lane_recorded_twice(tmp_path):
         Results(write_sweep(tmp_path, {"init": ["a"]}, rows)).best()
 
 
-# Runs the room without jinit's root, which imports JAX for other rooms: faster, and a promise.
+# Runs the package without the root of jinit, which imports JAX: faster, and it must work.
 ROOM = f"""
 import sys, types
 root = sys.modules["jinit"] = types.ModuleType("jinit")
@@ -134,25 +186,28 @@ except ImportError as error:
 """
 
 
-def said(code):
+def output(code):
     command = [sys.executable, "-c", ROOM + code]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize(("library", "method", "purpose"), [
-    ("pyarrow", "best", "Reading records needs pyarrow"),
-    ("pandas", "frame", "A frame of the records needs pandas"),
-    ("rich", "table", "A table needs rich"),
-    ("matplotlib", "plot", "Drawing needs matplotlib"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("library", "method", "purpose"),
+    [
+        ("pyarrow", "best", "Reading records needs pyarrow"),
+        ("pandas", "frame", "A frame of the records needs pandas"),
+        ("rich", "table", "A table needs rich"),
+        ("matplotlib", "plot", "Drawing needs matplotlib"),
+    ],
+)
 def test_a_missing_extra_names_the_command(tmp_path, library, method, purpose):
     directory = write_accuracies(tmp_path, {"a": [0.9, 0.8]})
-    text = said(WITHOUT.format(library=library, directory=str(directory), method=method))
+    text = output(WITHOUT.format(library=library, directory=str(directory), method=method))
     assert text.startswith(f"{purpose}, which is not installed")
-    assert "pip install 'jinit[sweep]'" in text
+    assert "pip install 'jinit[report]'" in text
 
 
 def test_importing_the_report_loads_nothing_heavy():
     heavy = ("jax", "pandas", "pyarrow", "matplotlib", "rich")
-    assert said(f"print(*set({heavy}) & set(sys.modules))").split() == []
-    assert said(f"import rich; print(*set({heavy}) & set(sys.modules))").split() == ["rich"]
+    assert output(f"print(*set({heavy}) & set(sys.modules))").split() == []
+    assert output(f"import rich; print(*set({heavy}) & set(sys.modules))").split() == ["rich"]

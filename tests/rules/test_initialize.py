@@ -1,4 +1,4 @@
-"""Whole models: each parameter from its own key, whatever surrounds it."""
+"""init draws each parameter of a model from a key that depends on its path only."""
 
 import re
 
@@ -11,9 +11,9 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jinit
-from jinit.model import key_of, path_words
-from jinit.rules import Rule, init, plan
-from jinit.rules.programs import submitted
+from jinit.model import parameter_key, path_bits
+from jinit.programs import count_compilations
+from jinit.rules import Rule, RuleError, init, plan
 
 KEY = jax.random.key(7)
 X = jax.ShapeDtypeStruct((2, 16), jnp.float32)
@@ -30,7 +30,7 @@ class Net(nn.Module):
         return nn.Dense(4, name="head")(x)
 
 
-class Twin(nnx.Module):
+class NnxNet(nnx.Module):
     def __init__(self, rngs):
         bias = nnx.initializers.normal()
         self.head = nnx.Linear(16, 4, rngs=rngs)  # in another order
@@ -55,13 +55,14 @@ def equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-def test_without_rules_each_parameter_is_its_own_initializer_from_its_own_key():
+def test_without_rules_the_values_are_those_of_the_models_initializers():
     drawn = flat(init(trace(Net()), KEY))
     theirs = jax.nn.initializers
     for path, value in drawn.items():
-        own = key_of(KEY, path_words(path))
-        make = theirs.normal() if path.endswith(("a/bias", "b/bias")) else theirs.lecun_normal()
-        expected = jnp.zeros(4) if path == "params/head/bias" else make(own, value.shape)
+        key = parameter_key(KEY, path_bits(path))
+        is_bias = path.endswith(("a/bias", "b/bias"))
+        initializer = theirs.normal() if is_bias else theirs.lecun_normal()
+        expected = jnp.zeros(4) if path == "params/head/bias" else initializer(key, value.shape)
         np.testing.assert_allclose(value, expected, rtol=2e-7)
 
 
@@ -70,12 +71,13 @@ def test_with_rules_the_values_are_those_of_calling_the_initializer():
     rules = [Rule(jinit.he_normal(), role="kernel"), Rule(jinit.uniform(0.1))]
     drawn = flat(init(model, KEY, rules))
     for path, value in drawn.items():
-        make = jinit.he_normal() if path.endswith("kernel") else jinit.uniform(0.1)
-        np.testing.assert_array_equal(value, make(key_of(KEY, path_words(path)), value.shape))
+        initializer = jinit.he_normal() if path.endswith("kernel") else jinit.uniform(0.1)
+        key = parameter_key(KEY, path_bits(path))
+        np.testing.assert_array_equal(value, initializer(key, value.shape))
     equal(init(model, KEY, plan(model, rules)), init(model, KEY, rules))
 
 
-def test_inserting_removing_and_reordering_layers_leaves_the_others():
+def test_other_layers_do_not_change_when_layers_are_inserted_removed_or_reordered():
     before = flat(init(trace(Net()), KEY))
     for names in (("a", "new", "b"), ("b", "a"), ("b",)):
         after = flat(init(trace(Net((16,) * len(names), names)), KEY))
@@ -85,11 +87,11 @@ def test_inserting_removing_and_reordering_layers_leaves_the_others():
             np.testing.assert_array_equal(before[path], after[path])
 
 
-def test_linen_and_nnx_twins_agree():
+def test_the_same_network_in_linen_and_nnx_has_the_same_values():
     linen = init(trace(Net()), KEY)["params"]
-    twin = init(jinit.nnx.trace(Twin, X), KEY)
-    assert isinstance(twin, Twin)
-    equal(linen, nnx.to_pure_dict(nnx.state(twin, nnx.Param)))
+    drawn = init(jinit.nnx.trace(NnxNet, X), KEY)
+    assert isinstance(drawn, NnxNet)
+    equal(linen, nnx.to_pure_dict(nnx.state(drawn, nnx.Param)))
 
 
 def test_parameters_differ_from_each_other_and_between_keys():
@@ -102,23 +104,62 @@ def test_parameters_differ_from_each_other_and_between_keys():
 
 def test_any_kind_of_key_under_jit_and_vmap():
     model, rules = trace(Net()), {"**/kernel": "he_normal", "**": "zeros"}
-    for asked, error in ((None, 1e-6), (rules, 0)):
-        plain = init(model, KEY, asked)
-        equal(init(model, jax.random.key_data(KEY), asked), plain)
-        jitted = jax.jit(lambda key, asked=asked: init(model, key, asked))(KEY)
-        keys = jax.random.split(KEY, 2)
-        lanes = jax.vmap(lambda key, asked=asked: init(model, key, asked))(keys)
-        second = jax.tree.map(lambda leaf: leaf[1], lanes)
-        for found, wanted in ((jitted, plain), (second, init(model, keys[1], asked))):
-            for left, right in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
+    keys = jax.random.split(KEY, 2)
+    for given, error in ((None, 1e-6), (rules, 0)):
+        plain = init(model, KEY, given)
+        equal(init(model, jax.random.key_data(KEY), given), plain)
+        jitted = jax.jit(lambda key, given=given: init(model, key, given))(KEY)
+        batched = jax.vmap(lambda key, given=given: init(model, key, given))(keys)
+        second = jax.tree.map(lambda leaf: leaf[1], batched)
+        for actual, expected in ((jitted, plain), (second, init(model, keys[1], given))):
+            for left, right in zip(*map(jax.tree.leaves, (actual, expected)), strict=True):
                 np.testing.assert_allclose(left, right, rtol=0, atol=error)
-    with pytest.raises(TypeError, match=r"expected a random key, got int: make one with"):
-        init(model, 0)
-    with pytest.raises(ValueError, match=r"expected one key, got \(2,\) of them"):
-        init(model, keys)
 
 
-def test_a_model_jinit_cannot_draw_by_itself():
+@pytest.mark.parametrize(
+    ("key", "error", "text"),
+    [
+        (0, TypeError, "expected a random key, got int: make one with jax.random.key(seed)"),
+        (None, TypeError, "expected a random key, got NoneType: make one with"),
+        (np.uint32(3), TypeError, "expected a random key, got an integer array of shape ()"),
+        (np.zeros(3, "u4"), TypeError, "expected a random key, got an integer array of shape (3,)"),
+        (
+            jax.random.split(KEY, 2),
+            ValueError,
+            "expected one key, got an array of keys of shape (2,",
+        ),
+        (np.zeros((5, 2), "u4"), ValueError, "expected one key, got an array of keys of shape (5,"),
+    ],
+)
+def test_a_wrong_key_is_an_error(key, error, text):
+    model = jinit.trace(lambda w, x: x @ w, jnp.ones((16, 3)), X)
+    for draw in (init, lambda model, key, rules: plan(model, rules).init(key)):
+        with pytest.raises(error, match=re.escape(text)):
+            draw(model, key, {"**": "he_normal"})
+
+
+def test_parameters_without_entries_are_drawn():
+    kernel = jnp.ones((16, 0))
+    model = jinit.trace(lambda w, x: x @ w, kernel, X, init=lambda key: kernel)
+    for rules in (None, {"**": "zeros"}, {"**": "he_normal"}, {"**": "orthogonal"}):
+        assert init(model, KEY, rules).shape == (16, 0)
+
+
+def test_a_plan_takes_the_options_of_init():
+    model = trace(Net())
+    planned = plan(model, {"**/kernel": "he_normal", "**": "zeros"})
+    loaded = init(model, jax.random.key(1))
+    options = {"dtype": "bfloat16", "only": "**/head/**", "keep": loaded}
+    equal(planned.init(KEY, **options), init(model, KEY, planned, **options))
+
+
+def test_a_plan_for_another_model_is_an_error():
+    planned = plan(trace(Net((16,), ("a",))), {"**/kernel": "he_normal", "**": "zeros"})
+    with pytest.raises(RuleError, match="plan is for another model, which does not have params/b/"):
+        init(trace(Net()), KEY, planned)
+
+
+def test_a_model_without_initializers_needs_rules():
     model = jinit.trace(lambda w, x: x @ w, jnp.ones((16, 3)), X)
     with pytest.raises(ValueError, match="does not know its own initializers; give rules"):
         init(model, KEY)
@@ -128,20 +169,18 @@ def test_a_model_jinit_cannot_draw_by_itself():
 def test_the_number_of_programs_does_not_grow_with_depth():
     def programs(depth: int) -> int:
         names = tuple(f"layer_{layer}" for layer in range(depth))
-        submitted.cache_clear()
-        init(trace(Net((16,) * depth, names)), KEY)
-        return submitted.cache_info().misses
+        with count_compilations() as compilations:
+            init(trace(Net((16,) * depth, names)), KEY)
+        return compilations.count
 
     assert programs(3) == programs(12)
 
 
-def test_dtype():
+def test_a_lower_precision_is_the_full_precision_rounded():
     model = trace(Net())
     full, low = init(model, KEY), init(model, KEY, dtype="bfloat16")
     equal(low, jax.tree.map(lambda leaf: leaf.astype("bfloat16"), full))
-    rules = {
-        "**": "he_uniform",
-    }
+    rules = {"**": "he_uniform"}
     kernels = jinit.trace(lambda w, x: x @ w, jnp.ones((16, 3)), X)
     equal(init(kernels, KEY, rules, dtype="float16"), init(kernels, KEY, rules).astype("float16"))
 
@@ -157,16 +196,11 @@ def test_sharded_values_are_the_same(rules):
     )
     drawn = init(model, KEY, rules, sharding=shardings)
     equal(drawn, init(model, KEY, rules))
-    jax.tree.map(
-        lambda leaf, asked: (
-            leaf.sharding.is_equivalent_to(asked, leaf.ndim) or pytest.fail(str(leaf.sharding))
-        ),
-        drawn,
-        shardings,
-    )
+    for leaf, sharding in zip(*map(jax.tree.leaves, (drawn, shardings)), strict=True):
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
-def test_a_part_is_drawn_anew_and_the_rest_left_untouched():
+def test_only_and_keep_draw_some_parameters_and_keep_the_others():
     model = trace(Net())
     loaded = init(model, jax.random.key(1))
     drawn = init(model, KEY, only="**/head/**", keep=loaded)
@@ -184,10 +218,13 @@ def test_a_part_is_drawn_anew_and_the_rest_left_untouched():
         ({"only": "**/haed/**"}, "matches no parameter; there are params/a/bias"),
         ({"only": "**/head/**"}, "has to come from keep"),
         ({"keep": {"params": {"a": {"bias": np.ones(3)}}}}, "params/a/bias has shape (3,), but"),
-        ({"keep": {"params": {"c": np.ones(3)}}}, "keep: params/c is no parameter of the model"),
+        (
+            {"keep": {"params": {"c": np.ones(3)}}},
+            "keep: the model does not have params/c; there are params/a/bias",
+        ),
     ],
 )
-def test_what_does_not_fit_the_model(options, text):
+def test_options_that_do_not_fit_the_model(options, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         init(trace(Net()), KEY, **options)
 
@@ -223,7 +260,7 @@ class Boxed(nn.Module):
         return nn.Dense(8, kernel_init=split, bias_init=logical)(x)
 
 
-def test_boxes_state_and_annotations():
+def test_boxed_parameters_state_and_annotations():
     model = trace(Boxed())
     theirs = Boxed().init(KEY, jnp.ones(X.shape))
     for drawn in (init(model, KEY), init(model, KEY, {"**/kernel": "he_normal", "**": "zeros"})):
@@ -239,7 +276,7 @@ def test_boxes_state_and_annotations():
         init(jinit.trace(lambda w, x: x @ w, kernel, X), KEY, {"**": "zeros"}, sharding=mesh)
 
 
-def test_an_nnx_module_comes_with_its_state():
+def test_an_nnx_module_has_its_state():
     class Net(nnx.Module):
         def __init__(self, rngs):
             self.dense = nnx.Linear(16, 4, rngs=rngs)
@@ -254,17 +291,17 @@ def test_an_nnx_module_comes_with_its_state():
     equal(module.norm.scale[...], jnp.zeros(4))
     assert module(jnp.ones(X.shape)).shape == (2, 4)
     other = init(jinit.nnx.trace(Net, X), jax.random.key(8))
-    streams = [jax.random.key_data(m.dropout.rngs.key[...]) for m in (module, other)]
-    assert (streams[0] != streams[1]).any()
+    keys = [jax.random.key_data(each.dropout.rngs.key[...]) for each in (module, other)]
+    assert (keys[0] != keys[1]).any()
 
 
 def test_double_precision():
-    """Settings of JAX that hold in this thread only reach the compiler's threads as well."""
+    """Settings of JAX that hold in this thread only also reach the compiler's threads."""
     with jax.enable_x64(True):
         model = jinit.linen.trace(nn.Dense(3, param_dtype="float64"), X)
         for rules in (None, {"**/kernel": "lecun_normal", "**": "zeros"}):
             kernel = init(model, KEY, rules)["params"]["kernel"]
-            own = key_of(KEY, path_words("kernel"))
-            expected = jax.nn.initializers.lecun_normal()(own, (16, 3), "float64")
+            key = parameter_key(KEY, path_bits("kernel"))
+            expected = jax.nn.initializers.lecun_normal()(key, (16, 3), "float64")
             assert kernel.dtype == np.float64
             np.testing.assert_allclose(kernel, expected, rtol=1e-14)

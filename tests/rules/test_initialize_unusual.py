@@ -1,4 +1,4 @@
-"""Whole models with unusual parameters, keys, initializers and surroundings; and mistakes."""
+"""init with unusual parameters, keys, initializers and meshes; and mistakes."""
 
 import re
 
@@ -28,30 +28,26 @@ class Net(nn.Module):
     "name", ["zeros", "ones", "constant", "normal", "lecun_normal", "orthogonal"]
 )
 def test_parameters_of_one_entry(name):
-    own = getattr(nn.initializers, name)
-    own = own if name in ("zeros", "ones") else own(3.0) if name == "constant" else own()
-    x, bias = (
-        jnp.ones((2, 1)),
-        own if name in ("zeros", "ones", "constant") else nn.initializers.ones,
-    )
-    module = nn.Dense(1, kernel_init=own, bias_init=bias)
+    kernel = getattr(nn.initializers, name)
+    if name not in ("zeros", "ones"):
+        kernel = kernel(3.0) if name == "constant" else kernel()
+    bias = kernel if name in ("zeros", "ones", "constant") else nn.initializers.ones
+    x, options = jnp.ones((2, 1)), {"kernel_init": kernel, "bias_init": bias}
+    module = nn.Dense(1, **options)
     model = jinit.linen.trace(module, x)
-    twin = jinit.nnx.trace(
-        lambda rngs: nnx.Linear(1, 1, kernel_init=own, bias_init=bias, rngs=rngs), x
-    )
-    drawn, ours = jax.jit(lambda key: init(model, key))(KEY), init(model, KEY)["params"]
-    theirs = init(twin, KEY)
+    jitted, linen = jax.jit(lambda key: init(model, key))(KEY), init(model, KEY)["params"]
+    in_nnx = init(jinit.nnx.trace(lambda rngs: nnx.Linear(1, 1, rngs=rngs, **options), x), KEY)
     for path, shape in (("kernel", (1, 1)), ("bias", (1,))):
-        assert ours[path].shape == shape
-        np.testing.assert_array_equal(ours[path], drawn["params"][path])
-        np.testing.assert_array_equal(ours[path], getattr(theirs, path)[...])
+        assert linen[path].shape == shape
+        np.testing.assert_array_equal(linen[path], jitted["params"][path])
+        np.testing.assert_array_equal(linen[path], getattr(in_nnx, path)[...])
     fast = jinit.fast_init(module.init)(KEY, x)
     jax.tree.map(np.testing.assert_array_equal, fast, module.init(KEY, x))
     assert init(model, KEY, {"**": jinit.ones})["params"]["bias"].shape == (1,)
 
 
 @pytest.mark.parametrize("rules", [None, {"**": "normal"}])
-def test_keys_whose_words_only_jax_makes(rules):
+def test_keys_whose_random_bits_only_jax_can_draw(rules):
     model, key = jinit.linen.trace(Net(), X), jax.random.key(0, impl="rbg")
     eager, traced = init(model, key, rules), jax.jit(lambda key: init(model, key, rules))(key)
     jax.tree.map(np.testing.assert_array_equal, eager, traced)
@@ -71,14 +67,14 @@ def test_keys_whose_words_only_jax_makes(rules):
         lambda key: jax.lax.reduce_precision(jnp.full(3, 0.1), 5, 2),
     ],
 )
-def test_constants_are_cast_as_the_model_does(cast):
+def test_constants_are_cast_as_in_the_model(cast):
     model = jinit.trace(lambda w, x: x * w, jax.eval_shape(cast, KEY), jnp.ones(3), init=cast)
     expected = jax.jit(cast)(KEY)
     np.testing.assert_array_equal(init(model, KEY), expected)
     np.testing.assert_array_equal(jinit.fast_init(cast)(KEY), expected)
 
 
-def test_what_was_drawn_can_be_kept():
+def test_modules_and_boxed_parameters_can_be_kept():
     def build(rngs):
         return nnx.Sequential(
             nnx.Linear(16, 4, rngs=rngs), nnx.Dropout(0.1, rngs=rngs), nnx.Linear(4, 1, rngs=rngs)
@@ -97,7 +93,7 @@ def test_what_was_drawn_can_be_kept():
     jax.tree.map(np.testing.assert_array_equal, again, params)
 
 
-def test_a_key_among_the_rngs_is_not_that_of_the_parameters():
+def test_the_rngs_of_a_trace_do_not_change_the_values():
     rngs = {"params": jax.random.key(1), "dropout": jax.random.key(2)}
     model, plain = jinit.linen.trace(Net(), X, rngs=rngs), jinit.linen.trace(Net(), X)
     jax.tree.map(np.testing.assert_array_equal, init(model, KEY), init(plain, KEY))
@@ -111,7 +107,7 @@ class Averaged(nn.Module):
         return x @ kernel + x @ average.value
 
 
-def test_a_copy_of_a_parameter_starts_as_one():
+def test_a_copy_of_a_parameter_is_initialized_to_its_value():
     model = jinit.linen.trace(Averaged(), X)
     for drawn in (init(model, KEY), jax.jit(lambda key: init(model, key))(KEY)):
         np.testing.assert_array_equal(drawn["params"]["kernel"], drawn["average"]["kernel"])
@@ -119,15 +115,24 @@ def test_a_copy_of_a_parameter_starts_as_one():
     np.testing.assert_array_equal(kept["average"]["kernel"], np.ones((16, 3)))
 
 
+def test_a_copy_of_a_parameter_has_its_own_memory():
+    model = jinit.linen.trace(Averaged(), X)
+    for keep in (None, {"params": {"kernel": jnp.ones((16, 3))}}):
+        params = init(model, KEY, keep=keep)
+        expected = np.array(params["params"]["kernel"])
+        jax.jit(lambda kernel: kernel + 1, donate_argnums=0)(params["params"]["kernel"])
+        np.testing.assert_array_equal(params["average"]["kernel"], expected)
+
+
 def test_eight_bits_keep_their_subnormal_numbers():
     def draw(key):
         return (0.01 * jax.random.normal(key, (200, 30))).astype(jnp.float8_e4m3fn)
 
-    zeros = [
-        float(jnp.mean(each(KEY).astype(jnp.float32) == 0))
-        for each in (draw, jinit.fast_init(draw))
+    shares = [
+        float(jnp.mean(function(KEY).astype(jnp.float32) == 0))
+        for function in (draw, jinit.fast_init(draw))
     ]
-    assert zeros[0] == zeros[1] < 0.2
+    assert shares[0] == shares[1] < 0.2
 
 
 @pytest.mark.parametrize(
@@ -138,16 +143,18 @@ def test_eight_bits_keep_their_subnormal_numbers():
         (lambda key, shape, dtype: jax.random.gamma(key, 2.0, (3,)), "(3,)"),
     ],
 )
-def test_an_initializer_of_another_shape_is_told(initializer, shape):
+def test_an_initializer_that_returns_another_shape_is_an_error(initializer, shape):
     model = jinit.linen.trace(nn.Dense(4, use_bias=False), X)
-    for draw in (init, lambda *asked: jax.jit(lambda key: init(asked[0], key, asked[2]))(asked[1])):
-        with pytest.raises(
-            ValueError, match=re.escape(f"an array of shape {shape}, but the param")
-        ):
-            draw(model, KEY, {"**": initializer})
+    rules = {"**": initializer}
+    for draw in (
+        lambda key: init(model, key, rules),
+        jax.jit(lambda key: init(model, key, rules)),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"an array of shape {shape}, but the")):
+            draw(KEY)
 
 
-def test_an_init_of_other_parameters_is_told():
+def test_an_init_function_for_other_parameters_is_an_error():
     w = jnp.ones((16, 3))
     model = jinit.trace(lambda p, x: x @ p["w"], {"w": w}, X, init=lambda key: {"a": w, "w": w})
     with pytest.raises(ValueError, match=r"makes other parameters .* difference is \['a'\]"):
@@ -155,15 +162,15 @@ def test_an_init_of_other_parameters_is_told():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "text"),
     [
         (lambda: init(nn.Dense(3), KEY), "init: expected a Model, got Dense"),
         (lambda: jinit.nnx.trace(nnx.Linear(16, 3, rngs=nnx.Rngs(0)), X), "drawn already"),
         (lambda: jinit.linen.trace(lambda x: x, X), "expected a Linen module, got function"),
     ],
 )
-def test_what_is_no_model(call, words):
-    with pytest.raises(TypeError, match=words):
+def test_arguments_that_are_not_models(call, text):
+    with pytest.raises(TypeError, match=text):
         call()
 
 
@@ -172,7 +179,7 @@ def test_an_initializer_that_cannot_draw_a_shape_names_the_parameter():
         init(jinit.linen.trace(Net(), X), KEY, {"**": jinit.orthogonal()})
 
 
-def test_within_a_mesh_that_is_set():
+def test_values_do_not_depend_on_a_mesh_that_is_set():
     mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
     boxed = nn.with_partitioning(nn.initializers.lecun_normal(), ("a", "b"))
     annotated = nn.Dense(4, kernel_init=boxed)
@@ -186,9 +193,12 @@ def test_within_a_mesh_that_is_set():
 
     with jax.set_mesh(mesh):
         again = init(jinit.linen.trace(Net(), X), KEY)
-        found = [init(jinit.linen.trace(annotated, X), KEY), init(outside, KEY, sharding=mesh)]
-        twin = init(jinit.nnx.trace(build, X), KEY)
+        annotated_params = [
+            init(jinit.linen.trace(annotated, X), KEY),
+            init(outside, KEY, sharding=mesh),
+        ]
+        in_nnx = init(jinit.nnx.trace(build, X), KEY)
     jax.tree.map(np.testing.assert_array_equal, again, plain)
-    for each in found:
-        jax.tree.map(np.testing.assert_array_equal, each, expected)
-    np.testing.assert_array_equal(twin.kernel[...], expected["params"]["kernel"].value)
+    for params in annotated_params:
+        jax.tree.map(np.testing.assert_array_equal, params, expected)
+    np.testing.assert_array_equal(in_nnx.kernel[...], expected["params"]["kernel"].value)

@@ -30,15 +30,18 @@ def images():
 
 
 def stds(model, recipe):
-    """By path, the standard deviation that the plan states; 0 for constants."""
+    """Return the standard deviations stated by the plan, by path; 0 for constants."""
     rows = plan(model, recipe).rows
     return {row.path.removeprefix("params/"): row.std or 0.0 for row in rows}
 
 
-SMALL, LARGE = WIDTH**-0.5, (4 * WIDTH) ** -0.5  # 1/√fan_in, of all kernels and of the one down
+SMALL, LARGE = (
+    WIDTH**-0.5,
+    (4 * WIDTH) ** -0.5,
+)  # 1/√fan_in of all kernels, and of the kernel `down`
 XAVIER = [WIDTH**-0.5] * 3 + [(2 / 5 / WIDTH) ** 0.5] * 2 + [(2 / (WIDTH + 50)) ** 0.5]
 FAN_IN = [SMALL, SMALL, SMALL, SMALL, LARGE, SMALL]
-CUT = 0.87962566103423978  # of a standard normal at ±2
+STD_CUT_AT_2 = 0.87962566103423978  # of a standard normal truncated at ±2
 
 
 def times(factor, values):
@@ -46,16 +49,16 @@ def times(factor, values):
 
 
 def branches(inner, end):
-    """The two ends of branches differ from the rest."""
+    """Return `end` for the two kernels that end a residual branch, `inner` for the others."""
     return [inner, inner, end, inner, end, inner]
 
 
-CUT_AT_3 = 0.9865783  # the same at ±3
+STD_CUT_AT_3 = 0.9865783  # of a standard normal truncated at ±3
 SUB_LN = [1, *[math.log(2 * LAYERS) ** 0.5] * 4, 1]
 T_FIXUP = [1, *[(9 * LAYERS) ** -0.25] * 4, 1]
 T_FIXUP_ENCODER = [1, *[0.67 * LAYERS**-0.25] * 4, 1]
 DEEP = [1, *[(8 * LAYERS) ** -0.25] * 4, 1]
-# Query, value, attention's output, the layer that widens, the one that narrows, head; embedding.
+# Kernels: query, value, output of attention, up, down, head; then the embedding.
 GPT2 = {
     "gpt2": (recipes.gpt2(LAYERS), branches(0.02, 0.02 / math.sqrt(2 * LAYERS)), 0.02),
     "small_init_wang": (
@@ -91,8 +94,8 @@ GPT2 = {
     ),
     "full_megatron": (
         recipes.full_megatron(LAYERS),
-        times(CUT_AT_3, [*branches(0.02, 0.02 / math.sqrt(2 * LAYERS))[:5], SMALL]),
-        0.02 * CUT_AT_3,
+        times(STD_CUT_AT_3, [*branches(0.02, 0.02 / math.sqrt(2 * LAYERS))[:5], SMALL]),
+        0.02 * STD_CUT_AT_3,
     ),
     "modded_nanogpt": (
         recipes.modded_nanogpt(),
@@ -107,33 +110,36 @@ GPT2 = {
     "equinox": (recipes.equinox(), times(3**-0.5, FAN_IN), 1.0),
     "pytorch": (recipes.pytorch(), times(3**-0.5, FAN_IN), 1.0),
     "keras": (recipes.keras(), XAVIER, 0.05 / math.sqrt(3)),
-    "haiku": (recipes.haiku(), times(CUT, FAN_IN), CUT),
+    "haiku": (recipes.haiku(), times(STD_CUT_AT_2, FAN_IN), STD_CUT_AT_2),
 }
-PLACES = [
-    *("attention/query/kernel", "attention/value/kernel", "attention/out/kernel"),
-    *("up/kernel", "down/kernel"),
+BLOCK_KERNELS = [
+    "attention/query/kernel",
+    "attention/value/kernel",
+    "attention/out/kernel",
+    "up/kernel",
+    "down/kernel",
 ]
 
 
 @pytest.mark.parametrize("name", GPT2)
-def test_on_gpt2(gpt2, name):
+def test_standard_deviations_on_gpt2(gpt2, name):
     recipe, expected, embedding = GPT2[name]
-    found = stds(gpt2, recipe)
+    stated = stds(gpt2, recipe)
     for layer in range(LAYERS):
-        seen = [found[f"block_{layer}/{place}"] for place in PLACES]
-        assert seen == pytest.approx(expected[:5], rel=1e-4)
-    last = [found["head/kernel"], found["tokens/embedding"]]
-    assert last == pytest.approx([expected[5], embedding], rel=1e-4)
+        block = [stated[f"block_{layer}/{name}"] for name in BLOCK_KERNELS]
+        assert block == pytest.approx(expected[:5], rel=1e-4)
+    others = [stated["head/kernel"], stated["tokens/embedding"]]
+    assert others == pytest.approx([expected[5], embedding], rel=1e-4)
 
 
-def test_biases_of_pytorch_know_their_kernel(gpt2):
-    found = stds(gpt2, recipes.pytorch())
-    assert found["block_0/up/bias"] == pytest.approx(SMALL / math.sqrt(3))
-    assert found["block_0/down/bias"] == pytest.approx(LARGE / math.sqrt(3))
-    assert found["block_0/norm_1/bias"] == 0.0
+def test_biases_of_pytorch_depend_on_the_fan_in_of_their_kernel(gpt2):
+    stated = stds(gpt2, recipes.pytorch())
+    assert stated["block_0/up/bias"] == pytest.approx(SMALL / math.sqrt(3))
+    assert stated["block_0/down/bias"] == pytest.approx(LARGE / math.sqrt(3))
+    assert stated["block_0/norm_1/bias"] == 0.0
 
 
-def test_on_images(images):
+def test_standard_deviations_on_a_vision_network(images):
     timm, jax_ = stds(images, recipes.vit_timm()), stds(images, recipes.vit_jax())
     patches = 1 / math.sqrt(48)
     assert timm["patches/kernel"] == pytest.approx(patches / math.sqrt(3), rel=1e-4)
@@ -148,7 +154,12 @@ def test_on_images(images):
 @pytest.mark.parametrize(
     "name", ["pytorch", *(pytest.param(name, marks=pytest.mark.slow) for name in GPT2)]
 )
-def test_they_draw(gpt2, name):
+def test_parameters_have_the_stated_standard_deviations(gpt2, name):
+    """The false-alarm probability is far below 1e-6: eight standard errors of a normal sample."""
     recipe, *_ = GPT2[name]
-    started = jinit.init(gpt2, jax.random.key(0), recipe)
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(started))
+    params = jinit.init(gpt2, jax.random.key(0), recipe)
+    stated = {row.path: row.std for row in plan(gpt2, recipe).rows}
+    for path, leaf in gpt2.by_path(params).items():
+        assert bool(jnp.isfinite(leaf).all())
+        if stated[path] and leaf.size > 500:
+            assert float(leaf.std()) == pytest.approx(stated[path], rel=8 / (2 * leaf.size) ** 0.5)

@@ -1,4 +1,4 @@
-"""Rules are read from TOML, and errors in it name the file and the rule."""
+"""Rules are read from TOML, and errors name the file and the rule."""
 
 import json
 
@@ -8,7 +8,7 @@ import jinit
 from jinit import Rule, rules_from_toml
 
 EVERY = """
-[[rules]]  # every condition once
+[[rules]]  # has every condition
 initializer = { name = "variance_scaling", scale = 2.0, mode = "fan_in", distribution = "normal" }
 path = "**/kernel"
 regex = "block_[0-9]+"
@@ -16,7 +16,7 @@ role = "kernel"
 shape = ["*", 16]
 axes = ["in", "out"]
 depth = [2, 5]
-ends = "residual"
+end = "residual"
 branch = true
 optional = true
 
@@ -33,7 +33,7 @@ RULES = (
         shape=(None, 16),
         axes=("in", "out"),
         depth=(2, 5),
-        ends="residual",
+        end="residual",
         branch=True,
         optional=True,
     ),
@@ -67,7 +67,7 @@ def _toml(value):
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "said"),
+    ("text", "error", "message"),
     [
         ("[[rules]]\ninitializer = he_normal\n", ValueError, "line 2"),
         ('[[rules]]\ninitializer = "he_norml"\n', ValueError, "rule 1: "),
@@ -83,19 +83,39 @@ def _toml(value):
         ("rules = []\n", ValueError, "each under a line [[rules]]"),
         ("rules = 3\n", ValueError, "each under a line [[rules]]"),
         ("rules = [3]\n", TypeError, "rule 1: rules: expected a Rule or plain data"),
+        (
+            '[[rules]]\ninitializer = "zeros"\naxes = ["inn"]\n',
+            ValueError,
+            "rule 1: unknown axis 'inn'; did you mean 'in'",
+        ),
+        (
+            '[[rules]]\ninitializer = "zeros"\noptional = "no"\n',
+            TypeError,
+            "rule 1: optional: expected True or False, got 'no'",
+        ),
+        (f"rules = {'[' * 5000}{']' * 5000}\n", ValueError, "nested too deeply"),
     ],
 )
-def test_errors_name_file_and_rule(tmp_path, text, error, said):
+def test_errors_name_file_and_rule(tmp_path, text, error, message):
     file = tmp_path / "mine.toml"
     file.write_text(text, "utf-8")
     with pytest.raises(error) as caught:
         rules_from_toml(file)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(str(file))
     with pytest.raises(error):
         rules_from_toml(text)
 
 
-def test_no_file():
+def test_text_that_is_not_utf_8(tmp_path):
+    file = tmp_path / "latin.toml"
+    file.write_bytes('[[rules]]  # größer\ninitializer = "zeros"\n'.encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=r"latin\.toml: expected TOML in UTF-8, but byte 15 is not"
+    ):
+        rules_from_toml(file)
+
+
+def test_a_missing_file():
     with pytest.raises(FileNotFoundError):
         rules_from_toml("none.toml")

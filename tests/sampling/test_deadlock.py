@@ -1,4 +1,4 @@
-"""Many vmapped orthogonal layers in one program end: jax 0.10-0.11 can hang in batched LAPACK."""
+"""Many vmapped orthogonal layers in one program: jax 0.10-0.11 can deadlock in batched LAPACK."""
 
 import os
 import subprocess
@@ -16,30 +16,30 @@ keys = jax.random.split(jax.random.key(0), 4)
 weights = jax.block_until_ready(jax.jit(jax.vmap(network))(keys))
 print(len(weights), weights[0].shape)
 """
-PATIENCE_S = 200
-# These settings widen XLA's thread pool and with it hide the deadlock.
-WIDENING = ("XLA_FLAGS", "PJRT_NPROC", "JAX_NUM_CPU_DEVICES")
+TIMEOUT_S = 200
+# These settings enlarge XLA's thread pool, which hides the deadlock.
+POOL_SETTINGS = ("XLA_FLAGS", "PJRT_NPROC", "JAX_NUM_CPU_DEVICES")
 
 
-def fresh_process(program: str) -> str:
-    """Standard output of a process with JAX's own thread pool; TimeoutExpired if it hangs."""
-    environment = {name: value for name, value in os.environ.items() if name not in WIDENING}
-    done = subprocess.run(
+def run_program(program: str) -> str:
+    """Return the output of a process with JAX's default thread pool; TimeoutExpired if it hangs."""
+    environment = {name: value for name, value in os.environ.items() if name not in POOL_SETTINGS}
+    process = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         check=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         env=environment | {"JAX_PLATFORMS": "cpu"},
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def test_vmapped_orthogonal_layers_do_not_hang():
-    assert fresh_process(PROGRAM) == "12 (4, 128, 128)"
+    assert run_program(PROGRAM) == "12 (4, 128, 128)"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("repeat", range(50))
 def test_vmapped_orthogonal_layers_never_hang(repeat):
-    assert fresh_process(PROGRAM) == "12 (4, 128, 128)"
+    assert run_program(PROGRAM) == "12 (4, 128, 128)"

@@ -1,22 +1,28 @@
-"""uniform, normal, truncated_normal: JAX's values in the full dtypes, rounded ones in the low."""
+"""Uniform, normal and truncated normal draws: JAX's values, rounded in low precision."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jinit.sampling import normal, truncated_normal, uniform
+from jinit.sampling import (
+    draw_complex_disk,
+    draw_complex_truncated_normal,
+    draw_normal,
+    draw_truncated_normal,
+    draw_uniform,
+)
 
-# How a shape becomes counters is tested on the words, in test_threefry.
+# How a shape becomes counters is tested on random bits, in test_threefry.
 SHAPES = [(), (33, 7), (2, 0, 3), (3, 2, 40)]
-LOW = ["bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"]
+LOW_PRECISION = ["bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"]
 SEED = 271828
 
 PAIRS = {
-    "uniform": (uniform, jax.random.uniform),
-    "normal": (normal, jax.random.normal),
+    "uniform": (draw_uniform, jax.random.uniform),
+    "normal": (draw_normal, jax.random.normal),
     "truncated": (
-        lambda key, shape, dtype: truncated_normal(key, -2.0, 2.0, shape, dtype),
+        lambda key, shape, dtype: draw_truncated_normal(key, -2.0, 2.0, shape, dtype),
         lambda key, shape, dtype: jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype),
     ),
 }
@@ -38,15 +44,15 @@ def equal_bits(left, right) -> bool:
 def test_values_are_those_of_jax(ours, reference, shape, dtype):
     with jax.enable_x64(True):
         key = jax.random.key(SEED)
-        drawn = ours(key, shape, dtype)
-        assert drawn.dtype == dtype
-        assert equal_bits(drawn, reference(key, shape, dtype))
+        values = ours(key, shape, dtype)
+        assert values.dtype == dtype
+        assert equal_bits(values, reference(key, shape, dtype))
 
 
 def test_equal_bits_sees_one_bit():
-    one = np.ones(3, np.float32)
-    assert equal_bits(one, one)
-    assert not equal_bits(one, np.nextafter(one, np.float32(2)))
+    ones = np.ones(3, np.float32)
+    assert equal_bits(ones, ones)
+    assert not equal_bits(ones, np.nextafter(ones, np.float32(2)))
     assert not equal_bits(np.zeros(1), -np.zeros(1))
 
 
@@ -54,11 +60,11 @@ def test_equal_bits_sees_one_bit():
     ("ours", "reference"),
     [
         (
-            lambda key, low, high: uniform(key, (64,), np.float32, low, high),
+            lambda key, low, high: draw_uniform(key, (64,), np.float32, low, high),
             lambda key, low, high: jax.random.uniform(key, (64,), np.float32, low, high),
         ),
         (
-            lambda key, low, high: truncated_normal(key, low, high, (64,), np.float32),
+            lambda key, low, high: draw_truncated_normal(key, low, high, (64,), np.float32),
             lambda key, low, high: jax.random.truncated_normal(key, low, high, (64,), np.float32),
         ),
     ],
@@ -88,10 +94,10 @@ def test_unpartitionable_threefry_gets_the_values_of_jax(ours, reference):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("dtype", LOW)
-@pytest.mark.parametrize("draw", [uniform, normal], ids=["uniform", "normal"])
+@pytest.mark.parametrize("dtype", LOW_PRECISION)
+@pytest.mark.parametrize("draw", [draw_uniform, draw_normal], ids=["uniform", "normal"])
 def test_low_precision_is_the_rounded_float32(draw, dtype):
-    """Rounded by ml_dtypes; also where a later cast invites XLA to keep the float32 value."""
+    """Rounded by ml_dtypes, even where a later cast would let XLA keep the float32 value."""
     key = jax.random.key(SEED)
     for scale in (1.0, 1e-5):  # 1e-5 reaches the subnormals of float16 and float8
         full = np.asarray(draw(key, (4096,), np.float32, scale=scale))
@@ -102,11 +108,11 @@ def test_low_precision_is_the_rounded_float32(draw, dtype):
 
 
 @pytest.mark.once
-def test_low_precision_of_the_others_is_the_rounded_float32():
+def test_other_low_precision_draws_are_the_rounded_float32():
     key = jax.random.key(SEED)
     for draw in (
-        lambda dtype: truncated_normal(key, -2.0, 2.0, (4096,), dtype, scale=0.3),
-        lambda dtype: normal(key, (4096,), dtype, scale=0.3, mean=1.0),
+        lambda dtype: draw_truncated_normal(key, -2.0, 2.0, (4096,), dtype, scale=0.3),
+        lambda dtype: draw_normal(key, (4096,), dtype, scale=0.3, mean=1.0),
     ):
         full = np.asarray(draw(np.float32))
         for dtype in map(jnp.dtype, ("bfloat16", "float8_e5m2")):
@@ -129,14 +135,16 @@ def test_eager_jit_and_vmap_agree(draw):
 @pytest.mark.parametrize("scale", [0.3, 1 / 3, 1e-30, 7e20])
 def test_a_scale_gives_the_same_bits_constant_traced_or_batched(scale):
     key = jax.random.key(SEED)
-    eager = normal(key, (999,), scale=scale)
-    assert equal_bits(jax.jit(lambda: normal(key, (999,), scale=scale))(), eager)
+    eager = draw_normal(key, (999,), scale=scale)
+    assert equal_bits(jax.jit(lambda: draw_normal(key, (999,), scale=scale))(), eager)
     scales = jnp.asarray([scale, 2.0])
-    assert equal_bits(jax.jit(jax.vmap(lambda s: normal(key, (999,), scale=s)))(scales)[0], eager)
+    assert equal_bits(
+        jax.jit(jax.vmap(lambda s: draw_normal(key, (999,), scale=s)))(scales)[0], eager
+    )
 
 
 @pytest.mark.parametrize("draw", OURS)
-def test_abstract_evaluation_knows_shape_and_dtype(draw):
+def test_abstract_evaluation_gives_shape_and_dtype(draw):
     key = jax.eval_shape(lambda: jax.random.key(0))
     abstract = jax.eval_shape(lambda key: draw(key, (10**6, 10**6, 0, 3), "bfloat16"), key)
     assert (abstract.shape, abstract.dtype) == ((10**6, 10**6, 0, 3), jnp.bfloat16)
@@ -147,23 +155,27 @@ def test_complex_normal_has_the_parts_of_jax(dtype):
     """JAX's eager and jitted complex normals differ in the last places, so within 4 epsilon."""
     with jax.enable_x64(True):
         key = jax.random.key(SEED)
-        drawn, expected = normal(key, (500,), dtype), jax.random.normal(key, (500,), dtype)
-    assert drawn.dtype == dtype
-    np.testing.assert_allclose(drawn, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+        values, expected = draw_normal(key, (500,), dtype), jax.random.normal(key, (500,), dtype)
+    assert values.dtype == dtype
+    np.testing.assert_allclose(values, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
 
 
 def test_mean_is_added_before_rounding():
     key = jax.random.key(SEED)
-    expected = np.float32(3) + np.asarray(normal(key, (99,), scale=0.01))
-    assert equal_bits(normal(key, (99,), scale=0.01, mean=3.0), expected)
+    expected = np.float32(3) + np.asarray(draw_normal(key, (99,), scale=0.01))
+    assert equal_bits(draw_normal(key, (99,), scale=0.01, mean=3.0), expected)
 
 
 @pytest.mark.parametrize(
     ("draw", "dtype", "text"),
     [
-        (uniform, np.int32, "uniform draws real floating-point values, got dtype int32"),
-        (uniform, np.complex64, "uniform draws real floating-point values, got dtype complex64"),
-        (normal, bool, "normal draws real floating-point values, got dtype bool"),
+        (draw_uniform, np.int32, "uniform draws real floating-point values, got dtype int32"),
+        (
+            draw_uniform,
+            np.complex64,
+            "uniform draws real floating-point values, got dtype complex64",
+        ),
+        (draw_normal, bool, "normal draws real floating-point values, got dtype bool"),
         (PAIRS["truncated"][0], int, "truncated_normal draws real floating-point values"),
     ],
 )
@@ -173,6 +185,27 @@ def test_wrong_dtypes_are_named(draw, dtype, text):
 
 
 @pytest.mark.parametrize("draw", OURS)
-def test_several_keys_are_refused(draw):
+def test_an_array_of_keys_is_refused(draw):
     with pytest.raises(ValueError, match=r"got an array of keys of shape \(2,\)"):
         draw(jax.random.split(jax.random.key(0)), (3,), "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_what_is_not_a_key_is_refused(dtype):
+    with pytest.raises(TypeError, match=r"expected a random key, got NoneType: make one with"):
+        draw_normal(None, (3,), dtype)
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (lambda key: draw_complex_disk(key, (3,), float), "complex_disk draws complex values, got"),
+        (
+            lambda key: draw_complex_truncated_normal(key, 2.0, (3,), float),
+            "complex_truncated_normal draws .*: pass a complex dtype such as complex64",
+        ),
+    ],
+)
+def test_complex_draws_refuse_a_real_dtype(draw, text):
+    with pytest.raises(TypeError, match=text):
+        draw(jax.random.key(0))

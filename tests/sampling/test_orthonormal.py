@@ -1,4 +1,4 @@
-"""Orthonormal frames: exactly orthonormal, Haar-distributed, the same under vmap as in a loop.
+"""Orthonormal frames: exactly orthonormal, Haar-distributed, and equal under vmap and in a loop.
 
 False-alarm probability of the distribution tests: 8 tests at 1e-7 each, below 1e-6 together.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jinit.sampling import orthonormal
+from jinit.sampling import draw_orthonormal
 
 ALARM = 1e-7
 SEED = 31415
@@ -22,7 +22,7 @@ SEED = 31415
 )
 def test_the_shorter_side_is_orthonormal(dtype, rows, columns):
     with jax.enable_x64(True):
-        frame = np.asarray(orthonormal(jax.random.key(SEED), rows, columns, dtype))
+        frame = np.asarray(draw_orthonormal(jax.random.key(SEED), rows, columns, dtype))
     assert (frame.shape, frame.dtype) == ((rows, columns), np.dtype(dtype))
     wide = frame if rows < columns else frame.T
     tolerance = 64 * np.finfo(dtype).eps
@@ -37,25 +37,25 @@ def test_values_are_those_of_jax(dtype, rows, columns):
     with jax.enable_x64(True):
         key = jax.random.key(SEED)
         expected = jax.random.orthogonal(key, rows, dtype=dtype, m=columns)
-        drawn = orthonormal(key, rows, columns, dtype)
-    np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6)
+        frame = draw_orthonormal(key, rows, columns, dtype)
+    np.testing.assert_allclose(frame, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn"])
 def test_low_precision_is_the_rounded_float32(dtype):
     key = jax.random.key(SEED)
-    full = np.asarray(orthonormal(key, 40, 7, np.float32, scale=0.7))
-    low = np.asarray(orthonormal(key, 40, 7, dtype, scale=0.7))
-    widened = jax.jit(lambda: orthonormal(key, 40, 7, dtype, scale=0.7).astype(jnp.float32))()
+    full = np.asarray(draw_orthonormal(key, 40, 7, np.float32, scale=0.7))
+    low = np.asarray(draw_orthonormal(key, 40, 7, dtype, scale=0.7))
+    widened = jax.jit(lambda: draw_orthonormal(key, 40, 7, dtype, scale=0.7).astype(jnp.float32))()
     np.testing.assert_array_equal(low, full.astype(jnp.dtype(dtype)))
     np.testing.assert_array_equal(widened, low.astype(np.float32))
 
 
-def test_vmap_is_the_loop_bit_for_bit():
+def test_vmap_equals_a_loop_bit_for_bit():
     keys = jax.random.split(jax.random.key(SEED), 6).reshape(2, 3)
-    draw = jax.vmap(jax.vmap(lambda key: orthonormal(key, 13, 8)))
-    loop = np.stack([[orthonormal(key, 13, 8) for key in row] for row in keys])
+    draw = jax.vmap(jax.vmap(lambda key: draw_orthonormal(key, 13, 8)))
+    loop = np.stack([[draw_orthonormal(key, 13, 8) for key in row] for row in keys])
     np.testing.assert_array_equal(draw(keys), loop)
     np.testing.assert_array_equal(jax.jit(draw)(keys), loop)
 
@@ -63,11 +63,11 @@ def test_vmap_is_the_loop_bit_for_bit():
 @pytest.fixture(scope="module")
 def frames() -> np.ndarray:
     keys = jax.random.split(jax.random.key(SEED), 4000)
-    return np.asarray(jax.jit(jax.vmap(lambda key: orthonormal(key, 5, 5)))(keys), np.float64)
+    return np.asarray(jax.jit(jax.vmap(lambda key: draw_orthonormal(key, 5, 5)))(keys), np.float64)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (4, 4), (0, 4), (2, 1)])
-def test_an_entry_has_the_law_of_a_coordinate_on_the_sphere(frames, row, column):
+def test_an_entry_is_distributed_as_a_coordinate_on_the_sphere(frames, row, column):
     """Haar: (1 + Q_ij)/2 is Beta(2, 2) in five dimensions. Unsigned QR fails: Q_00 <= 0."""
     assert stats.kstest((1 + frames[:, row, column]) / 2, stats.beta(2, 2).cdf).pvalue > ALARM
 
@@ -85,10 +85,10 @@ def test_rotations_and_reflections_are_equally_likely(frames):
     assert stats.binomtest(rotations, len(frames)).pvalue > ALARM
 
 
-def test_a_complex_entry_has_the_law_of_the_unitary_group():
-    """|U_00|² is Beta(1, n - 1), and its phase uniform."""
+def test_a_complex_entry_has_the_distribution_of_the_unitary_group():
+    """|U_00|² is Beta(1, n - 1), and the phase of U_00 is uniform."""
     keys = jax.random.split(jax.random.key(SEED), 2000)
-    draw = jax.jit(jax.vmap(lambda key: orthonormal(key, 4, 4, jnp.complex64)[0, 0]))
+    draw = jax.jit(jax.vmap(lambda key: draw_orthonormal(key, 4, 4, jnp.complex64)[0, 0]))
     entry = np.asarray(draw(keys), np.complex128)
     assert stats.kstest(abs(entry) ** 2, stats.beta(1, 3).cdf).pvalue > ALARM
     assert stats.kstest(np.angle(entry) / (2 * np.pi) + 0.5, "uniform").pvalue > ALARM
@@ -97,4 +97,4 @@ def test_a_complex_entry_has_the_law_of_the_unitary_group():
 @pytest.mark.parametrize("dtype", [int, bool, np.uint8])
 def test_wrong_dtypes_are_named(dtype):
     with pytest.raises(TypeError, match="orthonormal draws floating-point or complex values"):
-        orthonormal(jax.random.key(0), 3, 3, dtype)
+        draw_orthonormal(jax.random.key(0), 3, 3, dtype)

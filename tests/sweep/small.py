@@ -1,4 +1,4 @@
-"""A small classification task, small networks for it, and sweeps that take a second."""
+"""A small classification task, small networks for it, and short sweeps."""
 
 from typing import Any
 
@@ -22,29 +22,29 @@ def task(**options: Any) -> jinit.Task:
 
 
 def pair(config: dict) -> Any:
-    """An MLP of depth 2 as a pair."""
+    """Return an MLP of depth 2 as a pair."""
     return jinit.sweep.mlp(FEATURES, CLASSES, **{"depth": 2, "width": WIDTH} | config)
 
 
 def shallow(config: dict) -> Any:
-    """The smallest MLP, for what does not depend on the network: it compiles fastest."""
+    """Return the smallest MLP, which compiles fastest."""
     return jinit.sweep.mlp(FEATURES, CLASSES, **{"depth": 1, "width": 4} | config)
 
 
 class Linen(nn.Module):
-    """The same in Linen."""
+    """The MLP of `pair` in Linen."""
 
-    start: Any
+    kernel_init: Any
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for _ in range(2):
-            x = nn.relu(nn.Dense(WIDTH, kernel_init=self.start)(x))
-        return nn.Dense(CLASSES, kernel_init=self.start)(x)
+            x = nn.relu(nn.Dense(WIDTH, kernel_init=self.kernel_init)(x))
+        return nn.Dense(CLASSES, kernel_init=self.kernel_init)(x)
 
 
 class Nnx(nnx.Module):
-    """The same in NNX."""
+    """The MLP of `pair` in NNX."""
 
     def __init__(self, init: Any, rngs: nnx.Rngs) -> None:
         self.a = nnx.Linear(FEATURES, WIDTH, kernel_init=init, rngs=rngs)
@@ -66,7 +66,8 @@ def build_nnx(config: dict, rngs: nnx.Rngs) -> nnx.Module:
 
 
 def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) -> jinit.Sweep:
-    """A sweep of 20 steps; axes and options of Sweep are told apart by name."""
-    known = ("optimizer", "seeds", "steps", "record_every", "lanes")
-    own = {"seeds": 2, "steps": 20} | {name: options.pop(name) for name in known if name in options}
-    return jinit.Sweep(on or task(), build, jinit.grid(**options), **own)
+    """Return a sweep of 20 steps, from options of Sweep and axes."""
+    names = ("optimizer", "seeds", "steps", "record_every", "lanes")
+    given = {name: options.pop(name) for name in names if name in options}
+    settings = {"seeds": 2, "steps": 20} | given
+    return jinit.Sweep(on or task(), build, jinit.grid(**options), **settings)

@@ -1,4 +1,4 @@
-"""A lane is what a plain training loop gives: the same key, batches, optimizer, and penalties."""
+"""A lane equals a plain training loop with the same key, batches, optimizer and penalties."""
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,16 @@ AXES = {
 }
 
 
-def start_pair(init):
+def functions_of_pair(init):
     return pair({"init": init})
 
 
-def start_linen(init):
+def functions_of_linen(init):
     module = Linen(init)
     return lambda key: module.init(key, jnp.ones((1, FEATURES))), module.apply
 
 
-def start_nnx(init):
+def functions_of_nnx(init):
     graphdef = nnx.split(Nnx(init, nnx.Rngs(0)))[0]
 
     def apply(state, x):
@@ -53,7 +53,7 @@ def batches(seed):
 
 
 def functions(apply):
-    """One optimizer step and one scoring, of parameters and a row's numbers."""
+    """Return the loss, one optimizer step and one scoring as functions of parameters."""
     test_inputs, test_targets = task().validation
 
     def cross_entropy(params, x, y):
@@ -86,7 +86,7 @@ def optimizer(row):
 
 
 def train(init, cross_entropy, step, validate, row):
-    """One lane, written as anyone would write it; the curves that a sweep records."""
+    """Train one lane in a plain loop; return the curves that a sweep records."""
     inputs, targets = task().train
     numbers = {name: row[name] for name in AXES if name != "init"}
     params = jax.tree.map(
@@ -105,20 +105,20 @@ def train(init, cross_entropy, step, validate, row):
 
 
 @pytest.mark.parametrize(
-    ("build", "start"),
+    ("build", "model_functions"),
     [
-        pytest.param(pair, start_pair, id="pair", marks=pytest.mark.slow),
-        pytest.param(build_linen, start_linen, id="linen"),
-        pytest.param(build_nnx, start_nnx, id="nnx", marks=pytest.mark.slow),
+        pytest.param(pair, functions_of_pair, id="pair", marks=pytest.mark.slow),
+        pytest.param(build_linen, functions_of_linen, id="linen"),
+        pytest.param(build_nnx, functions_of_nnx, id="nnx", marks=pytest.mark.slow),
     ],
 )
-def test_lanes_are_plain_training_loops(tmp_path, build, start):
+def test_lanes_are_plain_training_loops(tmp_path, build, model_functions):
     options = {"optimizer": optax.adamw, "seeds": SEEDS, "steps": STEPS, "record_every": 12}
     frame = sweep(build, **AXES, **options).run(tmp_path / "out").frame()
     assert len(frame) == 16
-    compiled = functions(start(jinit.he_normal())[1])
+    compiled = functions(model_functions(jinit.he_normal())[1])
     for row in frame.iloc[[0, 6, 9, 15]].to_dict("records"):
-        init, _ = start(jinit.from_spec(row["init"]))
+        init, _ = model_functions(jinit.from_spec(row["init"]))
         train_loss, loss, accuracy = train(init, *compiled, row)
         assert row["step"].tolist() == RECORDS
         np.testing.assert_allclose(row["train_loss_curve"], train_loss, rtol=1e-4)

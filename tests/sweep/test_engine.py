@@ -1,4 +1,4 @@
-"""The engine: what is recorded, how lanes share programs, and what a bad lane leaves alone."""
+"""The engine: records, shared programs, and lanes that do not affect each other."""
 
 import json
 
@@ -12,20 +12,12 @@ from jax.sharding import Mesh, PartitionSpec
 from sweep.small import CLASSES, FEATURES, pair, shallow, sweep, task
 
 import jinit
+from jinit.record import COLUMNS, OUTLINE_KEYS
 from jinit.sweep import engine
-from jinit.sweep.layout import Layout
-from jinit.sweep.order import Order
+from jinit.sweep.batches import Batches
+from jinit.sweep.layout import BlockLayout
 
 INITS = ["zeros", "he_normal", "xavier_uniform"]
-COLUMNS = {
-    *("init", "activation", "lr", "seed", "verdict", "diverged_at", "block", "group"),
-    *("train_loss", "validation_loss", "validation_accuracy", "step", "layers"),
-    *("train_loss_curve", "validation_loss_curve", "validation_accuracy_curve"),
-    *("activation_std", "activation_second_moment", "gradient_std"),
-    *("dead_fraction", "saturated_fraction", "compile_seconds", "run_seconds", "lane_width"),
-    *("jinit_version", "jax_version", "jaxlib_version", "flax_version", "optax_version"),
-    *("numpy_version", "python_version", "device", "devices", "git_revision", "started_at"),
-}
 
 
 @pytest.fixture
@@ -44,7 +36,7 @@ def programs(monkeypatch):
 
 @pytest.fixture(scope="module")
 def main(tmp_path_factory):
-    """Three starts × two activations × two rates × three seeds, blocks of eight lanes."""
+    """Three initializers × two activations × two rates × three seeds, blocks of eight lanes."""
     directory = tmp_path_factory.mktemp("main") / "new" / "directory"
     seen = []
     one = sweep(
@@ -64,7 +56,7 @@ def test_every_lane_is_recorded_once(main):
     _, frame, _ = main
     assert len(frame) == 36
     assert not frame.duplicated(["init", "activation", "lr", "seed"]).any()
-    assert set(frame.columns) >= COLUMNS
+    assert set(frame.columns) == {"init", "activation", "lr", *COLUMNS}
     assert set(frame["seed"]) == {0, 1, 2}
 
 
@@ -117,8 +109,8 @@ def test_a_seed_has_the_same_draw_at_every_rate(main):
         for column in columns:
             first, second = group[column]
             np.testing.assert_array_equal(first, second)
-    starts = frame[frame["init"] == "he_normal"].groupby("seed")["train_loss_curve"]
-    assert starts.apply(lambda curves: curves.iloc[0][0]).nunique() == 3
+    curves = frame[frame["init"] == "he_normal"].groupby("seed")["train_loss_curve"]
+    assert curves.apply(lambda lane_curves: lane_curves.iloc[0][0]).nunique() == 3
 
 
 def test_the_records_need_nothing_but_pandas(main):
@@ -139,14 +131,16 @@ def test_provenance(main):
     assert row["lane_width"] == 1  # on each of eight devices
     assert frame["compile_seconds"].gt(0).all()
     assert frame["run_seconds"].gt(0).all()
-    manifest = json.loads((directory / "sweep.json").read_text())
-    assert manifest["lanes"] == 36
-    assert manifest["steps"] == 20
-    assert manifest["seeds"] == [0, 1, 2]
-    assert manifest["axes"]["lr"] == [1e-2, 3e-2]
-    assert manifest["program_axes"] == ["activation"]
-    assert manifest["unread_contractions"] == 0
-    assert manifest["optax_version"] == row["optax_version"]
+    outline = json.loads((directory / "sweep.json").read_text())
+    assert outline["lanes"] == 36
+    assert outline["format"] == 1
+    assert set(outline) == set(OUTLINE_KEYS)
+    assert outline["steps"] == 20
+    assert outline["seeds"] == [0, 1, 2]
+    assert outline["axes"]["lr"] == [1e-2, 3e-2]
+    assert outline["program_axes"] == ["activation"]
+    assert outline["unread_contractions"] == 0
+    assert outline["optax_version"] == row["optax_version"]
 
 
 def test_one_training_program_per_activation(main):
@@ -156,13 +150,14 @@ def test_one_training_program_per_activation(main):
     assert frame["group"].nunique() == 2
 
 
-def test_progress_is_told(main):
+def test_progress_is_reported(main):
     _, _, seen = main
-    done = [progress.done for progress in seen]
+    done = [progress.lane_steps for progress in seen]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 36 * 20)
-    assert {progress.total for progress in seen} == {36 * 20}
+    assert {progress.total_lane_steps for progress in seen} == {36 * 20}
     assert "training" in {progress.stage for progress in seen}
+    assert str(seen[-1]).startswith("training  100 %")  # so `progress=print` shows lines
 
 
 def communicates(compiled):
@@ -180,7 +175,7 @@ def test_initializers_cost_no_compilation_and_lanes_do_not_communicate(tmp_path,
             tmp_path / f"{number}"
         )
         counts.append(len(programs) - before)
-    assert 0 < counts[0] <= 2  # one that measures the start, one that trains
+    assert 0 < counts[0] <= 2  # one that measures step 0, one that trains
     assert counts[1] == 2 * counts[0]
     assert not any(map(communicates, programs))
 
@@ -194,7 +189,7 @@ def test_communication_would_be_seen():
     assert communicates(jax.jit(total).lower(jnp.ones(8)).compile())
 
 
-# A lane and its neighbours ------------------------------------------------------------------------
+# Lanes do not affect each other
 
 CURVES = ("train_loss_curve", "validation_loss_curve", "validation_accuracy_curve")
 
@@ -211,8 +206,8 @@ def assert_equal_lanes(one, other, rtol):
 
 def five_lanes(directory, **options):
     axes = {"init": ["he_normal"], "lr": [1e-2]}
-    one = sweep(shallow, **axes, seeds=5, steps=10, record_every=10, **options)
-    return one.run(directory).frame()
+    five = sweep(shallow, **axes, seeds=5, steps=10, record_every=10, **options)
+    return five.run(directory).frame()
 
 
 def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_path, monkeypatch):
@@ -224,15 +219,15 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     assert frame["block"].nunique() == 3
     assert set(frame["lane_width"]) == {2}
     assert_equal_lanes(frame, wide, rtol=1e-5)
-    in_turn = Layout(devices=1, tiles=3, tile=2)
-    monkeypatch.setattr(engine, "layout", lambda *_: in_turn)
+    in_turn = BlockLayout(devices=1, device_tiles=3, tile_lanes=2)
+    monkeypatch.setattr(engine, "choose_layout", lambda *_: in_turn)
     frame = five_lanes(tmp_path / "in turn")
     assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)
 
 
 def rates(directory, middle):
-    """Nine lanes, two to a device: the middle rate's neighbours on a device have other rates."""
+    """Nine lanes, two per device; lanes of the middle rate share devices with other rates."""
     one = sweep(
         init=["he_normal"], lr=[1e-2, middle, 1e-1], seeds=3, lanes=16, steps=20, record_every=5,
         optimizer=optax.sgd,
@@ -243,7 +238,7 @@ def rates(directory, middle):
 
 def first_step_without_a_finite_loss(seed, lr):
     (inputs, targets), (init, apply) = task().train, pair({"init": "he_normal"})
-    order = Order(np.array([seed]), 90, 16).batches(np.array([0]), 0, 20)[0]
+    order = Batches(np.array([seed]), 90, 16).example_indices(np.array([0]), 0, 20)[0]
     params = init(jax.random.key(seed))
 
     @jax.jit
@@ -261,7 +256,7 @@ def first_step_without_a_finite_loss(seed, lr):
     raise AssertionError("did not diverge")
 
 
-def test_a_diverged_lane_is_recorded_and_touches_no_other(tmp_path):
+def test_a_diverged_lane_is_recorded_and_does_not_affect_others(tmp_path):
     lost, others = rates(tmp_path / "with", 1e12)
     _, undisturbed = rates(tmp_path / "without", 2e-2)
     assert lost["verdict"].tolist() == ["diverged"] * 3
@@ -276,7 +271,7 @@ def test_a_diverged_lane_is_recorded_and_touches_no_other(tmp_path):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_lane_that_is_lost_before_the_first_step(tmp_path):
+def test_a_lane_that_diverges_before_the_first_step(tmp_path):
     one = sweep(shallow, init=["he_normal"], gain=[1.0, 1e30], lr=[1e-2], steps=1)
     frame = one.run(tmp_path / "out").frame().set_index(["gain", "seed"])
     assert frame["diverged_at"].loc[1e30].tolist() == [0, 0]
@@ -284,7 +279,7 @@ def test_a_lane_that_is_lost_before_the_first_step(tmp_path):
 
 
 def test_a_loss_that_turns_nan(tmp_path):
-    """A loss that gives up once training has come far enough: a moment that no one can miss."""
+    """A loss that is NaN as soon as it is below a bound."""
 
     def fragile(outputs, targets):
         loss = optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
@@ -297,10 +292,10 @@ def test_a_loss_that_turns_nan(tmp_path):
     slow, fast = (frame[frame["lr"] == rate] for rate in (1e-3, 1e-1))
     assert slow["diverged_at"].isna().all()
     assert fast["diverged_at"].between(1, 60).all()
-    assert seen[-1].diverged == 2
+    assert seen[-1].diverged_lanes == 2
     for row in fast.to_dict("records"):
-        whole = np.array(row["step"]) < row["diverged_at"]
-        assert np.isfinite(np.array(row["train_loss_curve"])[whole]).all()
+        is_before = np.array(row["step"]) < row["diverged_at"]
+        assert np.isfinite(np.array(row["train_loss_curve"])[is_before]).all()
 
 
 def test_regression_and_inputs_of_more_axes(tmp_path):
@@ -314,8 +309,8 @@ def test_regression_and_inputs_of_more_axes(tmp_path):
     frame = one.run(tmp_path / "out").frame()
     assert frame["validation_accuracy"].isna().all()
     assert np.isfinite(frame["validation_loss"]).all()
-    manifest = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert (manifest["metric"], manifest["classes"]) == ("validation_loss", None)
+    outline = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert (outline["metric"], outline["classes"]) == ("validation_loss", None)
 
 
 # Interrupted, occupied, unwritable ---------------------------------------------------------------
@@ -323,7 +318,7 @@ def test_regression_and_inputs_of_more_axes(tmp_path):
 
 def test_an_interrupt_keeps_what_was_finished(tmp_path):
     def stop_in_the_second_block(progress):
-        if progress.done > 8 * 20:
+        if progress.lane_steps > 8 * 20:
             raise KeyboardInterrupt
 
     one = sweep(shallow, init=INITS, lr=[1e-2], seeds=4, lanes=8, record_every=5)
@@ -335,12 +330,15 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
         (init, seed) for init in INITS[:2] for seed in range(4)
     ]
     assert all(row[-1] == 20 for row in frame["step"])
-    assert results.outline.lanes == 12
+    assert results.outline.total_lanes == 12
     assert not list(tmp_path.rglob("*.partial"))
     assert results.table().row_count > 0
     assert results.best()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(ValueError, match="already holds a sweep, which would be overwritten"):
+    with pytest.raises(
+        ValueError,
+        match=r"already holds a sweep, which would be overwritten: .*--out DIR.*jinit\.Results\(",
+    ):
         one.run(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -348,5 +346,25 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
 def test_a_directory_that_cannot_be_written(tmp_path):
     """Below a file: not even an administrator can write there."""
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"cannot write results to .*out.*; choose an output dir"):
+    with pytest.raises(
+        ValueError, match=r"cannot write results to .*out.*; give another output dir"
+    ):
         sweep(shallow, init=["he_normal"], lr=[1e-2]).run(tmp_path / "file" / "out")
+
+
+def test_directories_are_checked_before_anything_is_built(tmp_path):
+    def build(config):
+        raise AssertionError("the directory was not checked first")
+
+    (tmp_path / "file").touch()
+    (tmp_path / "old" / "records").mkdir(parents=True)
+    (tmp_path / "old" / "records" / "00000.parquet").touch()
+    for name, message in (("file/out", "cannot write results"), ("old", "already holds a sweep")):
+        with pytest.raises(ValueError, match=message):
+            sweep(build, init=["he_normal"], lr=[1e-2]).run(tmp_path / name)
+
+
+def test_a_build_that_fails_leaves_no_directory(tmp_path):
+    with pytest.raises(TypeError, match="cannot make a model of int"):
+        sweep(lambda _: 3, init=["he_normal"], lr=[1e-2]).run(tmp_path / "new" / "out")
+    assert list(tmp_path.iterdir()) == []

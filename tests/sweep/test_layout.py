@@ -1,44 +1,47 @@
-"""Blocks of lanes: enough of them, few idle, and as many as were asked for."""
+"""Layouts of lanes: all lanes, few idle places, and blocks of the number asked for."""
 
 import optax
 import pytest
 from sweep.small import shallow, task
 
 import jinit
-from jinit.sweep.layout import Layout, layout
-from jinit.sweep.plan import plan, traced_axes
+from jinit.sweep.groups import group_configs
+from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.optimizers import find_traced_axes
 
 
 @pytest.fixture(scope="module")
 def group():
     space = jinit.grid(init=["he_normal"], lr=[1e-2])
-    traced = traced_axes(space.names, optax.adam)
-    return plan(space.configs(), shallow, task(), optax.adam, traced)[0]
+    traced = find_traced_axes(space.names, optax.adam)
+    return group_configs(space.configs(), shallow, task(), optax.adam, traced)[0]
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_blocks_hold_the_lanes_and_little_else(group, devices):
     for lanes in range(1, 700):
-        found = layout(group, lanes, devices, None)
-        assert found.devices == devices
-        blocks = -(-lanes // found.width)
+        layout = choose_layout(group, lanes, devices, None)
+        assert layout.devices == devices
+        blocks = -(-lanes // layout.block_lanes)
         per_device = -(-lanes // devices)
-        idle = blocks * found.tiles * found.tile - per_device
+        idle = blocks * layout.device_tiles * layout.tile_lanes - per_device
         assert 0 <= idle <= max(2, per_device // 8)
 
 
 def test_few_lanes_are_one_tile(group):
-    assert layout(group, 5, 1, None) == Layout(devices=1, tiles=1, tile=5)
-    assert layout(group, 5, 8, None) == Layout(devices=8, tiles=1, tile=1)
+    assert choose_layout(group, 5, 1, None) == BlockLayout(devices=1, device_tiles=1, tile_lanes=5)
+    assert choose_layout(group, 5, 8, None) == BlockLayout(devices=8, device_tiles=1, tile_lanes=1)
 
 
 def test_many_lanes_make_full_blocks(group):
-    assert layout(group, 1024, 2, None) == Layout(devices=2, tiles=4, tile=32)
+    assert choose_layout(group, 1024, 2, None) == BlockLayout(
+        devices=2, device_tiles=4, tile_lanes=32
+    )
 
 
-@pytest.mark.parametrize("asked", [1, 2, 7, 64, 65, 100, 1000])
-def test_blocks_as_wide_as_asked_for(group, asked):
-    found = layout(group, 512, 2, asked)
-    wanted = min(asked, 512)
-    assert wanted <= found.width < wanted + 2 * found.tiles + 2
-    assert found.tile <= 32
+@pytest.mark.parametrize("lanes_per_block", [1, 2, 7, 64, 65, 100, 1000])
+def test_blocks_as_wide_as_asked_for(group, lanes_per_block):
+    layout = choose_layout(group, 512, 2, lanes_per_block)
+    wanted = min(lanes_per_block, 512)
+    assert wanted <= layout.block_lanes < wanted + 2 * layout.device_tiles + 2
+    assert layout.tile_lanes <= 32

@@ -9,7 +9,7 @@ import jinit
 from jinit.sweep.networks import activation_function, mlp
 
 
-def test_an_mlp_is_what_it_says():
+def test_an_mlp_has_its_layers_and_activation():
     init, apply = mlp(4, 3, depth=12, width=5, activation="tanh", init=jinit.normal(0.5))
     params = init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (6, 2, 2))
@@ -34,15 +34,17 @@ def test_layers_are_drawn_from_different_keys():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"depth": 0}, "mlp: depth must be an integer of at least 1, got 0"),
-        ({"depth": 2.0}, "mlp: depth must be an integer of at least 1, got 2.0"),
-        ({"width": -3}, "mlp: width must be an integer of at least 1, got -3"),
-        ({"activation": "rleu"}, "unknown activation 'rleu': .* did you mean 'relu'"),
-        ({"activation": "zzzz"}, "unknown activation 'zzzz': .* such as 'relu' or 'tanh'"),
+        ({"depth": 0}, "depth: expected an integer of at least 1, got 0"),
+        ({"depth": 2.0}, "depth: expected an integer of at least 1, got 2.0"),
+        ({"width": -3}, "width: expected an integer of at least 1, got -3"),
+        ({"activation": "rleu"}, "unknown activation 'rleu'; did you mean 'relu'"),
+        ({"activation": "zzzz"}, "unknown activation 'zzzz'; expected one of: .*relu.*sigmoid"),
+        ({"activation": "sum"}, "unknown activation 'sum'"),
+        ({"activation": "swiglu"}, "unknown activation 'swiglu'"),
         ({"init": "he_norml"}, "he_normal"),
     ],
 )
-def test_options_that_cannot_be(options, text):
+def test_options_that_cannot_work(options, text):
     with pytest.raises(ValueError, match=text):
         mlp(4, 3, **options)
 

@@ -1,10 +1,10 @@
-"""TOML and options: what they describe, and every wrong key or value named."""
+"""Sweeps from TOML and options, and errors that name a wrong key or value."""
 
 import jax
 import pytest
 
 import jinit
-from jinit.sweep.settings import DEFAULT_SPACE, from_options
+from jinit.sweep.settings import DEFAULT_SPACE, build_sweep
 
 TOML = """
 task = "breast_cancer"
@@ -27,11 +27,11 @@ weight_decay = [0.0, 0.1]
 def read(tmp_path, text, **overrides):
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    return from_options(file, overrides)
+    return build_sweep(file, overrides)
 
 
-def test_the_default_is_the_main_job():
-    sweep, name = from_options(None, {})
+def test_the_default_sweep():
+    sweep, name = build_sweep(None, {})
     assert (name, sweep.steps, len(sweep.seeds), sweep.task.batch_size) == ("digits", 300, 8, 64)
     assert sweep.total_lanes == 12 * 3 * 8
     assert [len(values) for _, values in sweep.space.axes] == [12, 3, 1, 1]
@@ -39,7 +39,7 @@ def test_the_default_is_the_main_job():
 
 
 def test_options_replace_axes_and_settings():
-    sweep, name = from_options(
+    sweep, name = build_sweep(
         None, {"task": "breast_cancer", "depth": 3, "width": 5, "lr": 0.5, "seeds": 2, "steps": 9}
     )
     config = sweep.space.configs()[0]
@@ -51,14 +51,14 @@ def test_a_file(tmp_path):
     sweep, name = read(tmp_path, TOML)
     assert (name, sweep.task.name, sweep.task.batch_size) == ("mine", "breast_cancer", 8)
     assert (sweep.seeds, sweep.steps, sweep.record_every) == ((1, 5), 7, 3)
-    assert sweep.traced == ("lr", "weight_decay")
-    starts = [values for axis, values in sweep.space.axes if axis == "init"]
-    assert starts == [(jinit.he_normal(), jinit.normal(0.1))]
+    assert sweep.traced_axes == ("lr", "weight_decay")
+    inits = [values for axis, values in sweep.space.axes if axis == "init"]
+    assert inits == [(jinit.he_normal(), jinit.normal(0.1))]
     init, _ = sweep.build({"depth": 2, "init": jinit.he_normal(), "activation": "tanh"})
     assert jax.eval_shape(init, jax.random.key(0))["layer_01"]["kernel"].shape == (5, 5)
 
 
-def test_options_go_before_the_file(tmp_path):
+def test_options_replace_those_of_the_file(tmp_path):
     sweep, _ = read(tmp_path, TOML, steps=2, depth=4, task="digits")
     assert (sweep.steps, sweep.task.name) == (2, "digits")
     assert sweep.space.configs()[0]["depth"] == 4
@@ -77,7 +77,7 @@ SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
         ("spaces = 1", "'spaces'; did you mean 'space'"),
         ("[space", "mine.toml is not valid TOML"),
         ("space = 3", r"space must be a table: \[space\], then init = \[\.\.\.\]"),
-        ("[space]", r"grid: no axes; give at least one, such as init="),
+        ("[space]", r"\[space\] needs a learning rate, such as lr = \[0.001\]"),
         ("[space]\ninit = []\nlr = [1]", "grid: axis 'init' is empty"),
         ("[space]\ninit = 'zeros'\nlr = [1]", r"axis 'init' needs a list of values, got 'zeros'"),
         ("[space]\ninit = ['he_norml']\nlr = [1]", "he_norml.*he_normal"),
@@ -87,20 +87,26 @@ SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
         ),
         ("[space]\ninit = [{name = 'normal', std = 0.1}]\nlr = [1]", "std"),
         (SPACE + "activaton = ['relu']", "'activaton'; did you mean 'activation'"),
-        (SPACE + "activation = ['rleu']", "unknown activation 'rleu'.*did you mean 'relu'"),
+        (SPACE + "activation = ['rleu']", "unknown activation 'rleu'; did you mean 'relu'"),
         ("task = 'digts'\n" + SPACE, r"unknown task 'digts'; did you mean 'digits'\?"),
         ("optimizer = 'adm'\n" + SPACE, "unknown optimizer 'adm'; did you mean 'adam'"),
         ("batch_size = 'x'\n" + SPACE, "batch_size='x', expected an integer from 1 to"),
         ("seeds = 0\n" + SPACE, "seeds: expected an integer of at least 1, got 0"),
-        ("[space]\ninit = ['zeros']", r"exactly one axis lr=\[\.\.\.\], got none"),
+        (
+            "[space]\ninit = ['zeros']",
+            r"mine\.toml: \[space\] needs a learning rate, such as lr = \[",
+        ),
+        (SPACE + "depth = [0]", "depth: expected an integer of at least 1, got 0"),
+        ("model = 'math:sin'", r"mine\.toml: model needs a table \[space\] with the axes"),
+        ("x = " + "[" * 5000, "mine.toml is not valid TOML"),
         ("model = 'nowhere:build'\n" + SPACE, "model = 'nowhere:build': cannot import 'nowhere'"),
         ("model = 'nowhere'\n" + SPACE, "model = 'nowhere': expected 'module:function', such as"),
-        ("model = 'math:nothing'\n" + SPACE, "math has no function 'nothing'"),
+        ("model = 'math:nothing'\n" + SPACE, "math has no function 'nothing'; it has "),
         ("model = 'broken:build'\n" + SPACE, "model = 'broken:build': cannot import 'broken'"),
-        ("model = 'math:sin'\nwidth = 3\n" + SPACE, "width is that of the built-in MLP"),
+        ("model = 'math:sin'\nwidth = 3\n" + SPACE, "width is an option of the built-in MLP"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, message):
+def test_a_wrong_key_or_value_is_named(tmp_path, monkeypatch, text, message):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "broken.py").write_text("def build(config)\n")
     with pytest.raises((ValueError, TypeError), match=message):
@@ -108,14 +114,14 @@ def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, message):
 
 
 def test_a_penalty_of_an_optimizer_without_it(tmp_path):
-    """weight_decay is an option of adamw, not of adam: it would reach the MLP, which has none."""
+    """adam does not take weight_decay, so it would reach the MLP, which does not take it either."""
     with pytest.raises(ValueError, match=r"trained by adam .*'weight_decay'"):
         read(tmp_path, SPACE + "weight_decay = [0.1]")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match=r"cannot read .*none\.toml: No such file"):
-        from_options(tmp_path / "none.toml", {})
+        build_sweep(tmp_path / "none.toml", {})
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"binary\.toml is not valid TOML"):
-        from_options(tmp_path / "binary.toml", {})
+        build_sweep(tmp_path / "binary.toml", {})

@@ -1,4 +1,4 @@
-"""Tasks: the data that comes along, one's own arrays, and arrays that cannot be learned from."""
+"""Tasks: included data sets, arrays of the user, and arrays that cannot work."""
 
 import sys
 
@@ -27,7 +27,7 @@ def make(**changes):
     ],
     ids=["digits", "breast_cancer"],
 )
-def test_the_tasks_that_come_along(task, loader):
+def test_the_included_tasks(task, loader):
     inputs, targets = loader(return_X_y=True)
     parts = [task.train, task.validation]
     assert sum(len(part[0]) for part in parts) == len(inputs)
@@ -65,8 +65,8 @@ def test_integer_targets_are_classes_and_floating_targets_are_not():
 def test_losses():
     logits = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
     expected = np.log(np.exp(logits).sum(1)) - logits[[0, 1], [2, 0]]
-    found = cross_entropy(jnp.asarray(logits, jnp.float32), jnp.array([2, 0]))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    losses = cross_entropy(jnp.asarray(logits, jnp.float32), jnp.array([2, 0]))
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
     outputs, targets = np.arange(12.0).reshape(2, 3, 2), np.ones((2, 3, 2))
     expected = ((outputs - targets) ** 2).reshape(2, -1).mean(1)
     np.testing.assert_allclose(squared_error(jnp.asarray(outputs), jnp.asarray(targets)), expected)
@@ -78,14 +78,14 @@ def test_losses():
         ({"train": X}, r"task 'mine': train must be a pair \(inputs, targets\), got"),
         ({"train": (X, Y[:5])}, "train has 12 inputs and 5 targets; expected the same number"),
         ({"validation": (X[:0], Y[:0])}, "validation has 0 inputs and 0 targets; .* at least one"),
-        ({"train": (X * np.nan, Y)}, "train inputs hold NaN or infinity; clean them first"),
-        ({"validation": (X, X[:, 0] * np.inf)}, "validation targets hold NaN or infinity"),
+        ({"train": (X * np.nan, Y)}, "train inputs have NaN or infinity; clean them first"),
+        ({"validation": (X, X[:, 0] * np.inf)}, "validation targets have NaN or infinity"),
         ({"batch_size": 0}, "batch_size=0, expected an integer from 1 to 12, the number of tr"),
         ({"batch_size": 13}, "batch_size=13, expected an integer from 1 to 12"),
         ({"batch_size": "4"}, "batch_size='4', expected an integer from 1 to 12"),
     ],
 )
-def test_what_cannot_be_learned_from(changes, text):
+def test_arrays_that_cannot_work(changes, text):
     with pytest.raises(ValueError, match=text):
         make(**changes)
 
@@ -93,12 +93,12 @@ def test_what_cannot_be_learned_from(changes, text):
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(
-        ImportError, match=r"'digits' reads its data from scikit-learn.*jinit\[data"
+        ImportError, match=r"task 'digits' needs sklearn, which is not installed.*jinit\[data"
     ):
         jinit.tasks.digits()
 
 
-def test_a_regression_knows_what_a_constant_guess_scores():
+def test_chance_of_a_regression_is_the_loss_of_the_best_constant():
     x = np.ones((8, 3), np.float32)
     y = np.arange(8, dtype=np.float32)
     assert jinit.Task("r", (x, y), (x, y), 4).chance == pytest.approx(np.var(y))

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jinit.theory import dual, ntk, ntk_condition_number
-from jinit.theory.kernels import _CLOSED
-from jinit.theory.normals import pair_means
+from jinit.theory import critical_point, dual, ntk, ntk_condition_number
+from jinit.theory.kernels import _CLOSED_FORMS
+from jinit.theory.normal_means import pair_means
 
 ERF = jax.scipy.special.erf
 COVARIANCES = [(1.0, 0.0, 1.0), (1.0, 0.9, 1.0), (0.3, -0.4, 2.0), (1e-6, 5e-4, 1.0), (50, 49, 50)]
 
 
-@pytest.mark.parametrize("phi", [phi for phi in _CLOSED if phi is not jnp.sign])
+@pytest.mark.parametrize("phi", [phi for phi in _CLOSED_FORMS if phi is not jnp.sign])
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_closed_forms_against_quadrature(phi, covariance):
     k11, k12, k22 = covariance
@@ -25,7 +25,7 @@ def test_closed_forms_against_quadrature(phi, covariance):
     )
 
 
-def test_piecewise_linear_and_gelu_by_their_formulas():
+def test_piecewise_linear_and_gelu_have_their_published_duals():
     for a in (0.0, 0.01, 0.3, -1.0):
         for k11, k12, k22 in COVARIANCES:
             theta = math.acos(k12 / math.sqrt(k11 * k22))
@@ -39,16 +39,16 @@ def test_piecewise_linear_and_gelu_by_their_formulas():
         assert value == pytest.approx(q * (0.25 + part / math.pi), rel=1e-12)
 
 
-def test_sign():
+def test_the_dual_of_sign():
     found = dual(jnp.sign, 2.0, 1.0, 2.0)
     assert found.value == pytest.approx(1 - 2 * math.acos(0.5) / math.pi)
     step = 1e-6
-    ends = [dual(jnp.sign, 2.0, 1 + each, 2.0).value for each in (-step, step)]
-    assert found.slope == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-6)
+    lower, upper = (dual(jnp.sign, 2.0, 1 + change, 2.0).value for change in (-step, step))
+    assert found.slope == pytest.approx((upper - lower) / (2 * step), rel=1e-6)
 
 
 @pytest.mark.parametrize("phi", [jax.nn.relu, jnp.abs, ERF, jnp.sin, jnp.sign, jax.nn.silu])
-def test_against_wide_random_layers(phi):
+def test_duals_against_wide_random_layers(phi):
     """A layer of 400,000 units on two inputs; five standard errors."""
     units = 400_000
     x = np.array([[1.0, 0.5, -0.2], [0.3, 1.2, 0.8]])
@@ -62,19 +62,17 @@ def test_against_wide_random_layers(phi):
 def test_the_ratio_of_relu_at_depth():
     ratios = [ntk(jax.nn.relu, depth, 0.0).ratio for depth in (100, 1000)]
     assert 1 / 4 < ratios[1] < ratios[0]
-    # It is approached as 1 / depth, up to a logarithm.
+    # The ratio converges as 1 / depth, up to a logarithm.
     assert ratios[1] - 1 / 4 < (ratios[0] - 1 / 4) / 5
 
 
 def test_the_ratio_at_depth_of_a_smooth_activation_at_criticality():
-    from jinit.theory import critical_point
-
     sigma_w2, sigma_b2 = critical_point(ERF, 0.5)
     found = ntk(ERF, 3000, 0.3, 0.5, sigma_w2=sigma_w2, sigma_b2=sigma_b2)
     assert found.ratio == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_condition_numbers():
+def test_condition_numbers_are_those_of_the_kernel_matrix():
     assert ntk_condition_number(jax.nn.relu, 9) == 4
     assert ntk_condition_number(jax.nn.leaky_relu, 9) == 4
     assert ntk_condition_number(jax.nn.elu, 8) == 5
@@ -85,12 +83,12 @@ def test_condition_numbers():
 
 
 def test_the_tangent_kernel_of_a_wide_network():
-    """Three relu layers of 100 units, in parametrization by √(2/n), a thousand times.
+    """A thousand networks of three relu layers of 100 units, parametrized by √(2/n).
 
-    The mean on the diagonal is that of infinite width, since products of a relu network have their
-    mean at any width; off the diagonal finite width leaves 3 %.
+    The mean on the diagonal is that of infinite width at any width of a relu network; off the
+    diagonal, finite width changes it by 3 %.
     """
-    width, starts = 100, 1000
+    width, networks = 100, 1000
     inputs = jnp.asarray([[1.0, 0.0], [0.6, 0.8]]) * math.sqrt(2)
     shapes = [(2, width), (width, width), (width, width), (width, 1)]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
@@ -100,19 +98,19 @@ def test_the_tangent_kernel_of_a_wide_network():
         kernels = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
         def apply(kernels, x):
-            for gain, each in zip((1, 2, 2, 2), kernels, strict=True):
-                last = x @ each * math.sqrt(gain / each.shape[0])
-                x = jax.nn.relu(last)
-            return last[0]
+            for gain, weights in zip((1, 2, 2, 2), kernels, strict=True):
+                h = x @ weights * math.sqrt(gain / weights.shape[0])
+                x = jax.nn.relu(h)
+            return h[0]
 
-        every = [jax.tree.leaves(jax.grad(apply)(kernels, x)) for x in inputs]
-        flat = jnp.stack([jnp.concatenate([each.ravel() for each in one]) for one in every])
-        return flat @ flat.T
+        gradients = [jax.tree.leaves(jax.grad(apply)(kernels, x)) for x in inputs]
+        rows = [jnp.concatenate([leaf.ravel() for leaf in leaves]) for leaves in gradients]
+        return jnp.stack(rows) @ jnp.stack(rows).T
 
-    numbers = np.random.default_rng(0).normal(size=(starts, ends[-1])).astype(np.float32)
+    numbers = np.random.default_rng(0).normal(size=(networks, ends[-1])).astype(np.float32)
     found = np.asarray(jax.jit(jax.vmap(kernel))(numbers))
     expected, diagonal = ntk(jax.nn.relu, 3, 0.6), found[:, [0, 1], [0, 1]].mean(1)
-    error = diagonal.std() / math.sqrt(starts)
+    error = diagonal.std() / math.sqrt(networks)
     assert error < 0.02 * expected.diagonal
     assert abs(diagonal.mean() - expected.diagonal) < 4.5 * error
     assert found[:, 0, 1].mean() / diagonal.mean() == pytest.approx(expected.ratio, rel=0.03)
@@ -121,8 +119,8 @@ def test_the_tangent_kernel_of_a_wide_network():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: dual(jax.nn.relu, 1.0, 2.0, 1.0), "k12=2.0 is no covariance"),
-        (lambda: dual(jax.nn.relu, 0.0, 0.0, 1.0), "expected variances above 0"),
+        (lambda: dual(jax.nn.relu, 1.0, 2.0, 1.0), "k12=2.0 is not a covariance .* at most 1"),
+        (lambda: dual(jax.nn.relu, 0.0, 0.0, 1.0), "expected finite variances above 0"),
         (lambda: dual(lambda x: jnp.floor(x), 1.0, 0.0, 1.0), "jumps at"),
         (lambda: ntk(jax.nn.relu, -1, 0.0), "depth: expected"),
         (lambda: ntk_condition_number(jnp.sign, 3), "jumps at 0"),
@@ -130,13 +128,19 @@ def test_the_tangent_kernel_of_a_wide_network():
         (lambda: dual(lambda x: x + (x > -2.3), 1.0, 0.0, 1.0), "jumps at -2.3"),
         (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
         (lambda: ntk_condition_number(jnp.tanh, 2.5), "points: expected"),
-        (lambda: ntk(jax.nn.relu, 3, 0.5, 0), "expected q above 0"),
-        (lambda: ntk(jax.nn.relu, 3, 0.5, sigma_w2=-1.0), "expected sigma_w2 above 0"),
+        (lambda: ntk(jax.nn.relu, 3, 0.5, 0), "q: expected a finite variance above 0"),
+        (
+            lambda: ntk(jax.nn.relu, 3, 0.5, sigma_w2=-1.0),
+            "sigma_w2: expected a finite variance above 0",
+        ),
         (lambda: ntk(jax.nn.relu, 1000, 0.5, sigma_w2=100.0), "after 89 layers the signal has"),
-        (lambda: ntk(jax.nn.relu, 1000, 0.5, sigma_w2=0.01), "after 131 layers the signal has"),
+        (
+            lambda: ntk(jax.nn.relu, 1000, 0.5, sigma_w2=0.01),
+            "after 131 layers the signal has .* None keeps",
+        ),
     ],
 )
-def test_bad_input(call, text):
+def test_wrong_arguments_are_named(call, text):
     with pytest.raises(ValueError, match=text):
         call()
 
@@ -147,11 +151,11 @@ def test_kernels_of_one_input_and_of_a_linear_network_are_well_conditioned():
 
 
 @pytest.mark.parametrize("phi", [jax.nn.glu, jax.nn.softmax, lambda a, b: a * b])
-def test_what_takes_no_single_number(phi):
+def test_activations_of_several_numbers_are_refused(phi):
     with pytest.raises(TypeError, match=r"takes two numbers|must take one number"):
         dual(phi, 1, 0.5, 1)
 
 
-def test_numbers_of_any_kind():
+def test_numpy_and_jax_numbers_are_accepted():
     expected = dual(jnp.tanh, 1.0, 0.5, 1.0)
     assert dual(jnp.tanh, jnp.float32(1), np.float32(0.5), 1) == expected

@@ -1,4 +1,4 @@
-"""Shaped activations have the properties they are shaped for; roots are not unique."""
+"""Shaped activations satisfy their conditions; the solutions are not unique."""
 
 import math
 import pickle
@@ -11,32 +11,37 @@ import pytest
 from jinit.theory import c_map, dks, dual, moments, q_map, tat, tat_leaky_slope
 
 SMOOTH = {
-    "tanh": jnp.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu, "softplus": jax.nn.softplus,
-    "elu": jax.nn.elu, "sigmoid": jax.nn.sigmoid, "sin": jnp.sin,
-}  # fmt: skip
+    "tanh": jnp.tanh,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "elu": jax.nn.elu,
+    "sigmoid": jax.nn.sigmoid,
+    "sin": jnp.sin,
+}
 
 
-def growth(phi):
-    """Q'(1), by differences of Q."""
+def q_slope(phi):
+    """Return Q'(1) by finite differences."""
     step = 1e-4
     return (q_map(phi, 1 + step, 1.0) - q_map(phi, 1 - step, 1.0)) / (2 * step)
 
 
-def keeps_variances(phi):
+def check_variances(phi):
     assert moments(phi).second == pytest.approx(1, abs=1e-9)
-    assert growth(phi) == pytest.approx(1, abs=1e-7)
+    assert q_slope(phi) == pytest.approx(1, abs=1e-7)
 
 
 def curvature(phi):
-    """C''(1), which is E[φ''²]."""
+    """Return C''(1), which is E[φ''²]."""
     return dual(jax.grad(phi), 1.0, 1.0, 1.0).slope
 
 
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("depth", [5, pytest.param(100, marks=pytest.mark.slow)])
-def test_dks(name, depth):
+def test_dks_satisfies_its_conditions(name, depth):
     phi = dks(SMOOTH[name], depth=depth)
-    keeps_variances(phi)
+    check_variances(phi)
     assert moments(phi).mean == pytest.approx(0, abs=1e-9)
     assert c_map(phi, 0.0, 1.0, 1.0) == pytest.approx(0, abs=1e-9)
     assert moments(phi).slope2 ** depth == pytest.approx(1.5, rel=1e-8)
@@ -44,14 +49,14 @@ def test_dks(name, depth):
 
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("depth", [pytest.param(5, marks=pytest.mark.slow), 100])
-def test_tat(name, depth):
+def test_tat_satisfies_its_conditions(name, depth):
     phi = tat(SMOOTH[name], depth=depth)
-    keeps_variances(phi)
+    check_variances(phi)
     assert moments(phi).slope2 == pytest.approx(1, abs=1e-9)
     assert curvature(phi) * depth == pytest.approx(0.3, rel=1e-7)
 
 
-def test_slopes_and_curvatures_of_ones_own():
+def test_slopes_and_curvatures_can_be_given():
     assert moments(dks(jnp.tanh, slope=1.2)).slope2 == pytest.approx(1.2, abs=1e-9)
     assert curvature(tat(jnp.tanh, curvature=0.02)) == pytest.approx(0.02, rel=1e-7)
 
@@ -65,10 +70,10 @@ def test_leaky_slopes_are_the_published_ones():
     assert c == pytest.approx(0.8, abs=1e-10)
 
 
-def test_a_deep_network_of_shaped_units_tells_inputs_apart():
-    """50 layers of 500 units on two inputs: with tanh alone one norm is left, with DKS the angle.
+def test_a_deep_network_of_shaped_activations_keeps_inputs_distinct():
+    """50 layers of 500 units on two inputs: the signal vanishes with tanh, and not with DKS.
 
-    Theory has C(0.3) after 50 layers; 0.15 for finite width.
+    The correlation is compared with theory, within 0.15 for finite width.
     """
     rng, depth, width = np.random.default_rng(0), 50, 500
     phi = dks(jnp.tanh, depth=depth)
@@ -84,7 +89,7 @@ def test_a_deep_network_of_shaped_units_tells_inputs_apart():
     assert np.corrcoef(h)[0, 1] == pytest.approx(c, abs=0.15)
 
 
-def test_a_shaped_activation_is_a_value():
+def test_a_shaped_activation_can_be_compared_hashed_and_pickled():
     phi = dks(jnp.tanh, depth=10)
     assert phi == dks(jnp.tanh, depth=10)
     assert hash(phi) == hash(dks(jnp.tanh, depth=10))
@@ -101,15 +106,15 @@ def test_a_shaped_activation_is_a_value():
         (lambda: dks(jnp.tanh), "expected either depth or slope"),
         (lambda: dks(jnp.tanh, depth=3, slope=2.0), "expected either depth or slope"),
         (lambda: dks(jnp.tanh, depth=0), "depth: expected at least 1"),
-        (lambda: dks(jnp.tanh, slope=1.0), "slope: expected more than 1"),
-        (lambda: dks(jnp.tanh, depth=3, zeta=1.0), "zeta: expected more than 1"),
-        (lambda: dks(lambda x: 2 * x, depth=3), "no scales and shifts"),
-        (lambda: tat(jnp.tanh, depth=3, tau=0.0), "tau: expected more than 0"),
+        (lambda: dks(jnp.tanh, slope=1.0), "slope: expected a finite number above 1"),
+        (lambda: dks(jnp.tanh, depth=3, zeta=1.0), "zeta: expected a finite number above 1"),
+        (lambda: dks(lambda x: 2 * x, depth=3), "no input and output scale and shift"),
+        (lambda: tat(jnp.tanh, depth=3, tau=0.0), "tau: expected a finite number above 0"),
         (lambda: tat(jax.nn.relu, depth=3), "see tat_leaky_slope"),
         (lambda: tat_leaky_slope(10), "bring orthogonal inputs to a correlation of 0.872"),
-        (lambda: tat_leaky_slope(0), "expected depth >= 1"),
+        (lambda: tat_leaky_slope(0), "depth: expected at least 1 layer, got 0"),
     ],
 )
-def test_bad_input(call, text):
+def test_wrong_arguments_are_named(call, text):
     with pytest.raises(ValueError, match=text):
         call()

@@ -1,4 +1,4 @@
-"""Measurements of one draw in a process that has drawn nothing before."""
+"""Measurements of one draw in a fresh process."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ SETTLE = 0.2
 
 
 def first_call(library: str, distribution: str, shape: list[int], dtype: str) -> dict:
-    """Seconds from nothing but a running backend to the first array: tracing and compiling too."""
+    """Seconds to the first array once the backend runs, tracing and compiling included."""
     try:
         rival = draws.library(library)
         rival.start()

@@ -1,1 +1,1 @@
-"""Whole models started, each in a process of its own."""
+"""Initialization of whole models, each in a separate process."""

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import measure
 
 import jinit
-from jinit.diagnostics.losses import cross_entropy
-from jinit.diagnostics.measure import summarize
-from jinit.diagnostics.observe import observe
+from jinit.diagnostics.measuring.losses import mean_cross_entropy
+from jinit.diagnostics.measuring.measure import summarize
+from jinit.diagnostics.measuring.observe import observe
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from architectures import gpt2, resnet, vit
@@ -25,13 +25,13 @@ NETWORKS = {
 
 
 def device() -> str:
-    """What JAX runs on."""
+    """The device that JAX runs on."""
     return jax.devices()[0].device_kind
 
 
 def compare(network: str, rounds: int) -> dict[str, Any]:
-    """Of both: seconds by round once all is compiled, seconds of lowering, compiling and running
-    the first time, and bytes that XLA plans for the program that runs forward and backward."""
+    """Measure both: seconds per round once everything is compiled, seconds to lower, compile and
+    run the first time, and bytes that XLA plans for the forward and backward program."""
     module, shape, dtype = NETWORKS[network]
     key = jax.random.key(0)
     tokens = dtype == "int32"
@@ -41,10 +41,10 @@ def compare(network: str, rounds: int) -> dict[str, Any]:
     targets = x if tokens else jnp.arange(shape[0])
 
     def loss(params: Any) -> jax.Array:
-        return cross_entropy(model.apply(params, x), targets)
+        return mean_cross_entropy(model.apply(params, x), targets)
 
     def seen(params: Any) -> Any:
-        return observe(model, params, [x], lambda outputs: cross_entropy(outputs, targets))
+        return observe(model, params, [x], lambda outputs: mean_cross_entropy(outputs, targets))
 
     def statistics(seen: Any) -> Any:
         return jax.device_get(summarize(model, params, seen, shape[0]))

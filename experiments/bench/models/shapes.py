@@ -10,7 +10,7 @@ from models.start import NETWORKS
 
 
 def layers(network: str) -> list[list[Any]]:
-    """Of every kernel, table and normalization of the Linen model the kind and the sizes."""
+    """Kind and sizes of every kernel, table and normalization of the Linen model."""
     linen, _, config, shape, dtype = NETWORKS[network]
     model = jinit.linen.trace(linen(config), jax.ShapeDtypeStruct(shape, dtype))
     biased = {leaf.path.rpartition("/")[0] for leaf in model.leaves if leaf.role == "bias"}

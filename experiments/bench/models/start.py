@@ -1,4 +1,4 @@
-"""One network and one way to start it: the first time, later ones, and the memory that it takes."""
+"""One network and one way to initialize it: time of the first and of later calls, and memory."""
 
 import gc
 import sys
@@ -25,12 +25,12 @@ NETWORKS = {
 
 
 def device() -> str:
-    """What JAX draws on."""
+    """The device that JAX draws on."""
     return jax.devices()[0].device_kind
 
 
 def start(network: str, framework: str, way: str, repeats: int) -> dict[str, Any]:
-    """Seconds of the first start and of later ones, bytes of it, and by how much memory grew."""
+    """Seconds of the first and later initializations, bytes of parameters, and growth of memory."""
     linen, other, config, shape, dtype = NETWORKS[network]
     example = jnp.ones(shape, dtype)
     jax.block_until_ready(jax.random.normal(jax.random.key(0), (8,)))
@@ -97,6 +97,6 @@ def _nnx(build: Callable, example: jax.Array) -> dict[str, Callable[[], Callable
 
 
 def _done(started: Any) -> Any:
-    """The parameters, once they are there."""
+    """Wait for the parameters and return them."""
     tree = nnx.state(started, nnx.Param) if isinstance(started, nnx.Module) else started
     return jax.block_until_ready(tree)

@@ -10,7 +10,7 @@ import torch
 
 
 def start(layers: Sequence[Sequence[Any]], repeats: int) -> dict[str, Any]:
-    """Seconds of the first start and of later ones, bytes of it, and by how much memory grew.
+    """Seconds of the first and later initializations, bytes of parameters, and growth of memory.
 
     Args:
       layers: of each its kind and the arguments of its constructor.

@@ -54,7 +54,7 @@ usual_step = jax.jit(step)
 
 @partial(jax.jit, donate_argnums=(0, 1))
 def tuned_step(params, state, rate, x, y, batch):
-    """The same, with the batch taken out of the data inside the program, and buffers reused."""
+    """One step that takes its batch from the data inside the program and reuses its buffers."""
     return step(params, state, rate, x[batch], y[batch])
 
 
@@ -87,7 +87,7 @@ def start() -> dict:
 
 
 def run(trials: int, steps: int, tuned: bool = False) -> dict:
-    """So many trials in a row."""
+    """Train the given number of trials one after the other."""
     begin = time.perf_counter()
     reached = [trial(number, steps, tuned) for number in range(trials)]
     return {"seconds": time.perf_counter() - begin, "accuracy": float(np.mean(reached))}

@@ -30,7 +30,7 @@ class MLP(nn.Module):
 
 
 def start(trials: int, steps: int) -> dict:
-    """Run the very sweep that will be timed, so that nothing is left to load or compile.
+    """Run the sweep that will be timed once, so that everything is loaded and compiled.
 
     Its training program is compiled by each run and timed apart, but the small programs that
     draw the initial parameters are compiled where they are first used, in the middle of a run.
@@ -41,7 +41,7 @@ def start(trials: int, steps: int) -> dict:
 
 
 def run(trials: int, steps: int) -> dict:
-    """So many lanes: seeds × learning rates, recorded on disk as a user's sweep is.
+    """Train the given number of lanes, seeds × learning rates, and record them on disk as users do.
 
     `seconds` is what the sweep itself records as training, from drawing the initial parameters
     to the last score; `whole_seconds` adds tracing, compiling, writing and reading the records.
@@ -80,5 +80,5 @@ def matmul_rate() -> float:
 
 @jax.jit
 def square(matrix):
-    """The probe."""
+    """Compile the probe."""
     return matrix @ matrix

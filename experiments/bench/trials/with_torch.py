@@ -63,7 +63,7 @@ def _seconds(steps: int) -> float:
 
 
 def run(trials: int, steps: int, fused: bool | None = None) -> dict:
-    """So many trials in a row."""
+    """Train the given number of trials one after the other."""
     begin = time.perf_counter()
     reached = [trial(number, steps, fused) for number in range(trials)]
     return {"seconds": time.perf_counter() - begin, "accuracy": float(np.mean(reached))}

@@ -1,11 +1,11 @@
-"""Published ways to start a whole network, as tuples of rules for any model.
+"""Published initializations of whole networks, as tuples of rules for any model.
 
-They go by what parameters do, not by what they are called: a kernel that ends a residual branch is
-the one that papers call `c_proj`, `fc2` or `out_proj`.
+Rules select parameters by their role, not by their name. A kernel that ends a residual branch, for
+example, is the one that papers call `c_proj`, `fc2` or `out_proj`.
 """
 
 from jinit.rules.recipes.coordinates import CoordinateCheck, coordinate_check
-from jinit.rules.recipes.deep import (
+from jinit.rules.recipes.depth_scaled import (
     deepnorm,
     deepnorm_encoder_decoder,
     sub_ln,

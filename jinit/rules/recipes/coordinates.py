@@ -1,4 +1,4 @@
-"""The coordinate check: whether training moves activations alike at every width."""
+"""The coordinate check: how the change of activations in training depends on the width."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,26 +11,27 @@ import numpy as np
 import optax
 from jax import Array
 
-from jinit.model import Model, tapped
+from jinit.model import Model, apply_taps
 from jinit.rules.initialize import init
 
-Optimizer = optax.GradientTransformation | Callable[[Model], optax.GradientTransformation]
+_ModelOptimizer = optax.GradientTransformation | Callable[[Model], optax.GradientTransformation]
 
 
 @dataclass(frozen=True)
 class CoordinateCheck:
-    """How far a few steps of training move every layer's activations, width by width."""
+    """Change of the pre-activations of every layer in a few training steps, at several widths."""
 
     widths: tuple[int, ...]
+    """Widths of the networks."""
     changes: dict[str, tuple[float, ...]]
-    """By layer, the mean |change| of its pre-activations at every width."""
+    """Mean absolute change of the pre-activations by layer, one value per width."""
 
     @property
     def slopes(self) -> dict[str, float]:
-        """By layer, the least-squares slope of log |change| over log width."""
-        x = np.log(self.widths)
+        """Least-squares slope of log |change| over log width, by layer."""
+        log_widths = np.log(self.widths)
         return {
-            layer: float(np.polyfit(x, np.log(change), 1)[0])
+            layer: float(np.polyfit(log_widths, np.log(change), 1)[0])
             for layer, change in self.changes.items()
         }
 
@@ -49,28 +50,33 @@ def coordinate_check(
     inputs: Sequence[Any],
     loss: Callable[[Any], Array],
     rules: Any,
-    optimizer: Optimizer,
+    optimizer: _ModelOptimizer,
     *,
     steps: int = 3,
     seeds: int = 4,
     key: Array | None = None,
 ) -> CoordinateCheck:
-    r"""Mean |change| of every layer's pre-activations in a few steps, at several widths.
+    r"""Measure the change of every layer's pre-activations in a few steps, at several widths.
 
-    Under maximal update parametrization it does not depend on the width, up to finite-width
-    effects: slopes near 0. Otherwise some layers' changes grow or vanish with the width.
+    In maximal update parametrization the change does not depend on the width, up to finite-width
+    effects, and the slopes are near 0. Otherwise the change of some layers grows or vanishes with
+    the width.
 
     Args:
-      build: the traced network of a width, with equal layer names at all widths.
-      widths: at least two. inputs: one batch. loss: outputs of the network to a number.
-      rules: for `jinit.init`, such as `mup(base)`.
+      build: function of a width that returns the traced network, with the same layer names at all
+        widths.
+      widths: at least two different widths.
+      inputs: one batch, as arguments of the network.
+      loss: function of the network's outputs that returns a scalar.
+      rules: rules for `jinit.init`, such as `mup(base)`.
       optimizer: an optax transformation, or a function of the model that returns one.
-      steps: of training on this batch. seeds: starts over which is averaged. key: of all starts,
-        `jax.random.key(0)` by default.
+      steps: training steps on this batch.
+      seeds: number of initializations to average over.
+      key: key of all initializations, `jax.random.key(0)` by default.
 
     Raises:
-      ValueError: fewer than two widths, layers whose names differ, or a change that is zero or not
-        finite.
+      ValueError: if there are fewer than two widths, layer names differ between widths, or a change
+        is zero or not finite.
 
     Reference: Yang & Hu et al., "Tensor programs V", 2022, appendix D.1.
 
@@ -84,45 +90,55 @@ def coordinate_check(
     ['0', '1']
     """
     if len(set(widths)) < 2:
-        raise ValueError(f"coordinate_check: expected at least two widths, got {list(widths)}")
+        raise ValueError(
+            f"coordinate_check: expected at least two widths, got {list(widths)}; "
+            "use several, such as [64, 128, 256]"
+        )
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     changes: dict[str, list[float]] = {}
     for width in widths:
-        model = _as_tree(build(width))
-        chosen = optimizer(model) if callable(optimizer) else optimizer
-        starts = [init(model, each, rules) for each in keys]
-        params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-        found = jax.jit(jax.vmap(_moved(model, inputs, loss, chosen, steps)))(params)
-        for layer, change in zip(model.layer_names, found.mean(0).tolist(), strict=True):
-            changes.setdefault(layer, []).append(_sound(layer, width, change))
-    if uneven := [layer for layer, each in changes.items() if len(each) < len(widths)]:
-        raise ValueError(f"coordinate_check: {', '.join(uneven)} is a layer at some widths only")
-    return CoordinateCheck(tuple(widths), {layer: tuple(each) for layer, each in changes.items()})
+        model = _tree_model(build(width))
+        transformation = optimizer(model) if callable(optimizer) else optimizer
+        trees = [init(model, seed_key, rules) for seed_key in keys]
+        params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+        measure = _change_function(model, inputs, loss, transformation, steps)
+        means = jax.jit(jax.vmap(measure))(params).mean(0).tolist()
+        for layer, change in zip(model.layer_names, means, strict=True):
+            changes.setdefault(layer, []).append(_check_change(layer, width, change))
+    if missing := [layer for layer, values in changes.items() if len(values) < len(widths)]:
+        raise ValueError(
+            f"coordinate_check: expected the same layer names at all widths, but some networks do "
+            f"not have {', '.join(missing)}"
+        )
+    return CoordinateCheck(
+        widths=tuple(widths),
+        changes={layer: tuple(values) for layer, values in changes.items()},
+    )
 
 
-def _as_tree(model: Model) -> Model:
-    """The same model, whose `init` returns the tree of its parameters."""
-    return replace(model, finish=lambda params, key: params)
+def _tree_model(model: Model) -> Model:
+    """Return the model with an `init` that returns the tree of its parameters."""
+    return replace(model, wrap=lambda params, key: params)
 
 
-def _moved(
+def _change_function(
     model: Model,
     inputs: Sequence[Any],
     loss: Callable[[Any], Array],
     optimizer: optax.GradientTransformation,
     steps: int,
 ) -> Callable[[Any], Array]:
-    """A function of initial parameters to the mean |change| of every layer."""
+    """Return a function of initial parameters that returns the mean |change| of every layer."""
 
-    def layers(params: Any) -> list[Array]:
+    def pre_activations(params: Any) -> list[Array]:
         leaves = [*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))]
         taps = {
             layer.place: lambda operands, result, probe: (result, result)
             for layer in model.contractions
         }
-        _, seen = tapped(model.graph, leaves, taps)
+        _, values = apply_taps(model.graph, leaves, taps)
         return [
-            _round(seen[layer.place], layer.rounds, step)
+            _select_step(values[layer.place], layer.loop_lengths, step)
             for layer, step in ((model.contractions[number], step) for number, step in model.layers)
         ]
 
@@ -132,22 +148,26 @@ def _moved(
         updates, state = optimizer.update(gradient, state, params)
         return (optax.apply_updates(params, updates), state), None
 
-    def moved(params: Any) -> Array:
+    def change(params: Any) -> Array:
         (trained, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), None, steps)
-        pairs = zip(layers(params), layers(trained), strict=True)
+        pairs = zip(pre_activations(params), pre_activations(trained), strict=True)
         return jnp.stack([jnp.mean(jnp.abs(after - before)) for before, after in pairs])
 
-    return moved
+    return change
 
 
-def _round(seen: Array, rounds: Sequence[int], step: int | None) -> Array:
-    return seen if step is None else seen.reshape(-1, *seen.shape[len(rounds) :])[step]
+def _select_step(values: Array, loop_lengths: Sequence[int], step: int | None) -> Array:
+    """Return the values of one iteration of the loops, or all values outside of loops."""
+    if step is None:
+        return values
+    return values.reshape(-1, *values.shape[len(loop_lengths) :])[step]
 
 
-def _sound(layer: str, width: int, change: float) -> float:
+def _check_change(layer: str, width: int, change: float) -> float:
     if math.isfinite(change) and change > 0:
         return change
     raise ValueError(
         f"coordinate_check: the pre-activations of {layer} change by {change} at width {width}; "
-        "a zero means that no gradient reaches it, anything else that the learning rate is too high"
+        "expected a positive finite change: zero means that no gradient reaches the layer, inf or "
+        "nan that the learning rate is too high"
     )

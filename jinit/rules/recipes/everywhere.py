@@ -1,17 +1,21 @@
-"""One initializer for all."""
+"""One initializer for all kernels."""
 
 from jinit.initializers import Initializer
-from jinit.rules.recipes.parts import Recipe, matrices, rest
+from jinit.rules.recipes.minor_parameters import Recipe, minor_rules, weight_rules
 
 
 def everywhere(initializer: Initializer) -> Recipe:
-    """One initializer for all kernels, such as `he_normal()`, with the true fans.
+    """Use one initializer, such as `he_normal()`, for all kernels, with their true fans.
 
-    A draw that knows no fans, such as `normal(0.02)`, is for embeddings and tables of positions as
-    well. Any other says nothing of a lookup, which sums nothing: embeddings are N(0, 1/features).
+    An initializer that does not depend on fans, such as `normal(0.02)`, is also used for embeddings
+    and position tables. With any other initializer, embeddings are N(0, 1/features) and position
+    tables N(0, 0.02²), because a lookup has no sum over inputs.
+
+    Args:
+      initializer: initializer of all kernels.
 
     >>> import jinit
     >>> [rule.initializer for rule in everywhere(jinit.he_normal())[:2]]
     [he_normal(), variance_scaling(scale=1, mode='fan_out', distribution='normal')]
     """
-    return (*matrices(initializer), *rest())
+    return (*weight_rules(initializer), *minor_rules())

@@ -1,4 +1,4 @@
-"""What other frameworks start their layers from."""
+"""Default initializations of other frameworks."""
 
 from jinit.initializers import (
     haiku_default,
@@ -10,7 +10,12 @@ from jinit.initializers import (
     truncated_normal,
 )
 from jinit.rules.match import Rule
-from jinit.rules.recipes.parts import Made, Recipe, rest, uniform_beside
+from jinit.rules.recipes.minor_parameters import (
+    DeferredInitializer,
+    Recipe,
+    minor_rules,
+    uniform_bias,
+)
 
 _CELLS = "**/*Cell*/**"
 
@@ -19,30 +24,32 @@ def pytorch(hidden: int | None = None, cells: str = _CELLS) -> Recipe:
     """PyTorch's defaults: kernels and biases uniform on ±1/√fan_in, embeddings N(0, 1).
 
     Args:
-      hidden: units of the recurrent cells, if there are any: all of their parameters are uniform
-        on ±1/√hidden. cells: glob of these parameters.
+      hidden: number of units of the recurrent cells, whose parameters are all uniform on
+        ±1/√hidden; None if there are no cells.
+      cells: glob of the parameters of recurrent cells.
 
     >>> pytorch()[0].initializer
     torch_default()
     """
-    inside = () if hidden is None else (Rule(torch_default_bias(hidden), path=cells),)
+    cell_rules = () if hidden is None else (Rule(torch_default_bias(hidden), path=cells),)
     return (
-        *inside,
+        *cell_rules,
         Rule(torch_default(), role="kernel", optional=True),
         Rule(normal(1.0), role="embedding", optional=True),
-        *rest(bias=Made(uniform_beside)),
+        *minor_rules(bias=DeferredInitializer(uniform_bias)),
     )
 
 
 def equinox(hidden: int | None = None, cells: str = _CELLS) -> Recipe:
     """Equinox's defaults, which are PyTorch's: uniform on ±1/√fan_in, embeddings N(0, 1).
 
-    Equinox leaves the stride of a transposed convolution out of its fan-in; here it is the true
-    one.
+    Equinox does not account for the stride of a transposed convolution in its fan-in. Here the
+    fan-in is the true one.
 
     Args:
-      hidden: units of the LSTM and GRU cells, if there are any: all of their parameters are
-        uniform on ±1/√hidden. cells: glob of these parameters.
+      hidden: number of units of the LSTM and GRU cells, whose parameters are all uniform on
+        ±1/√hidden; None if there are no cells.
+      cells: glob of the parameters of these cells.
 
     Reference: Kidger & Garcia, "Equinox: neural networks in JAX via callable PyTrees and filtered
     transformations", 2021 (source code of `equinox.nn`).
@@ -62,12 +69,12 @@ def keras() -> Recipe:
     return (
         Rule(keras_default(), role="kernel", optional=True),
         Rule(random_uniform(-0.05, 0.05), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )
 
 
 def haiku() -> Recipe:
-    """Haiku's defaults: kernels N(0, 1/fan_in) cut at ±2, embeddings N(0, 1) cut likewise.
+    """Haiku's defaults: kernels N(0, 1/fan_in), embeddings N(0, 1), both truncated at ±2 std.
 
     >>> haiku()[0].initializer
     haiku_default()
@@ -75,5 +82,5 @@ def haiku() -> Recipe:
     return (
         Rule(haiku_default(), role="kernel", optional=True),
         Rule(truncated_normal(1.0), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )

@@ -1,9 +1,9 @@
-"""Self-attention that starts like a trained one."""
+"""Mimetic initialization: self-attention that initially resembles trained self-attention."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jax import Array
@@ -15,35 +15,49 @@ from jinit.initializers import (
     stacked,
     xavier_uniform,
 )
-from jinit.model import Leaf, glob
-from jinit.rules.fitting import FromKeyOf
+from jinit.model import Leaf, compile_glob
+from jinit.programs.parameters import SharedKey
 from jinit.rules.match import Rule, RuleError
-from jinit.rules.recipes.parts import Made, Recipe, matrices, rest
+from jinit.rules.recipes.minor_parameters import (
+    DeferredInitializer,
+    Recipe,
+    minor_rules,
+    weight_rules,
+)
 
-_Pair = Literal["query_key", "value_output"]
+_PairName = Literal["query_key", "value_output"]
+
+
+class _AttentionSizes(NamedTuple):
+    """Heads and features of an attention kernel."""
+
+    heads: int
+    features: int
 
 
 @dataclass(frozen=True, repr=False)
-class Half(Initializer):
-    """One of two kernels that are drawn for their product."""
+class MimeticKernel(Initializer):
+    """One of two kernels that are drawn together for their product."""
 
     name = "mimetic"
-    leading = ("pair", "place", "alpha", "beta")
-    pair: _Pair
-    place: int
+    positional = ("pair", "pair_index", "alpha", "beta")
+    pair: _PairName
+    pair_index: int
     alpha: float
     beta: float
     heads: int
     features: int
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """The one of the pair that is wanted, of a key that both have."""
-        strengths = self.alpha, self.beta, dtype
+        """Draw both kernels from the shared key and return this member of the pair."""
         if self.pair == "value_output":
-            return mimetic_value_output(key, self.features, *strengths)[self.place].reshape(shape)
-        width = math.prod(shape) // self.features // self.heads
-        both = mimetic_query_key(key, self.features, self.heads, width, *strengths)
-        return both[self.place].reshape(shape)
+            kernels = mimetic_value_output(key, self.features, self.alpha, self.beta, dtype)
+        else:
+            width = math.prod(shape) // self.features // self.heads
+            kernels = mimetic_query_key(
+                key, self.features, self.heads, width, self.alpha, self.beta, dtype
+            )
+        return kernels[self.pair_index].reshape(shape)
 
 
 def mimetic(
@@ -54,20 +68,24 @@ def mimetic(
     heads: int | None = None,
     beta: float = 0.4,
 ) -> Recipe:
-    """Per head W_q W_kᵀ ≈ 0.7 (Z + I), together W_v W_o = 0.4 Z - beta I; the rest Xavier uniform.
+    """W_q W_kᵀ ≈ 0.7 (Z + I) per head and W_v W_o = 0.4 Z - beta I; other kernels Xavier uniform.
 
-    Z is normal of variance 1/features. A query and a key kernel are drawn from one key, that of
-    the query's path, and so are a value and an output kernel; the n-th of one glob belongs to the
-    n-th of the other in execution order.
+    Z is normal with variance 1/features. A query and a key kernel are drawn together from the
+    random key of the query's path, and a value and an output kernel from that of the value's path.
+    The n-th parameter of one glob and the n-th of the other, in execution order, are a pair.
 
     Args:
-      queries, keys, values, outputs: globs of the kernels of self-attentions.
-      heads: needed where kernels are `(features, heads · head_dim)` and do not show them.
+      queries: glob of the query kernels of self-attention.
+      keys: glob of the key kernels.
+      values: glob of the value kernels.
+      outputs: glob of the output kernels.
+      heads: number of heads; needed if the shape of a query or key kernel,
+        `(features, heads · head_dim)`, does not contain it.
       beta: 0.4 for images; negative, such as -0.4, for language models.
 
     Raises:
-      RuleError: in a plan, kernels that are not square together, or not as many of one glob as of
-        the other.
+      RuleError: in a plan, if two globs match different numbers of kernels, or the kernels of a
+        pair do not fit together.
 
     Reference: Trockman & Kolter, "Mimetic initialization of self-attention layers", 2023,
     section 4.
@@ -75,82 +93,101 @@ def mimetic(
     >>> [rule.path for rule in mimetic()[:4]]
     ['**/query/kernel', '**/key/kernel', '**/value/kernel', '**/out/kernel']
     """
-    inward, outward = (queries, keys), (values, outputs)
     return (
-        *(
-            Rule(Made(half, ("query_key", inward, n, 0.7, 0.7, heads)), path=inward[n])
-            for n in (0, 1)
-        ),
-        *(
-            Rule(Made(half, ("value_output", outward, n, 0.4, beta, heads)), path=outward[n])
-            for n in (0, 1)
-        ),
-        *(*matrices(xavier_uniform()), *rest()),
+        *_pair_rules("query_key", (queries, keys), 0.7, 0.7, heads),
+        *_pair_rules("value_output", (values, outputs), 0.4, beta, heads),
+        *weight_rules(xavier_uniform()),
+        *minor_rules(),
     )
 
 
-def half(
+def _pair_rules(
+    pair: _PairName, globs: tuple[str, str], alpha: float, beta: float, heads: int | None
+) -> Recipe:
+    """Return one rule for each kernel of a pair."""
+    return tuple(
+        Rule(
+            DeferredInitializer(mimetic_kernel, (pair, globs, index, alpha, beta, heads)),
+            path=globs[index],
+        )
+        for index in (0, 1)
+    )
+
+
+def mimetic_kernel(
     leaf: Leaf,
     leaves: Sequence[Leaf],
-    pair: _Pair,
+    pair: _PairName,
     globs: tuple[str, str],
-    place: int,
+    pair_index: int,
     alpha: float,
     beta: float,
     heads: int | None,
-) -> FromKeyOf:
-    """One kernel of a pair, from the key of the pair's first."""
-    first, second = _pair_of(leaf, leaves, globs, place)
-    sizes = [
-        _square(each) if pair == "value_output" else _of_heads(each, heads)
-        for each in (first, second)
-    ]
-    if sizes[0] != sizes[1]:
+) -> SharedKey:
+    """Return the initializer of one kernel of a pair, with the random key of the first one."""
+    first, second = _find_pair(leaf, leaves, globs, pair_index)
+    sizes, second_sizes = (
+        _value_sizes(kernel) if pair == "value_output" else _query_sizes(kernel, heads)
+        for kernel in (first, second)
+    )
+    if sizes != second_sizes:
         raise RuleError(
-            f"mimetic: {first.path} {first.shape} and {second.path} {second.shape} are drawn for "
-            "their product, but differ in features or heads; grouped queries, or attention between "
-            "signals of different widths, have no mimetic start: give them rules in front"
+            f"mimetic: expected two kernels with equal features and heads, got {first.path} "
+            f"{first.shape} and {second.path} {second.shape}, which differ in features or heads; "
+            "grouped queries and attention between signals of different widths have no mimetic "
+            "initialization: put rules for these kernels first"
         )
-    made: Initializer = Half(pair, place, alpha, beta, *sizes[0])
-    return FromKeyOf(stacked(made) if "stacked" in leaf.axes else made, first.path)
+    initializer: Initializer = MimeticKernel(
+        pair=pair,
+        pair_index=pair_index,
+        alpha=alpha,
+        beta=beta,
+        heads=sizes.heads,
+        features=sizes.features,
+    )
+    return SharedKey(stacked(initializer) if "stacked" in leaf.axes else initializer, first.path)
 
 
-def _pair_of(
-    leaf: Leaf, leaves: Sequence[Leaf], globs: tuple[str, str], place: int
+def _find_pair(
+    leaf: Leaf, leaves: Sequence[Leaf], globs: tuple[str, str], pair_index: int
 ) -> tuple[Leaf, Leaf]:
-    """The n-th kernel of one glob and the n-th of the other, one of them this."""
-    firsts, seconds = ([each for each in leaves if glob(one).fullmatch(each.path)] for one in globs)
+    """Return the pair of a parameter: the n-th kernel of each glob."""
+    firsts, seconds = (
+        [other for other in leaves if compile_glob(glob).fullmatch(other.path)] for glob in globs
+    )
     if len(firsts) != len(seconds):
         raise RuleError(
-            f"mimetic: {len(firsts)} kernels match {globs[0]!r} but {len(seconds)} match "
-            f"{globs[1]!r}; they are drawn in pairs"
+            f"mimetic: {len(firsts)} kernels match {globs[0]!r}, but {len(seconds)} match "
+            f"{globs[1]!r}; expected equal numbers, because kernels are drawn in pairs"
         )
-    number = (firsts, seconds)[place].index(leaf)
+    number = (firsts, seconds)[pair_index].index(leaf)
     return firsts[number], seconds[number]
 
 
-def _of_heads(leaf: Leaf, heads: int | None) -> tuple[int, int]:
-    """Heads and features of a query or key kernel."""
-    outputs = _along(leaf, "out")
+def _query_sizes(leaf: Leaf, heads: int | None) -> _AttentionSizes:
+    """Return the heads and features of a query or key kernel."""
+    outputs = _axis_sizes(leaf, "out")
     if len(outputs) < 2 and heads is None:
         raise RuleError(
-            f"mimetic: the kernel {leaf.path} {leaf.shape} does not show its heads; say how many, "
-            "heads="
+            f"mimetic: the shape of the kernel {leaf.path} {leaf.shape} does not show its heads; "
+            "give their number, such as mimetic(heads=8)"
         )
-    return heads or outputs[0], math.prod(_along(leaf, "in"))
+    features = math.prod(_axis_sizes(leaf, "in"))
+    return _AttentionSizes(heads=heads or outputs[0], features=features)
 
 
-def _square(leaf: Leaf) -> tuple[int, int]:
-    """One head, and the features of a value or output kernel."""
-    inputs, outputs = (math.prod(_along(leaf, word)) for word in ("in", "out"))
+def _value_sizes(leaf: Leaf) -> _AttentionSizes:
+    """Return one head, and the features of a value or output kernel."""
+    inputs, outputs = (math.prod(_axis_sizes(leaf, name)) for name in ("in", "out"))
     if inputs != outputs:
         raise RuleError(
-            f"mimetic: the kernel {leaf.path} {leaf.shape} has {inputs} inputs and {outputs} "
-            "outputs, but values and outputs are drawn for a product near the identity and have to "
-            "be square"
+            f"mimetic: expected a square kernel, got {leaf.path} {leaf.shape} with {inputs} inputs "
+            f"and {outputs} outputs; value and output kernels are drawn for a product near the "
+            "identity and have to be square"
         )
-    return 1, inputs
+    return _AttentionSizes(heads=1, features=inputs)
 
 
-def _along(leaf: Leaf, word: str) -> list[int]:
-    return [size for size, axis in zip(leaf.shape, leaf.axes, strict=True) if axis == word]
+def _axis_sizes(leaf: Leaf, name: str) -> list[int]:
+    """Return the sizes of the axes with this name."""
+    return [size for size, axis in zip(leaf.shape, leaf.axes, strict=True) if axis == name]

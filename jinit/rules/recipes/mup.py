@@ -1,9 +1,9 @@
-"""Maximal update parametrization: what is tuned at one width holds at another.
+"""Maximal update parametrization (muP): hyper-parameters transfer between widths.
 
-A parameter with a times the inputs and b times the outputs of the base network's starts at
-`min(1, √(b/a)) / √a` times its standard deviation, and learns at `b/a` times the rate with SGD,
-`1/a` with Adam. The three columns of the paper's table 3 are hidden kernels (a = b), input kernels,
-embeddings, biases and scales (a = 1), and output kernels (b = 1).
+A parameter with a times the inputs and b times the outputs of the base network has
+`min(1, √(b/a)) / √a` times its standard deviation. Its learning rate is `b/a` times as large with
+SGD, `1/a` times with Adam. The three columns of the paper's table 3 are hidden kernels (a = b);
+input kernels, embeddings, biases and scales (a = 1); and output kernels (b = 1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,33 +12,43 @@ from typing import Any, Literal
 import jax
 import optax
 
+from jinit.choice import check_choice
 from jinit.initializers import Initializer, lecun_normal, scaled
-from jinit.initializers.choice import one_of
-from jinit.model import Leaf, Model, paths_of
-from jinit.rules.fitting import fitted, made
+from jinit.model import Leaf, Model, leaf_paths
+from jinit.rules.conditions import closest_paths
+from jinit.rules.fitting import fit_initializer, resolve_initializer
 from jinit.rules.match import Rule, RuleError
-from jinit.rules.paths import near
 from jinit.rules.recipes.everywhere import everywhere
-from jinit.rules.recipes.parts import Made, Recipe
-from jinit.rules.recipes.widths import Base, Growth, at_base, base_leaves, growth
+from jinit.rules.recipes.minor_parameters import DeferredInitializer, Recipe
+from jinit.rules.recipes.widths import (
+    BaseNetwork,
+    BaseParameter,
+    WidthRatios,
+    base_leaves,
+    find_base_leaf,
+    width_ratios,
+)
 
-Optimizer = Literal["adam", "sgd"]
+MupOptimizer = Literal["adam", "sgd"]
 
 
-def mup(base: Base, start: Sequence[Rule] | None = None) -> Recipe:
-    """Maximal update parametrization: `start` at the base width, and its widths' own law beyond.
+def mup(base: BaseNetwork, rules: Sequence[Rule] | None = None) -> Recipe:
+    """Maximal update parametrization: `rules` at the base width, rescaled for other widths.
 
-    A parameter with a times the inputs and b times the outputs has `min(1, √(b/a)) / √a` times the
-    standard deviation. To be trained with `scale_by_mup`. The forward pass stays as it is, which
-    divides attention's logits by √head_dim: widen a network by more heads, not by wider ones.
+    A parameter with a times the inputs and b times the outputs of the base network has
+    `min(1, √(b/a)) / √a` times its standard deviation. Train the network with `scale_by_mup`. The
+    forward pass is not changed, so attention logits are still divided by √head_dim: increase the
+    number of heads, not their width.
 
     Args:
-      base: the same network at its base width, traced; or its parameters' shapes by path.
-      start: rules for the base width, `everywhere(lecun_normal())` by default.
+      base: the same network at its base width, traced; or the shapes of its parameters by path.
+      rules: rules for the base width, `everywhere(lecun_normal())` by default.
 
     Raises:
-      RuleError: in a plan, a parameter that the base lacks or that grows along an axis that is no
-        width; an embedding that is tied to the output; an initializer that states no law.
+      RuleError: in a plan, if the base network does not have a parameter, if an axis other than
+        inputs and outputs differs, if an embedding is tied to the output layer, or if an
+        initializer does not state the standard deviation of its entries.
+      TypeError: if `base` is neither a traced network nor a mapping.
 
     Reference: Yang & Hu et al., "Tensor programs V: tuning large neural networks via zero-shot
     hyperparameter transfer", 2022, table 3; Yang, Simon, Bernstein, "A spectral condition for
@@ -50,50 +60,66 @@ def mup(base: Base, start: Sequence[Rule] | None = None) -> Recipe:
     8.0
     """
     known = tuple(base_leaves(base).items())
-    return (Rule(Made(widened, (known, tuple(start or everywhere(lecun_normal()))))),)
+    base_rules = tuple(rules or everywhere(lecun_normal()))
+    return (Rule(DeferredInitializer(mup_initializer, (known, base_rules))),)
 
 
-def widened(
-    leaf: Leaf, leaves: Sequence[Leaf], known: Sequence[tuple[str, Any]], start: Sequence[Rule]
+def mup_initializer(
+    leaf: Leaf,
+    leaves: Sequence[Leaf],
+    known: Sequence[tuple[str, BaseParameter]],
+    rules: Sequence[Rule],
 ) -> Initializer:
-    """The start of a parameter at the base width, with the standard deviation of its own."""
-    narrow = at_base(leaf, dict(known))
-    rule = next((rule for rule in start if rule.matches(narrow)), None)
+    """Return the initializer of a parameter, rescaled from the base width to its own width."""
+    narrow = find_base_leaf(leaf, dict(known))
+    rule = next((rule for rule in rules if rule.matches(narrow)), None)
     if rule is None:
-        raise RuleError(f"mup: no rule of start matches {leaf.path} ({leaf.role})")
-    others = [each for _, each in known if isinstance(each, Leaf)] or leaves
-    own, theirs = made(rule.initializer, leaf, leaves), made(rule.initializer, narrow, others)
-    before, after = fitted(theirs, narrow, others), fitted(own, leaf, leaves)
-    factor = _std_factor(growth(leaf, narrow)) * _std(before, narrow) / _std(after, leaf)
-    return own if factor == 1 else scaled(own, factor)
+        raise RuleError(
+            f"mup: no rule for the base width matches {leaf.path} ({leaf.role}); add a rule for it"
+        )
+    base_network = [base for _, base in known if isinstance(base, Leaf)] or leaves
+    initializer = resolve_initializer(rule.initializer, leaf, leaves)
+    base_initializer = resolve_initializer(rule.initializer, narrow, base_network)
+    base_fitted = fit_initializer(base_initializer, narrow, base_network)
+    fitted = fit_initializer(initializer, leaf, leaves)
+    factor = _std_factor(width_ratios(leaf, narrow))
+    factor = factor * _entry_std(base_fitted, narrow) / _entry_std(fitted, leaf)
+    return initializer if factor == 1 else scaled(initializer, factor)
 
 
-def _std_factor(wider: Growth) -> float:
-    return min(1.0, (wider.outputs / wider.inputs) ** 0.5) / wider.inputs**0.5
+def _std_factor(ratios: WidthRatios) -> float:
+    """Return the standard deviation over that at the base width."""
+    return min(1.0, (ratios.outputs / ratios.inputs) ** 0.5) / ratios.inputs**0.5
 
 
-def _std(initializer: Any, leaf: Leaf) -> float:
-    """Of an entry; 1 for constants, which have none to compare."""
-    law = initializer.marginal(leaf.shape) if isinstance(initializer, Initializer) else None
-    if law is None and not getattr(initializer, "entrywise", False):
+def _entry_std(initializer: object, leaf: Leaf) -> float:
+    """Return the standard deviation of an entry, or 1 for constants."""
+    marginal = initializer.marginal(leaf.shape) if isinstance(initializer, Initializer) else None
+    if marginal is None and not getattr(initializer, "is_entrywise", False):
         raise RuleError(
             f"mup: {initializer!r} of {leaf.path} does not state the standard deviation of its "
-            "entries, which is to change with the width; take one that does, such as lecun_normal()"
+            "entries, which depends on the width; use an initializer that does, such as "
+            "lecun_normal()"
         )
-    return law.std if law else 1.0
+    return marginal.std if marginal else 1.0
 
 
-def mup_multipliers(model: Model, base: Base, optimizer: Optimizer = "adam") -> Any:
-    """Factors on the learning rates of all parameters, as a tree like `model.params`.
+def mup_multipliers(model: Model, base: BaseNetwork, optimizer: MupOptimizer = "adam") -> Any:
+    """Return factors on the learning rates of all parameters, as a tree like `model.params`.
 
-    With a times the inputs and b times the outputs of the base network, `b/a` for SGD and `1/a`
-    for Adam and others that divide a gradient by its size.
+    For a parameter with a times the inputs and b times the outputs of the base network the factor
+    is `b/a` for SGD and `1/a` for Adam and other optimizers that divide a gradient by its size.
 
     Args:
-      model: the network to be trained. base: as in `mup`. optimizer: "adam" or "sgd".
+      model: the network to train.
+      base: the same network at its base width, traced; or the shapes of its parameters by path.
+      optimizer: "adam" or "sgd".
 
     Raises:
-      RuleError: as in `mup`. ValueError: another optimizer.
+      RuleError: if the base network does not have a parameter, if an axis other than inputs and
+        outputs differs, or if an embedding is tied to the output layer.
+      TypeError: if `base` is neither a traced network nor a mapping.
+      ValueError: if the optimizer is unknown.
 
     Reference: Yang & Hu et al., "Tensor programs V", 2022, table 3.
 
@@ -102,27 +128,35 @@ def mup_multipliers(model: Model, base: Base, optimizer: Optimizer = "adam") -> 
     >>> mup_multipliers(model, {"": (64, 10)})
     0.25
     """
-    one_of("optimizer", optimizer, ("adam", "sgd"))
+    check_choice("optimizer", optimizer, ("adam", "sgd"))
     known = base_leaves(base)
-    found = {}
+    multipliers = {}
     for leaf in model.leaves:
-        trained = leaf.role != "state"
-        wider = growth(leaf, at_base(leaf, known)) if trained else Growth()
-        found[leaf.path] = (wider.outputs if optimizer == "sgd" else 1.0) / wider.inputs
+        is_trained = leaf.role != "state"
+        ratios = width_ratios(leaf, find_base_leaf(leaf, known)) if is_trained else WidthRatios()
+        multipliers[leaf.path] = (ratios.outputs if optimizer == "sgd" else 1.0) / ratios.inputs
     tree = jax.tree.structure(model.params)
-    return jax.tree.unflatten(tree, [found[path] for path in model.paths])
+    return jax.tree.unflatten(tree, [multipliers[path] for path in model.paths])
 
 
 def scale_by_mup(
-    model: Model, base: Base, optimizer: Optimizer = "adam"
+    model: Model, base: BaseNetwork, optimizer: MupOptimizer = "adam"
 ) -> optax.GradientTransformation:
-    """An optax transformation that multiplies every update by its `mup_multipliers`.
+    """Optax transformation that multiplies every update by its factor of `mup_multipliers`.
 
-    To be chained behind the optimizer, `optax.chain(optax.adam(1e-3), scale_by_mup(model, base))`;
-    decoupled weight decay that is not to shrink with the width goes behind it.
+    Chain it after the optimizer: `optax.chain(optax.adam(1e-3), scale_by_mup(model, base))`. Put
+    decoupled weight decay after it if the decay should not depend on the width.
 
     Args:
-      model: the network to be trained. base: as in `mup`. optimizer: "adam" or "sgd".
+      model: the network to train.
+      base: the same network at its base width, traced; or the shapes of its parameters by path.
+      optimizer: "adam" or "sgd".
+
+    Raises:
+      RuleError: if the base network does not have a parameter, if an axis other than inputs and
+        outputs differs, or if an embedding is tied to the output layer.
+      TypeError: if `base` is neither a traced network nor a mapping.
+      ValueError: if the optimizer is unknown; in an update, if the model does not have a parameter.
 
     Reference: Yang & Hu et al., "Tensor programs V", 2022, table 3.
 
@@ -134,25 +168,28 @@ def scale_by_mup(
     """
     multipliers = mup_multipliers(model, base, optimizer)
     pairs = zip(model.paths, jax.tree.leaves(multipliers), strict=True)
-    by_path = {_plain(path): multiplier for path, multiplier in pairs}
+    by_path = {_strip_path(path): multiplier for path, multiplier in pairs}
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params
         leaves, tree = jax.tree.flatten(updates)
-        factors = [_factor(path, by_path) for path in paths_of(updates)]
-        made = [leaf * factor for leaf, factor in zip(leaves, factors, strict=True)]
-        return jax.tree.unflatten(tree, made), state
+        factors = [_find_multiplier(path, by_path) for path in leaf_paths(updates)]
+        scaled_updates = [leaf * factor for leaf, factor in zip(leaves, factors, strict=True)]
+        return jax.tree.unflatten(tree, scaled_updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def _plain(path: str) -> str:
-    """A path without what frameworks put around it: Linen's collection, NNX's variable."""
+def _strip_path(path: str) -> str:
+    """Return a path without the names added by frameworks: Linen's collection, NNX's variable."""
     return path.removeprefix("params/").removesuffix("/value")
 
 
-def _factor(path: str, by_path: Mapping[str, float]) -> float:
-    if _plain(path) in by_path:
-        return by_path[_plain(path)]
-    shown = ", ".join(near(path, list(by_path)))
-    raise ValueError(f"scale_by_mup: {path} is no parameter of the model; near it: {shown}")
+def _find_multiplier(path: str, by_path: Mapping[str, float]) -> float:
+    """Return the factor of a parameter; raise if the model does not have it."""
+    if _strip_path(path) in by_path:
+        return by_path[_strip_path(path)]
+    shown = ", ".join(closest_paths(path, list(by_path)))
+    raise ValueError(
+        f"scale_by_mup: {path} is not a parameter of the model; similar paths: {shown}"
+    )

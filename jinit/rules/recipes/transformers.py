@@ -1,4 +1,4 @@
-"""Transformers with a normalization in front of every branch."""
+"""Transformers with a normalization before every residual branch."""
 
 import math
 from collections.abc import Sequence
@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from jinit.initializers import Initializer, normal, truncated_normal, variance_scaling, zeros
 from jinit.model import Leaf
 from jinit.rules.match import Rule
-from jinit.rules.recipes.depth import blocks_of, by_depth
-from jinit.rules.recipes.parts import Made, Recipe, matrices, rest
+from jinit.rules.recipes.branch_depth import block_numbers, scale_layers
+from jinit.rules.recipes.minor_parameters import (
+    DeferredInitializer,
+    Recipe,
+    minor_rules,
+    weight_rules,
+)
 
 
 def gpt2(layers: int, std: float = 0.02) -> Recipe:
-    """Everything N(0, std²), but std/√(2 layers) for kernels that end a residual branch.
+    """GPT-2: all weights N(0, std²), with std/√(2 layers) for kernels that end a residual branch.
 
     Args:
-      layers: transformer blocks, each of two branches. std: of everything else.
+      layers: number of transformer blocks, with two residual branches each.
+      std: standard deviation of all other kernels and tables.
 
     Reference: Radford et al., "Language models are unsupervised multitask learners", 2019,
     section 2.3.
@@ -26,13 +32,15 @@ def gpt2(layers: int, std: float = 0.02) -> Recipe:
 
 
 def megatron(layers: int, std: float = 0.02, branches: int = 2) -> Recipe:
-    """Everything N(0, std²), but std/√(branches · layers) for kernels that end a residual branch.
+    """Megatron: N(0, std²), with std/√(branches · layers) for kernels that end a residual branch.
 
     Megatron-LM and GPT-NeoX call the latter `scaled_normal`, and with one branch per layer, as in
     Mamba, `single_residual_scaled_normal`.
 
     Args:
-      layers: blocks. std: of everything else. branches: residual branches of a block.
+      layers: number of blocks.
+      std: standard deviation of all other kernels and tables.
+      branches: residual branches per block.
 
     Reference: Shoeybi et al., "Megatron-LM", 2019, section 4.
 
@@ -40,16 +48,19 @@ def megatron(layers: int, std: float = 0.02, branches: int = 2) -> Recipe:
     normal(0.005)
     """
     end = normal(std / math.sqrt(branches * layers))
-    return (Rule(end, role="kernel", ends="residual"), *matrices(normal(std)), *rest())
+    return (Rule(end, role="kernel", end="residual"), *weight_rules(normal(std)), *minor_rules())
 
 
-def full_megatron(layers: int, std: float = 0.02, cut: float = 3.0) -> Recipe:
-    """As `megatron`, but cut at ±`cut` standard deviations, and 1/√fan_in for the output layer.
+def full_megatron(layers: int, std: float = 0.02, cutoff: float = 3.0) -> Recipe:
+    """Return `megatron` truncated at ±`cutoff` and with std 1/√fan_in for the output layer.
 
-    The cut is not corrected for: at 3 the standard deviation is 0.987 of what is said.
+    The truncation is not corrected: with a cutoff of 3 the true standard deviation is 0.987 times
+    the stated one.
 
     Args:
-      layers: blocks of two branches. std: of everything else. cut: in standard deviations.
+      layers: number of blocks, with two residual branches each.
+      std: standard deviation of all other kernels and tables.
+      cutoff: bound of the truncated normal in standard deviations.
 
     Reference: Groeneveld et al., "OLMo: accelerating the science of language models", 2024 (its
     source code, `full_megatron`).
@@ -57,60 +68,64 @@ def full_megatron(layers: int, std: float = 0.02, cut: float = 3.0) -> Recipe:
     >>> full_megatron(8)[0].initializer
     truncated_normal(0.005, lower=-3, upper=3)
     """
-    end = truncated_normal(std / math.sqrt(2 * layers), lower=-cut, upper=cut)
+    end = truncated_normal(std / math.sqrt(2 * layers), lower=-cutoff, upper=cutoff)
+    output = DeferredInitializer(olmo_kernel, (cutoff,))
     return (
-        Rule(end, role="kernel", ends="residual"),
-        Rule(Made(cut_fan_in, (cut,)), role="kernel", ends="output", optional=True),
-        *matrices(truncated_normal(std, lower=-cut, upper=cut)),
-        *rest(),
+        Rule(end, role="kernel", end="residual"),
+        Rule(output, role="kernel", end="output", optional=True),
+        *weight_rules(truncated_normal(std, lower=-cutoff, upper=cutoff)),
+        *minor_rules(),
     )
 
 
-def mitchell(cut: float = 3.0) -> Recipe:
-    """Kernels N(0, 1/fan_in), those that end a branch of block l N(0, 1/(2 (l + 1) fan_in)), cut.
+def mitchell(cutoff: float = 3.0) -> Recipe:
+    """Truncated normal, N(0, 1/fan_in), with N(0, 1/(2 (l + 1) fan_in)) at branch ends of block l.
 
-    Blocks l = 0, 1, ... have two branches each and count in execution order, stacked layers of a
-    loop one by one. Embeddings have the standard deviation 1/√features.
+    Blocks l = 0, 1, ... have two residual branches each. They are counted in execution order, and
+    each stacked layer of a loop separately. Embeddings have the standard deviation 1/√features.
 
     Args:
-      cut: bounds in standard deviations, not corrected for.
+      cutoff: bound of the truncated normals in standard deviations, which is not corrected.
 
     Reference: Groeneveld et al., "OLMo: accelerating the science of language models", 2024 (its
     source code, `mitchell`).
 
     >>> mitchell()[1].initializer
-    cut_fan_in(3.0)
+    olmo_kernel(3.0)
     """
     return (
-        Rule(Made(cut_by_block, (cut,)), role="kernel", ends="residual"),
-        Rule(Made(cut_fan_in, (cut,)), role="kernel", optional=True),
-        Rule(Made(cut_features, (cut,)), role="embedding", optional=True),
-        *rest(),
+        Rule(DeferredInitializer(olmo_branch_end, (cutoff,)), role="kernel", end="residual"),
+        Rule(DeferredInitializer(olmo_kernel, (cutoff,)), role="kernel", optional=True),
+        Rule(DeferredInitializer(olmo_embedding, (cutoff,)), role="embedding", optional=True),
+        *minor_rules(),
     )
 
 
-def cut_fan_in(leaf: Leaf, leaves: Sequence[Leaf], cut: float) -> Initializer:
-    """`z / √fan_in`, z standard normal cut at ±`cut`."""
+def olmo_kernel(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
+    """Return `z / √fan_in`, z standard normal truncated at ±`cutoff`."""
     del leaves
-    return truncated_normal((leaf.fan_in or 1) ** -0.5, lower=-cut, upper=cut)
+    return truncated_normal((leaf.fan_in or 1) ** -0.5, lower=-cutoff, upper=cutoff)
 
 
-def cut_features(leaf: Leaf, leaves: Sequence[Leaf], cut: float) -> Initializer:
-    """`z / √features`, z standard normal cut at ±`cut`."""
+def olmo_embedding(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
+    """Return `z / √features`, z standard normal truncated at ±`cutoff`."""
     del leaves
-    return truncated_normal((leaf.fan_out or 1) ** -0.5, lower=-cut, upper=cut)
+    return truncated_normal((leaf.fan_out or 1) ** -0.5, lower=-cutoff, upper=cutoff)
 
 
-def cut_by_block(leaf: Leaf, leaves: Sequence[Leaf], cut: float) -> Initializer:
-    """`z / √(2 (l + 1) fan_in)` in block l, z standard normal cut at ±`cut`."""
-    factors = [(2 * (block + 1)) ** -0.5 for block in blocks_of(leaf, leaves)]
-    return by_depth(cut_fan_in(leaf, leaves, cut), factors, leaf)
+def olmo_branch_end(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
+    """Return `z / √(2 (l + 1) fan_in)` in block l, z standard normal truncated at ±`cutoff`."""
+    factors = [(2 * (block + 1)) ** -0.5 for block in block_numbers(leaf, leaves)]
+    return scale_layers(olmo_kernel(leaf, leaves, cutoff), factors, leaf)
 
 
 def small_init_wang(layers: int) -> Recipe:
-    """N(0, 2/(5 d)) for inputs of a block, N(0, 4/(layers² d)) for kernels that end a branch.
+    """N(0, 2/(5 d)), with N(0, 4/(layers² d)) for kernels that end a residual branch.
 
     d is the width of the residual stream. GPT-NeoX calls them `small_init` and `wang_init`.
+
+    Args:
+      layers: number of transformer blocks.
 
     Reference: Nguyen & Salazar, "Transformers without tears", 2019, section 2.2; Wang &
     Komatsuzaki, "GPT-J-6B", 2021 (its source code).
@@ -119,15 +134,15 @@ def small_init_wang(layers: int) -> Recipe:
     variance_scaling(scale=0.25, mode='fan_out', distribution='normal')
     """
     return (
-        Rule(variance_scaling(4 / layers**2, "fan_out", "normal"), role="kernel", ends="residual"),
+        Rule(variance_scaling(4 / layers**2, "fan_out", "normal"), role="kernel", end="residual"),
         Rule(variance_scaling(0.4, "fan_in", "normal"), role="kernel", optional=True),
         Rule(variance_scaling(0.4, "fan_out", "normal"), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )
 
 
 def t5() -> Recipe:
-    """Kernels N(0, 1/fan_in), embeddings N(0, 1).
+    """T5: kernels N(0, 1/fan_in), embeddings N(0, 1).
 
     Reference: Raffel et al., "Exploring the limits of transfer learning with a unified text-to-text
     transformer", 2020 (as in Flaxformer's source).
@@ -138,14 +153,14 @@ def t5() -> Recipe:
     return (
         Rule(variance_scaling(1.0, "fan_in", "normal"), role="kernel"),
         Rule(normal(1.0), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )
 
 
 def modded_nanogpt() -> Recipe:
-    """Kernels uniform of standard deviation 0.5/√fan_in, branch ends zero, output N(0, 0.005²).
+    """Kernels uniform with std 0.5/√fan_in, branch ends zero, output layer N(0, 0.005²).
 
-    Embeddings are N(0, 1), PyTorch's own.
+    Embeddings are N(0, 1), the default of PyTorch.
 
     Reference: Jordan et al., "modded-nanogpt: speedrunning the NanoGPT baseline", 2024 (source
     code).
@@ -154,31 +169,32 @@ def modded_nanogpt() -> Recipe:
     zeros
     """
     return (
-        Rule(zeros, role="kernel", ends="residual"),
-        Rule(normal(0.005), role="kernel", ends="output", optional=True),
+        Rule(zeros, role="kernel", end="residual"),
+        Rule(normal(0.005), role="kernel", end="output", optional=True),
         Rule(variance_scaling(0.25, "fan_in", "uniform"), role="kernel", optional=True),
         Rule(normal(1.0), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )
 
 
 def switch_transformer(router: Initializer | None = None, scale: float = 0.1) -> Recipe:
-    """Kernels truncated normal of variance scale/fan_in, experts by the fan-in of one of them.
+    """Kernels truncated normal with variance scale/fan_in; for experts, the fan-in of one expert.
 
     Args:
-      router: of the kernels behind which a softmax chooses the expert; as all others by default,
-        `jinit.normal(0.02)` in Flaxformer. scale: a tenth of the usual variance.
+      router: initializer of the kernels before the softmax that selects the expert, such as
+        `jinit.normal(0.02)` in Flaxformer; None for that of the other kernels.
+      scale: variance times fan_in; the default is a tenth of the usual value.
 
     Reference: Fedus, Zoph, Shazeer, "Switch transformers", 2021, section 2.4.
 
     >>> switch_transformer()[0].initializer
     variance_scaling(scale=0.1, mode='fan_in', distribution='truncated_normal')
     """
-    chosen = () if router is None else (Rule(router, role="kernel", ends="softmax"),)
+    router_rules = () if router is None else (Rule(router, role="kernel", end="softmax"),)
     kernels = variance_scaling(scale, "fan_in", "truncated_normal")
     return (
-        *chosen,
+        *router_rules,
         Rule(kernels, role="kernel"),
         Rule(normal(1.0), role="embedding", optional=True),
-        *rest(),
+        *minor_rules(),
     )

@@ -15,83 +15,92 @@ from jinit.initializers import (
 )
 from jinit.model import Leaf
 from jinit.rules.match import Rule
-from jinit.rules.recipes.depth import blocks_of, by_depth
-from jinit.rules.recipes.parts import Made, Recipe, matrices, narrow_beside, rest
+from jinit.rules.recipes.branch_depth import block_numbers, scale_layers
+from jinit.rules.recipes.minor_parameters import (
+    DeferredInitializer,
+    Recipe,
+    minor_rules,
+    normal_bias,
+    weight_rules,
+)
 
-_PATCHES = ("spatial", "spatial", "in", "out")
-_NARROW = timm_trunc_normal(0.0, 0.02, -2.0, 2.0)
+_PATCH_AXES = ("spatial", "spatial", "in", "out")
+_TIMM_NORMAL = timm_trunc_normal(0.0, 0.02, -2.0, 2.0)
 
 
 def vit_timm() -> Recipe:
-    """Dense kernels and positions N(0, 0.02²) cut at ±2, patches as PyTorch, tokens N(0, 1e-12).
+    """Dense kernels and positions truncated N(0, 0.02²), patches as PyTorch, tokens N(0, 1e-12).
 
     Reference: Wightman, timm, `init_weights_vit_timm` (source code), 2019.
 
     >>> vit_timm()[1].initializer
     timm_trunc_normal(0, 0.02, -2, 2)
     """
-    patches = Rule(torch_default(), axes=_PATCHES, optional=True)
-    return (patches, *matrices(_NARROW), *rest(token=normal(1e-6)))
+    patches = Rule(torch_default(), axes=_PATCH_AXES, optional=True)
+    return (patches, *weight_rules(_TIMM_NORMAL), *minor_rules(token=normal(1e-6)))
 
 
 def beit() -> Recipe:
-    """As `vit_timm` with tokens N(0, 0.02²), but branch ends of block l divided by √(2 (l + 1)).
+    """Return `vit_timm` with tokens N(0, 0.02²) and branch ends of block l divided by √(2 (l + 1)).
 
-    Blocks l = 0, 1, ... have two branches each and count in execution order, stacked layers of a
-    loop one by one. timm calls it `fix_init_weight`.
+    Blocks l = 0, 1, ... have two residual branches each. They are counted in execution order, and
+    each stacked layer of a loop separately. timm calls it `fix_init_weight`.
 
     Reference: Bao et al., "BEiT: BERT pre-training of image transformers", 2021, section 2.5.
 
     >>> beit()[0].initializer
-    narrow_by_block()
+    beit_branch_end()
     """
-    ends = Rule(Made(narrow_by_block), role="kernel", ends="residual")
-    return (ends, *vit_timm()[:-4], *rest(token=_NARROW))
+    ends = Rule(DeferredInitializer(beit_branch_end), role="kernel", end="residual")
+    return (ends, *vit_timm()[:-4], *minor_rules(token=_TIMM_NORMAL))
 
 
-def narrow_by_block(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
-    """N(0, 0.02²) cut at ±2, divided by √(2 (l + 1)) in block l."""
-    factors = [(2 * (block + 1)) ** -0.5 for block in blocks_of(leaf, leaves)]
-    return by_depth(_NARROW, factors, leaf)
+def beit_branch_end(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    """Return N(0, 0.02²) truncated at ±2, divided by √(2 (l + 1)) in block l."""
+    factors = [(2 * (block + 1)) ** -0.5 for block in block_numbers(leaf, leaves)]
+    return scale_layers(_TIMM_NORMAL, factors, leaf)
 
 
 def vit_jax() -> Recipe:
-    """Xavier uniform, the output layer zero, patches LeCun normal, biases of layers N(0, 1e-12).
+    """Xavier uniform, output layer zero, patches LeCun normal, biases of layers N(0, 1e-12).
 
     Reference: Dosovitskiy et al., "An image is worth 16x16 words", 2021 (its source code).
 
-    >>> vit_jax()[1].ends
+    >>> vit_jax()[1].end
     'output'
     """
     return (
-        Rule(lecun_normal(), axes=_PATCHES, optional=True),
-        Rule(zeros, role="kernel", ends="output", optional=True),
-        *matrices(xavier_uniform()),
-        *rest(token=zeros, bias=Made(narrow_beside, (1e-6,))),
+        Rule(lecun_normal(), axes=_PATCH_AXES, optional=True),
+        Rule(zeros, role="kernel", end="output", optional=True),
+        *weight_rules(xavier_uniform()),
+        *minor_rules(token=zeros, bias=DeferredInitializer(normal_bias, (1e-6,))),
     )
 
 
 def vit_moco(fused: str | None = None) -> Recipe:
-    """Xavier uniform, queries, keys and values each for itself; tokens N(0, 1e-12).
+    """Xavier uniform, separately for queries, keys and values; tokens N(0, 1e-12).
 
-    A fused kernel `(in, 3 · out)` is uniform on `±√(6 / (in + out))`. So are patches, as the dense
-    layer of a flat patch that they are.
+    A fused kernel `(in, 3 · out)` is uniform on `±√(6 / (in + out))`. The patch kernel is also
+    Xavier uniform, as the dense kernel of a flattened patch.
 
     Args:
-      fused: glob of kernels that hold queries, keys and values side by side, if there are any.
+      fused: glob of kernels that contain queries, keys and values; None if there are none.
 
     Reference: Chen, Xie, He, "An empirical study of training self-supervised vision transformers",
     2021 (MoCo v3, its source code).
 
     >>> vit_moco("**/qkv/kernel")[0].initializer
-    xavier_of_parts(3)
+    fused_xavier_uniform(3)
     """
-    side = () if fused is None else (Rule(Made(xavier_of_parts, (3,)), path=fused, role="kernel"),)
-    return (*side, *matrices(xavier_uniform()), *rest(token=normal(1e-6)))
+    fused_rules: Recipe = ()
+    if fused is not None:
+        kernel = DeferredInitializer(fused_xavier_uniform, (3,))
+        fused_rules = (Rule(kernel, path=fused, role="kernel"),)
+    return (*fused_rules, *weight_rules(xavier_uniform()), *minor_rules(token=normal(1e-6)))
 
 
-def xavier_of_parts(leaf: Leaf, leaves: Sequence[Leaf], parts: int) -> Initializer:
-    """Xavier uniform for each of several kernels that lie side by side in one."""
+def fused_xavier_uniform(leaf: Leaf, leaves: Sequence[Leaf], kernels: int) -> Initializer:
+    """Return Xavier uniform with the fans of one of the kernels that are concatenated."""
     del leaves
-    bound = math.sqrt(6 / ((leaf.fan_in or 0) + (leaf.fan_out or 0) / parts))
+    bound = math.sqrt(6 / ((leaf.fan_in or 0) + (leaf.fan_out or 0) / kernels))
     return random_uniform(-bound, bound)

@@ -1,0 +1,129 @@
+"""`jinit sweep [FILE.toml]`: train many seeds and initializations, and say which learned best."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jinit.cli.output import (
+    DONE,
+    INTERRUPTED,
+    STANDARD_OUTPUT,
+    check_folder,
+    print_error,
+    print_line,
+    print_page,
+    write_json,
+)
+
+_FIGURE_FILE = "sweep.png"
+
+
+@click.command("sweep")
+@click.argument("file", required=False, metavar="[FILE.toml]", type=click.Path(path_type=Path))
+@click.option("--task", help="digits or breast_cancer.  [default: digits]")
+@click.option("--depth", type=click.IntRange(min=1), help="Hidden layers.  [default: 8]")
+@click.option("--width", type=click.IntRange(min=1), help="Units of a layer.  [default: 64]")
+@click.option("--seeds", type=click.IntRange(min=1), help="Seeds per configuration.  [default: 8]")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimizer steps.  [default: 300]")
+@click.option(
+    "--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate.  [default: 0.001]"
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="New directory for the results."
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write plain data; - is standard output.")
+def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **overrides: Any) -> int:
+    """Train seeds × initializations as lanes of one program and say which learned best.
+
+    FILE.toml describes a space of your own. Without it, twelve initializations of deep MLPs with
+    relu, tanh and sigmoid are compared on scikit-learn's scanned digits, with eight seeds each.
+
+    An interrupt (Ctrl-C) keeps all finished lanes and exits with code 130.
+    """
+    from jinit.cli.progress import ProgressLine, watch_interrupts
+    from jinit.report import progress_line
+    from jinit.sweep import use_all_cores
+    from jinit.sweep.settings import build_sweep
+
+    check_folder("--json", json_file)
+    if out is not None:
+        _check_directory(out)
+    use_all_cores()
+    given = {name: value for name, value in overrides.items() if value is not None}
+    sweep, name = build_sweep(file, given)
+    directory = out or _choose_directory(name)
+    to_errors = json_file == STANDARD_OUTPUT
+    print_line(_plan_text(sweep, directory), to_errors=to_errors)
+    code = DONE
+    try:
+        with watch_interrupts() as interrupted, ProgressLine() as line:
+
+            def show(progress: Any) -> None:
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                line.show(progress_line(progress))
+
+            sweep.run(directory, show)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    return _print_results(directory, code, json_file)
+
+
+def _plan_text(sweep: Any, directory: Path) -> str:
+    configurations, seeds = len(sweep.space.configs()), len(sweep.seeds)
+    return (
+        f"{sweep.task.name}: {sweep.total_lanes} runs ({configurations} configurations × {seeds} "
+        f"seeds), {sweep.steps} steps each, into {directory}"
+    )
+
+
+def _check_directory(directory: Path) -> None:
+    """Raise if results cannot be written to this directory, before any work is done."""
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ValueError(
+            f"--out {directory}: this directory already holds files; name a new directory (its "
+            f'results, if it has any, are read by jinit.Results("{directory}"))'
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--out {directory}: cannot make this directory ({error.strerror}); name one that you "
+            "may write to"
+        ) from error
+
+
+def _choose_directory(name: str) -> Path:
+    """Return `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is free."""
+    directory, number = Path("runs") / name, 1
+    while directory.exists():
+        number += 1
+        directory = directory.with_name(f"{name}-{number}")
+    return directory
+
+
+def _print_results(directory: Path, code: int, json_file: str | None) -> int:
+    from jinit.report import Results
+
+    if code == INTERRUPTED and not any((directory / "records").glob("*.parquet")):
+        print_error("interrupted before a block of runs was finished")
+        return code
+    results, to_errors = Results(directory), json_file == STANDARD_OUTPUT
+    print_page(results.table(), to_errors=to_errors)
+    recommendations = results.best()
+    for recommendation in recommendations:
+        print_line(recommendation.sentence, to_errors=to_errors)
+    results.plot(directory / _FIGURE_FILE)
+    print_line(f"Figure: {directory / _FIGURE_FILE}", to_errors=to_errors)
+    print_line(f"Records: {directory}", to_errors=to_errors)
+    frame = results.frame()
+    if json_file:
+        sentences = [recommendation.sentence for recommendation in recommendations]
+        write_json(json_file, {"best": sentences, "records": frame.to_dict("records")})
+    if code == INTERRUPTED:
+        print_error(
+            f"interrupted; {len(frame)} of {results.outline.total_lanes} runs were finished and "
+            f"are saved in {directory}"
+        )
+    return code

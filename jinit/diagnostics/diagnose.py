@@ -1,0 +1,258 @@
+"""Diagnose a network at initialization: measure it, compare it with theory, judge it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jinit.diagnostics.differentiability import explain_missing_gradient
+from jinit.diagnostics.judging.conclude import (
+    DiagnosisContext,
+    conclude,
+    conclude_seeds,
+    find_equal_leaves,
+)
+from jinit.diagnostics.judging.diagnosis import Diagnosis
+from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
+from jinit.diagnostics.measuring.losses import Loss, choose_loss
+from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
+from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.model import Model, PyTree
+
+_ProgressCallback = Callable[[str], None]
+"""Called with a short text when a stage begins."""
+
+
+class _Setting(NamedTuple):
+    """The static arguments of a compiled measurement."""
+
+    model: Model
+    loss: Loss | None
+    optimizer: Any
+
+
+def diagnose(
+    model: Model,
+    params: PyTree | Callable[[Array], PyTree] | None,
+    *batch: PyTree,
+    loss: Loss | None = None,
+    key: Array | None = None,
+    optimizer: Any = None,
+    seeds: int | None = None,
+    progress: _ProgressCallback | None = None,
+) -> Diagnosis:
+    r"""Run a network once forward and once backward, and judge its initialization.
+
+    Every use of a kernel on a signal is a layer, layers inside `nn.scan` included. Its measurements
+    are compared with the mean-field theory of its weights, activation and width: `E[h²]` follows
+    `q' = σ_w² E[φ(√q z)²] + σ_b²`, and squared gradients grow by `χ = σ_w² E[φ'(√q z)²]` per layer.
+    In a healthy network `ln q` fluctuates with a standard deviation of `√(Σ 5/n)` (relu, n units
+    per layer) and, with smooth activations at criticality, follows a power of the depth. Only a
+    signal or gradient outside of that interval is called vanishing or exploding.
+
+    Args:
+      model: a network from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+      params: its parameters. With `seeds`, a function `key -> params`, or None for the model's own
+        initialization.
+      batch: inputs with the shapes that the model was traced with, then targets. Without any, the
+        inputs are drawn from a normal distribution.
+      loss: `loss(outputs, *targets)`, a mean over examples. Without it, integer targets mean
+        cross-entropy, targets with the shape of the outputs mean squared error, and no targets a
+        random direction of the outputs, whose gradient depends on the network alone.
+      key: random key of the random direction, of drawn inputs and of `seeds`.
+      optimizer: an optax transformation, whose first update is measured.
+      seeds: number of initializations to measure at once. Statistics are then medians over them,
+        the verdict is the most frequent one, and `shares` has the fraction of each.
+      progress: function that is called with a short text when a stage begins, such as `print`:
+        tracing, compiling, running, measuring and judging.
+
+    Returns:
+      The verdict, the faults with their causes and cures, and the statistics of all layers.
+
+    Raises:
+      TypeError: if `model` is not a Model, `key` not a key, `optimizer` not an optax
+        transformation, or `loss` not a function.
+      ValueError: if parameters or batch do not match the model, targets suggest no loss or are
+        labels out of range, `seeds` is below 1, or the model returns no array, has complex signals
+        or parameters without entries, or cannot be differentiated.
+
+    References:
+      Poole et al., "Exponential expressivity in deep neural networks through transient chaos",
+      2016.
+      Schoenholz et al., "Deep information propagation", 2017.
+      Hanin & Nica, "Products of many large random matrices and gradients in deep neural networks",
+      2018.
+
+    >>> import jax, jinit, jax.numpy as jnp
+    >>> w = list(0.05 * jax.random.normal(jax.random.key(0), (9, 64, 64)))
+    >>> def apply(w, x):
+    ...     for kernel in w:
+    ...         x = jnp.tanh(x @ kernel)
+    ...     return x @ w[0]
+    >>> x = jax.random.normal(jax.random.key(1), (32, 64))
+    >>> diagnosis = jinit.diagnose(jinit.trace(apply, w, x), w, x)
+    >>> diagnosis.verdict, diagnosis.faults[0].cure
+    ('vanishing', 'kernel_init=jinit.lecun_normal()')
+    """
+    prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
+    _check_options(loss, optimizer, seeds)
+    _check_model(model)
+    report_stage = progress or _ignore_progress
+    setting = _Setting(model, loss, optimizer)
+    outputs = output_shapes(model)
+    classes = jax.tree.leaves(outputs)[0].shape[-1:]
+    loss_name = choose_loss(loss, outputs, prepared.targets)[1]
+    context = DiagnosisContext(model, loss_name, *classes or (1,))
+    if seeds is not None:
+        report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
+        draw = _params_function(model, params)
+        many = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
+        measurements = _measure_seeds(setting, many, prepared, progress)
+        report_stage("judging")
+        return conclude_seeds(context, measurements)
+    leaves = list(model.by_path(params).values())
+    _check_dtypes(model, leaves)
+    tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
+    measurements = _measure_one(setting, tree, prepared, progress)
+    report_stage("judging")
+    return conclude(context, measurements, find_equal_leaves(model, measurements, leaves))
+
+
+def _ignore_progress(stage: str) -> None:
+    del stage
+
+
+def _check_options(loss: Any, optimizer: Any, seeds: Any) -> None:
+    if loss is not None and not callable(loss):
+        raise TypeError(
+            "diagnose: loss: expected a function loss(outputs, *targets), such as lambda outputs, "
+            f"targets: ((outputs - targets) ** 2).mean(), got {loss!r}; without loss=, integer "
+            "targets mean cross-entropy, targets with the shape of the outputs mean squared error"
+        )
+    if seeds is not None and not (isinstance(seeds, int | np.integer) and seeds > 0):
+        raise ValueError(
+            f"diagnose: seeds: expected a number of initializations, at least 1, got {seeds!r}"
+        )
+    if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "diagnose: optimizer: expected an optax transformation, such as optax.adam(1e-3), got "
+            f"{optimizer!r}"
+        )
+
+
+def _check_model(model: Model) -> None:
+    """Raise if the measurements or the theory do not apply to a model."""
+    if not jax.tree.leaves(output_shapes(model)):
+        raise ValueError("diagnose: the model returns no array, so there is nothing to measure")
+    for path, leaf in model.by_path(model.params).items():
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"diagnose: the parameter {path!r} is complex, but the theory is about real "
+                "weights; store its real and imaginary parts as two parameters"
+            )
+        if 0 in leaf.shape:
+            raise ValueError(
+                f"diagnose: the parameter {path!r} has shape {leaf.shape} and so no entries to "
+                "measure; check the sizes of the layer, or leave the parameter out of the model"
+            )
+    for contraction in model.contractions:
+        if jnp.issubdtype(contraction.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"diagnose: the signal at {model.paths[contraction.kernel]!r} is complex, but the "
+                "theory is about real signals; compute real and imaginary parts separately"
+            )
+
+
+def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
+    """Raise if parameters have other dtypes than those that the model was traced with."""
+    abstract = jax.tree.leaves(model.params)
+    for path, leaf, expected in zip(model.paths, leaves, abstract, strict=True):
+        dtype = jnp.result_type(leaf)
+        if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
+            raise ValueError(
+                f"diagnose: {path} is {dtype}, but the model was traced with {expected.dtype}; "
+                "trace the model with these parameters, or cast them"
+            )
+
+
+def _measure_one(
+    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+) -> Measurements:
+    """Return the measurements of one initialization, as NumPy arrays."""
+    observation = _run(_observe_one, setting, params, batch, progress)
+    examples = count_examples(batch.inputs)
+    return jax.device_get(summarize(setting.model, params, observation, examples))
+
+
+def _measure_seeds(
+    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+) -> Measurements:
+    """Return the measurements of many initializations, along axis 0 of every array."""
+    observation = _run(_observe_seeds, setting, params, batch, progress)
+    summarize_one = partial(summarize, setting.model, examples=count_examples(batch.inputs))
+    return jax.device_get(jax.vmap(summarize_one)(params, observation))
+
+
+def _run(
+    function: Any,
+    setting: _Setting,
+    params: PyTree,
+    batch: Batch,
+    progress: _ProgressCallback | None,
+) -> Observation:
+    """Run a jitted function; with `progress`, name each stage when it begins."""
+    with explain_missing_gradient("diagnose"):
+        if progress is None:
+            return function(setting, params, batch)
+        progress("tracing the network")
+        traced = function.trace(setting, params, batch)
+        progress("compiling")
+        traced.lower().compile()  # the call below finds the program in JAX's cache
+        progress("running")
+        observation = jax.block_until_ready(function(setting, params, batch))
+        count = len(setting.model.layers)
+        progress(f"measuring {count} {'layer' if count == 1 else 'layers'}")
+        return observation
+
+
+def _observe(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
+    def output_loss(outputs: PyTree) -> Array:
+        return choose_loss(setting.loss, outputs, batch.targets)[0](outputs, batch.targets)
+
+    return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
+
+
+@partial(jax.jit, static_argnums=0)
+def _observe_one(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
+    return _observe(setting, params, batch)
+
+
+@partial(jax.jit, static_argnums=0)
+def _observe_seeds(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
+    return jax.vmap(lambda each: _observe(setting, each, batch))(params)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> PyTree:
+    return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
+
+
+def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
+    """Return the function that draws parameters.
+
+    Raises:
+      ValueError: if there is none, or its parameters are not the model's.
+    """
+    draw = model.init if params is None else params
+    if draw is None or not callable(draw):
+        raise ValueError(
+            "diagnose: with seeds, params must be a function key -> params, such as "
+            "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
+            f"{type(params).__name__}"
+        )
+    model.by_path(jax.eval_shape(lambda key: model.unwrap(draw(key)), jax.random.key(0)))
+    return draw

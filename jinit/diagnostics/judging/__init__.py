@@ -1,0 +1,1 @@
+"""Compare measurements with theory: expectations, findings, causes and cures."""

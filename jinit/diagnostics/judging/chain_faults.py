@@ -1,0 +1,229 @@
+"""Faults of chains of layers: growth, decay and collapse that no single layer shows."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_variances
+from jinit.diagnostics.judging.finding import Case, Finding, factor_text
+from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
+from jinit.diagnostics.judging.layers import LayerRow
+from jinit.diagnostics.judging.thresholds import (
+    CHAOTIC_DECORRELATION_RATIO,
+    DISTINCT_INPUTS,
+    EXPLAINED_SHARE,
+    GAIN_TOLERANCE,
+    LARGE_BRANCH_RATIO,
+    MAX_LOG_GAIN,
+    MIN_DECORRELATION,
+    MIN_ITERATIONS,
+)
+
+
+class _ChainFault(NamedTuple):
+    """A fault of several layers together, before its cause is known."""
+
+    verdict: str
+    symptom: str
+    log_growth: float
+
+
+def find_signal_growth(case: Case, number: int) -> Finding | None:
+    """Find a signal that grew or decayed over the layers of a chain."""
+    row, expected = case.layers[number], case.expectations[number]
+    growth, healthy = expected.signal_growth, expected.signal_growth_interval
+    if not expected.layers_before or math.isnan(growth) or healthy.low <= growth <= healthy.high:
+        return None
+    if growth < 0 and (row.has_free_scale or row.weight.second == 0):
+        return None
+    layers = expected.layers_before + 1
+    symptom = (
+        f"its signal is {factor_text(growth)} the input of its chain of {layers} layers, "
+        f"{factor_text(growth / layers)} per layer (healthy in total: {_interval_text(healthy)})"
+    )
+    fault = _ChainFault("exploding" if growth > 0 else "vanishing", symptom, growth)
+    return _find_cause(case, number, fault, case.chain_head(number))
+
+
+def find_gradient_growth(case: Case, number: int) -> Finding | None:
+    """Find a gradient that grew or decayed on its way back through a chain."""
+    expected = case.expectations[number]
+    growth, healthy = expected.gradient_growth, expected.gradient_growth_interval
+    if not expected.layers_after or math.isnan(growth) or growth == math.inf:
+        return None
+    if healthy.low <= growth <= healthy.high or _has_allowed_decay(case, number):
+        return None
+    layers = expected.layers_after
+    symptom = (
+        f"its gradient is {factor_text(growth)} that of the layer {layers} "
+        f"{'layer' if layers == 1 else 'layers'} later, {factor_text(growth / layers)} per layer"
+    )
+    fault = _ChainFault(_gradient_verdict(case, number), symptom, growth)
+    return _find_cause(case, number, fault, case.chain_tail(number))
+
+
+def _has_allowed_decay(case: Case, number: int) -> bool:
+    """Return whether a decaying gradient is deliberate or has been judged elsewhere: a residual
+    branch may be small, and a kernel of zeros, which `find_symmetry` judges, stops the gradient."""
+    if case.expectations[number].gradient_growth >= 0:
+        return False
+    has_zeros = any(case.layers[each].weight.second == 0 for each in case.chain_tail(number))
+    return has_zeros or case.layers[case.chain_end(number)].leaf.end == "residual"
+
+
+def _gradient_verdict(case: Case, number: int) -> str:
+    if case.expectations[number].gradient_growth <= 0:
+        return "vanishing"
+    end = case.chain_end(number)
+    signal = case.expectations[end]
+    is_steady = abs(signal.signal_growth) < signal.signal_growth_interval.high
+    first = case.layers[number].statistics.preactivation.decorrelation
+    last = case.layers[end].statistics.preactivation.decorrelation
+    is_apart = last > CHAOTIC_DECORRELATION_RATIO * first
+    return "chaotic" if is_steady and is_apart else "exploding"
+
+
+def find_recurrent_growth(case: Case, number: int) -> Finding | None:
+    """Find a kernel, shared by all iterations of a loop, that lets signal or gradient explode."""
+    row = case.layers[number]
+    sizes = row.iteration_sizes
+    if sizes is None or len(sizes.second) < MIN_ITERATIONS:
+        return None
+    count = len(sizes.second)
+    first = count // 4  # the state may be initialized with zeros
+    steps = count - first
+    signal = _log_ratio(sizes.second[-1], sizes.second[first])
+    gradient = _log_ratio(sizes.gradient_total[first], sizes.gradient_total[-1])
+    limit = power_law_growth(1 + steps)
+    if not max(signal, gradient) > limit or math.isinf(max(signal, gradient)):
+        return None
+    name, growth = ("signal", signal) if signal > limit else ("gradient", gradient)
+    worst = _worst_loop_layer(case, row)
+    return Finding(
+        verdict="exploding",
+        cause=f"its {name} becomes {factor_text(growth)} as large in {steps} iterations of its "
+        f"loop, {factor_text(growth / steps)} in each: {gain_cause(worst)}",
+        cure="recurrent_kernel_init=jinit.orthogonal()",
+        source="" if worst is row else worst.path,
+    )
+
+
+def _log_ratio(last: float, first: float) -> float:
+    return log_or_infinity(float(last)) - log_or_infinity(float(first))
+
+
+def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
+    """Return the layer of the same loop whose gain is farthest from 1."""
+    loop = row.contraction.place[:-1]
+    same_loop = [
+        layer
+        for layer in case.layers
+        if layer.contraction.place[:-1] == loop and layer.squared_gain
+    ]
+    return max(same_loop, key=lambda layer: abs(math.log(layer.squared_gain)), default=row)
+
+
+def find_collapse(case: Case, number: int) -> Finding | None:
+    """Find results that are nearly equal for all inputs."""
+    row, expected = case.layers[number], case.expectations[number]
+    if not expected.layers_before or row.weight.second == 0:  # `find_symmetry` judges zeros
+        return None
+    first = case.layers[case.chain(number)[0]].statistics.preactivation.decorrelation
+    last = row.statistics.preactivation.decorrelation
+    if not first > DISTINCT_INPUTS or math.isnan(last):
+        return None
+    log_ratio = math.log(max(last, MIN_DECORRELATION) / first)
+    if log_ratio > 2 * expected.signal_growth_interval.low:
+        return None
+    symptom = f"its results are equal for all inputs, up to {last:.1e} of their size"
+    fault = _ChainFault("collapsed", symptom, 0.0)
+    return _find_cause(case, number, fault, case.chain_head(number))
+
+
+def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[int]) -> Finding:
+    """Return the fault with its cause.
+
+    The first that applies is blamed: the layer whose biases most outweigh its sums; what lies
+    between the layers, if the gains do not explain the fault; this layer, if its gain is wrong;
+    the layer with the worst gain.
+    """
+    biased = max(members, key=lambda place: _bias_ratio(case.layers[place]))
+    if _bias_ratio(case.layers[biased]) > 1:
+        rms = math.sqrt(case.layers[biased].statistics.bias_second)
+        cause = f"biases of RMS {rms:.3g} outweigh the sums they are added to"
+        return _blame(case, number, fault, biased, cause, "bias_init=jinit.zeros")
+    errors = {place: _gain_error(case.layers[place]) for place in members}
+    if sum(errors.values()) < EXPLAINED_SHARE * abs(fault.log_growth):
+        cause = (
+            "all gains are right, so the cause lies between the layers: a constant factor or "
+            "stop_gradient"
+        )
+        return Finding(fault.verdict, f"{fault.symptom}: {cause}")
+    worst = max(members, key=lambda place: errors[place])
+    is_own = errors[number] > GAIN_TOLERANCE or errors[worst] <= GAIN_TOLERANCE
+    place = number if is_own else worst
+    row = case.layers[place]
+    return _blame(case, number, fault, place, gain_cause(row), kernel_cure(row))
+
+
+def _blame(
+    case: Case, number: int, fault: _ChainFault, place: int, cause: str, cure: str
+) -> Finding:
+    """Return a finding on layer `number` that blames layer `place`."""
+    source = "" if place == number else case.layers[place].path
+    return Finding(fault.verdict, f"{fault.symptom}: {cause}", cure, source)
+
+
+def _bias_ratio(row: LayerRow) -> float:
+    """Return the mean square of a layer's biases over that of its sums."""
+    return row.statistics.bias_second / row.sum_second if row.sum_second > 0 else 0.0
+
+
+def _gain_error(row: LayerRow) -> float:
+    """Return |ln| of the squared gain over the needed one. A last layer may have any gain between
+    a tenth and ten times the needed one."""
+    needed = needed_variances(row)
+    if needed is None or not row.squared_gain:
+        return math.inf
+    error = abs(math.log(row.squared_gain / needed.weights))
+    is_last = row.leaf.activation is None or row.leaf.activation.end == "output"
+    return 0.0 if is_last and error < MAX_LOG_GAIN else error
+
+
+def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
+    """Return a finding for each residual branch that makes the residual stream explode.
+
+    Args:
+      rows: the layers in execution order.
+
+    Returns:
+      The findings by number of the layer that ends the branch.
+    """
+    branches = {number: row.branch for number, row in enumerate(rows) if row.branch is not None}
+    sums = list(branches.values())
+    count = len(sums)
+    if count < 2 or not sums[0].residual_stream > 0:
+        return {}
+    final = sums[-1].residual_stream + sums[-1].branch
+    growth = log_or_infinity(final / sums[0].residual_stream)
+    # Branches that read a normalized stream add a decreasing share to it; only the others compound.
+    late = sorted(math.log1p(each.branch / each.residual_stream) for each in sums[count // 2 :])
+    compound = count * late[len(late) // 2]
+    if not min(growth, compound) > power_law_growth(1 + count):
+        return {}
+    return {
+        number: Finding(
+            verdict="exploding",
+            cause=f"{count} residual branches are not scaled: this one adds "
+            f"{branch.branch / branch.residual_stream:.2g} times the mean square of the residual "
+            f"stream, whose RMS grows to {factor_text(growth)} its first value",
+            cure=f'kernel_init=jinit.variance_scaling(1 / {count}, "fan_in", "truncated_normal")',
+        )
+        for number, branch in branches.items()
+        if branch.branch > LARGE_BRANCH_RATIO * branch.residual_stream
+    }
+
+
+def _interval_text(interval: ExpectedInterval) -> str:
+    """Return an interval of log growths as factors of the RMS."""
+    return f"{math.exp(interval.low / 2):.2g} to {math.exp(interval.high / 2):.2g}"

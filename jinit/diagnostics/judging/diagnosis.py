@@ -1,0 +1,143 @@
+"""The result of `jinit.diagnose`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinit.diagnostics.judging.finding import VERDICTS
+from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.measuring.plain import plain_data
+
+if TYPE_CHECKING:
+    from jinit.report.diagnosis.figure import Figure
+    from jinit.report.diagnosis.page import Group
+
+
+@dataclass(frozen=True)
+class LayerDiagnosis:
+    """The diagnosis of one layer: one use of a kernel on a signal.
+
+    `Diagnosis` lists the names of `statistics`; `predicted` has some of them.
+
+    >>> layer = LayerDiagnosis("k", "stable", "", "", "", (8, 4), {"rms": 1.0}, {})
+    >>> layer.statistics["rms"]
+    1.0
+    """
+
+    path: str
+    """Path of its kernel, numbered for the second and later uses."""
+    verdict: str
+    cause: str
+    """Why it is not stable, as a sentence; empty if it is."""
+    cure: str
+    """Code to write instead; empty if jinit knows no cure."""
+    source: str
+    """Path of the layer that causes the fault; empty if it is this layer."""
+    shape: tuple[int, ...]
+    """Shape of its pre-activations."""
+    statistics: Mapping[str, float]
+    """Measurements by name; NaN where there is nothing to measure."""
+    predicted: Mapping[str, ExpectedInterval]
+    """Expectations of theory by name, given the weights: value and interval at this width."""
+    healthy: Mapping[str, ExpectedInterval] = field(default_factory=dict)
+    """Intervals of healthy networks of this depth by name, whatever the weights: `second_moment`
+    and `gradient_rms`, for layers that form a chain with others."""
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """The state of a network at initialization.
+
+    `print(diagnosis)` shows faults with their causes and cures, `rich.print(diagnosis.table())`
+    all layers. A notebook shows a table.
+
+    The statistics of a layer are, for its pre-activations, `mean`, `std`, `rms`, `second_moment`,
+    `largest` (absolute value), `correlation` (mean cosine of pairs of rows) and `effective_rank`;
+    for its input, `input_rms`; for its activations, `zero_fraction`, `dead_fraction` and
+    `saturated_fraction`; for the loss of one example, `gradient_rms` and `weight_gradient_rms`;
+    for its kernel, `weight_rms`, `inner` (⟨W, ∂W⟩), `equal_units` and `equal_inputs` (how many have
+    the same weights as another one), `equal_unit_gradients` and `equal_input_gradients` (the same
+    for gradients), and `update_ratio` (RMS of the optimizer's first update over that of the
+    weights); for a residual branch, `branch_ratio` (its RMS over that of the residual stream).
+
+    >>> diagnosis = Diagnosis("stable", (), 2.3, "cross-entropy")
+    >>> diagnosis, diagnosis.healthy
+    (<Diagnosis: stable, 0 layers, cross-entropy 2.3>, True)
+    """
+
+    verdict: str
+    """The worst verdict on any layer or on the whole network."""
+    layers: tuple[LayerDiagnosis, ...]
+    """In execution order."""
+    loss: float
+    loss_name: str
+    notes: tuple[str, ...] = ()
+    """Further remarks, as sentences."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """With `seeds`, the fraction of initializations by verdict."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.verdict == "stable"
+
+    @property
+    def faults(self) -> tuple[LayerDiagnosis, ...]:
+        """Layers with a fault that no other layer causes, the worst first.
+
+        If every fault is caused by another layer, all layers with a fault.
+        """
+        faulty = [layer for layer in self.layers if layer.verdict != "stable"]
+        causes = [layer for layer in faulty if not layer.source] or faulty
+        return tuple(sorted(causes, key=lambda layer: VERDICTS.index(layer.verdict)))
+
+    def table(self) -> "Group":
+        """Return a page for the terminal: faults, their causes and cures, and all layers.
+
+        `rich.print(diagnosis.table())` shows it; needs `jinit[report]`.
+
+        Raises:
+          MissingExtraError: if rich is not installed.
+        """
+        from jinit.report import explain_missing_extra
+
+        with explain_missing_extra("A diagnosis as a table"):
+            from jinit.report.diagnosis.page import diagnosis_page
+
+        return diagnosis_page(self.to_dict())
+
+    def plot(self, path: Path | str | None = None) -> "Figure":
+        """Return a figure of signal, gradient and correlation by layer, with theory's intervals.
+
+        Needs `jinit[report]`.
+
+        Args:
+          path: file to write the figure to, in the format of its suffix: .png, .pdf or .svg.
+
+        Raises:
+          MissingExtraError: if matplotlib is not installed.
+          ValueError: if the suffix is another one, or the folder does not exist.
+        """
+        from jinit.report import diagnosis_figure
+
+        return diagnosis_figure(self.to_dict(), path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that JSON can hold; NaN and infinity become None."""
+        return plain_data(asdict(self) | {"faults": [asdict(layer) for layer in self.faults]})
+
+    def __repr__(self) -> str:
+        from jinit.report.diagnosis.text import headline_text
+
+        return f"<Diagnosis: {headline_text(self.to_dict())}>"
+
+    def __str__(self) -> str:
+        from jinit.report.diagnosis.text import diagnosis_text
+
+        return diagnosis_text(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        from jinit.report.diagnosis.html import diagnosis_html
+
+        return diagnosis_html(self.to_dict())

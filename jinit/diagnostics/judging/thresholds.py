@@ -1,0 +1,121 @@
+"""Every number that decides a verdict, with its reason.
+
+The second moment of an array is its mean square. Logarithms of gains are those of squared gains:
+variance of a unit's sum over the mean square of its inputs.
+"""
+
+import math
+
+# --- Fluctuations of a healthy network ---
+
+DEVIATIONS = 5.0
+"""Standard deviations by which a measurement may differ from its prediction: a normal variable
+differs by more with probability 6e-7, so that a network of many layers raises no false alarm."""
+
+SWEEP_DEVIATIONS = 3.0
+"""Deviations for the verdict of a sweep, which tests two ratios (last against first layer, forward
+and backward) and not every layer: a false alarm has probability 0.3 % for each."""
+
+DEAD_DEVIATIONS = 4.5
+"""Standard deviations by which the number of dead units may exceed half of the units: probability
+3e-6 that independent units which are dead with probability 1/2 do so by chance."""
+
+GROWTH_PER_LAYER = 4.0
+"""At criticality smooth activations change the second moment like a power of the depth: it changes
+by less than this factor times the number of layers."""
+
+MIN_GROWTH = 32.0
+"""Growth or decay of a second moment that a few layers may always show: one sigmoid layer divides
+the squared gradient by 16 or more, because its slope is at most 1/4."""
+
+MIN_ITERATIONS = 8
+"""Iterations of a loop from which on growth is judged: in fewer, a state that is initialized with
+zeros has not yet forgotten it."""
+
+# --- One kernel ---
+
+MAX_LOG_GAIN = math.log(100.0)
+"""A kernel is at fault by itself if its gain is ten times too large or ten times too small. Smaller
+errors are judged by what the layers of a chain do together."""
+
+GAIN_TOLERANCE = math.log(1.25)
+"""Log of the squared gain: gains within 12 % of the needed one are not the cause of a growth."""
+
+EXPLAINED_SHARE = 0.25
+"""Share of the log growth that the errors of the gains must add up to, to be its cause."""
+
+MAX_MEAN_SHARE = 0.5
+"""Share of the squared mean in the second moment of a kernel above which its units are nearly
+equal: the common mean then outweighs the differences."""
+
+MIN_KERNEL_ENTRIES = 16
+"""Entries below which the second moment of a kernel is too uncertain (relative standard deviation
+√(2/16) = 0.35) to be judged."""
+
+MIN_FAN_ENTRIES = 160
+"""Entries below which the fan-in that a kernel was scaled for cannot be inferred: the standard
+deviation is known to 6 % only, and values within 15 % are taken as equal."""
+
+# --- Activations ---
+
+SATURATED_FRACTION = 0.6
+"""Share of activations at their limits above which a layer is saturated. A healthy relu6 has half
+of its activations at the lower limit."""
+
+DEAD_FRACTION = 0.75
+"""Share of dead units above which a layer is dead, in layers wide enough that chance does not
+explain it (see `DEAD_DEVIATIONS`)."""
+
+LARGE_INPUT_SECOND = 4.0
+"""Second moment of a layer's input above which the input, not the kernel, saturates a layer whose
+squared gain is below this number."""
+
+# --- Floating-point range ---
+
+OVERFLOW_MARGIN = 16.0
+"""A result above the largest number of its dtype divided by this overflows with a few more layers
+or training steps."""
+
+NARROW_DTYPE_MAX = 1e30
+"""A dtype whose largest number is below this (float16) gains range by a change to bfloat16."""
+
+NARROW_DTYPE_TINY = 1e-30
+"""A dtype whose smallest normal number is above this (float16) can lose gradients to underflow."""
+
+UNDERFLOW_FRACTION = 0.5
+"""Share of lost gradient entries from which on a layer underflows."""
+
+UNDERFLOW_RMS_RATIO = 1e3
+"""RMS of the gradient over the smallest normal number above which lost entries do not matter."""
+
+# --- Directions of the signal ---
+
+MIN_DECORRELATION = 1e-13
+"""1 - c below which float32 cannot tell directions apart: (2^-24)² is 4e-15, and sums over units
+add to it."""
+
+DISTINCT_INPUTS = 1e-6
+"""1 - c at the first layer of a chain up to which the inputs are equal from the beginning."""
+
+CHAOTIC_DECORRELATION_RATIO = 0.3
+"""1 - c of the last layer over that of the first above which growing gradients are chaotic: the
+signal stays of constant size and its directions stay apart."""
+
+# --- Whole networks ---
+
+LARGE_BRANCH_RATIO = 0.25
+"""Second moment of a residual branch over that of its residual stream above which the branch takes
+part in an explosion: four such branches more than double the stream."""
+
+LARGE_INPUT_RMS = 5.0
+"""RMS of the inputs that is mentioned; initializers assume inputs of RMS 1."""
+
+MAX_INPUT_RMS = 25.0
+"""RMS of the inputs that is a fault: pixels from 0 to 255 have more."""
+
+LARGE_LOSS_RATIO = 2.0
+"""Loss over that of a uniform guess that is mentioned. Logits of standard deviation s add about
+s²/2 to the loss, so that ten classes need s = 2 for it."""
+
+MAX_LOSS_RATIO = 10.0
+"""Loss over that of a uniform guess that is a fault."""

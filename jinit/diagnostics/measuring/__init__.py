@@ -1,0 +1,1 @@
+"""Measure a network in one forward and one backward pass."""

@@ -1,0 +1,1 @@
+"""Spectra of the Jacobian, the tangent kernel and the Hessian, and gradient noise."""

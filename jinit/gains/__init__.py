@@ -1,0 +1,24 @@
+"""The scale that each parameter needs, and whether it has it."""
+
+from jinit.gains.audit import (
+    Misfit,
+    ParameterScale,
+    audit,
+    misfit_cause,
+    parameter_scales,
+    wrong_fan_cause,
+)
+from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.naming import activation_name
+
+__all__ = [
+    "Misfit",
+    "ParameterScale",
+    "activation_name",
+    "audit",
+    "find_equal_arrays",
+    "misfit_cause",
+    "parameter_scales",
+    "read_numbers",
+    "wrong_fan_cause",
+]

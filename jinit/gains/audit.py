@@ -1,0 +1,183 @@
+"""Find parameters whose scale does not fit their use."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.needed import needed_std
+from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
+
+_STD_TOLERANCE = 1.15
+"""Two standard deviations closer than this factor count as the same."""
+_FAN_TOLERANCE = 2.0
+"""Fans whose ratio is less than this are indistinguishable."""
+_USUAL_GAINS = (1.0, math.sqrt(2))
+
+
+class ParameterScale(NamedTuple):
+    """The scale of one parameter's values."""
+
+    std: float
+    """Standard deviation of the entries."""
+    is_constant: bool
+    equal_path: str
+    """Path of an earlier parameter with equal values; empty if there is none."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A parameter whose scale does not fit its use."""
+
+    path: str
+    shape: tuple[int, ...]
+    fan_in: float | None
+    """Number of products that an output sums."""
+    std: float
+    needed_std: float | None
+    """Standard deviation that keeps the second moment of the signal."""
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.shape}: {self.cause}"
+
+
+def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
+    """Return the parameters whose scale does not fit their true fans, in execution order.
+
+    The standard deviation of every kernel is compared with the one that the activation after it
+    needs. The causes that can be named are fans read off the shape where the computation sums over
+    other axes, residual branches that are not scaled, constants, and two equal parameters. The
+    model is not run.
+
+    Args:
+      model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+      params: parameters of the model.
+
+    Raises:
+      TypeError: if `model` is not a Model.
+      ValueError: if `params` is not a tree like the model's.
+
+    Reference: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010, section 4.2.1 (fans).
+
+    >>> import jax, jinit, jax.numpy as jnp
+    >>> x = jnp.ones((2, 64))
+    >>> model = jinit.trace(lambda w, x: x @ w["k"].reshape(64, 64), {"k": jnp.ones((64, 8, 8))}, x)
+    >>> k = jinit.lecun_normal()(jax.random.key(0), (64, 8, 8))
+    >>> [misfit.cause for misfit in audit(model, {"k": k})]
+    ['scaled for a fan-in of 512, but 64 products are summed']
+    """
+    check_model("audit", model)
+    scales = parameter_scales(model, params)
+    branches = sum(leaf.stacked_layers for leaf in model.leaves if leaf.ends_branch)
+    misfits = []
+    for leaf in model.leaves:
+        scale, needed = scales[leaf.path], needed_std(leaf, branches)
+        cause = misfit_cause(leaf, scale, needed, branches if leaf.ends_branch else 1)
+        if cause:
+            misfits.append(
+                Misfit(
+                    path=leaf.path,
+                    shape=leaf.shape,
+                    fan_in=leaf.fan_in,
+                    std=scale.std,
+                    needed_std=needed,
+                    cause=cause,
+                )
+            )
+    return tuple(misfits)
+
+
+def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
+    """Return the scale of every parameter by path.
+
+    Args:
+      model: the model that the parameters belong to.
+      params: a tree like the model's.
+    """
+    arrays = model.by_path(params)
+    equal_paths = find_equal_arrays(arrays)
+    scales = {}
+    for path, leaf in arrays.items():
+        array = read_numbers(leaf)
+        is_constant = bool(array.size < 2 or (array == array.flat[0]).all())
+        scales[path] = ParameterScale(float(array.std()), is_constant, equal_paths.get(path, ""))
+    return scales
+
+
+def misfit_cause(leaf: Leaf, scale: ParameterScale, needed: float | None, branches: int) -> str:
+    """Return why the scale of a parameter does not fit its use; empty if it fits.
+
+    Args:
+      leaf: the parameter.
+      scale: the scale of its values.
+      needed: the standard deviation that it needs, if that is known.
+      branches: number of residual branches whose sum its branch is part of; 1 if it ends none.
+    """
+    if scale.equal_path:
+        return f"equal to {scale.equal_path}, entry by entry: one key was used twice"
+    if leaf.role == "unread":
+        return f"jinit cannot read how it is used: {axes_hint(leaf.path, leaf.shape)}"
+    if leaf.role != "kernel":
+        return ""
+    if scale.is_constant:
+        may_be_constant = leaf.activation is not None and leaf.activation.end in (
+            "residual",
+            "output",
+        )
+        return "" if may_be_constant else "constant, so that its units stay equal: draw it"
+    if not needed or _is_close(scale.std, needed):
+        return ""
+    return _scale_cause(leaf, scale.std, needed, branches)
+
+
+def _scale_cause(leaf: Leaf, std: float, needed: float, branches: int) -> str:
+    """Return why a standard deviation is not the needed one; both gains if the cause is unknown."""
+    root = math.sqrt(leaf.fan_in or 1)
+    if branches > 1 and _is_close(std, needed * branches**0.5):
+        return f"not scaled for {branches} residual branches: divide it by √{branches}"
+    return _shape_fan_cause(leaf, std, needed) or (
+        f"its gain is {std * root:.3g}, and what follows needs {needed * root:.3g}"
+    )
+
+
+def _shape_fan_cause(leaf: Leaf, std: float, needed: float) -> str:
+    """Return the cause if a standard deviation fits the fan-in of the shape alone; else empty."""
+    shape_fan_in, fan_in = _shape_fan_in(leaf.shape), leaf.fan_in or 1
+    if shape_fan_in is None or shape_fan_in == fan_in:
+        return ""
+    gains = (*_USUAL_GAINS, needed * math.sqrt(fan_in))
+    if not any(_is_close(std * shape_fan_in**0.5, gain) for gain in gains):
+        return ""
+    return f"scaled for a fan-in of {shape_fan_in:g}, but {fan_in:g} products are summed"
+
+
+def _shape_fan_in(shape: Sequence[int]) -> float | None:
+    """Return the fan-in that an initializer reads off a shape alone: all axes but the last."""
+    return math.prod(shape[:-1]) if len(shape) > 1 else None
+
+
+def wrong_fan_cause(leaf: Leaf, std: float) -> str:
+    """Return the cause if a kernel is scaled for a fan-in that is clearly not its own; else empty.
+
+    Args:
+      leaf: a parameter.
+      std: standard deviation of its entries.
+    """
+    shape_fan_in, fan_in = _shape_fan_in(leaf.shape), leaf.fan_in
+    if leaf.role != "kernel" or not shape_fan_in or not fan_in:
+        return ""
+    if 1 / _FAN_TOLERANCE < shape_fan_in / fan_in < _FAN_TOLERANCE:
+        return ""
+    needed = needed_std(leaf) or 0.0
+    if leaf.end == "residual" and std < needed:
+        return ""  # a residual branch may be initialized as small as the user likes
+    gains = (*_USUAL_GAINS, needed * fan_in**0.5)
+    fits = any(_is_close(std * fan_in**0.5, gain) for gain in gains)
+    return "" if fits else _shape_fan_cause(leaf, std, needed)
+
+
+def _is_close(std: float, other: float) -> bool:
+    return other > 0 and 1 / _STD_TOLERANCE < std / other < _STD_TOLERANCE

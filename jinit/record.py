@@ -1,0 +1,198 @@
+"""The record of a sweep: the columns of its Parquet files and the keys of its outline file.
+
+`jinit.sweep` writes by this schema and `jinit.report` reads by it. A sweep's directory holds the
+outline, `sweep.json`, and a folder of Parquet files, one per finished block of lanes, with one row
+per lane. A row has a column per axis besides those listed here.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+FORMAT = 1
+"""Number of this format, written to the outline; an outline without the number is format 0."""
+
+OUTLINE_FILE = "sweep.json"
+RECORDS_FOLDER = "records"
+RECORDED_PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
+"""Packages whose versions are recorded, each in a column `<package>_version`."""
+
+LAYER_COLUMNS = (
+    "activation_std",
+    "activation_second_moment",
+    "gradient_std",
+    "dead_fraction",
+    "saturated_fraction",
+)
+"""Statistics at step 0, lists of one number per layer."""
+
+PROVENANCE_COLUMNS: Mapping[str, type] = MappingProxyType(
+    {f"{package}_version": str for package in RECORDED_PACKAGES}
+    | {
+        "python_version": str,
+        "device": str,
+        "devices": int,
+        "git_revision": str,
+        "started_at": str,
+    }
+)
+"""Columns needed to reproduce a record, with Python types; the outline has these keys too."""
+
+COLUMNS: Mapping[str, type] = MappingProxyType(
+    {
+        "seed": int,
+        "block": int,
+        "verdict": str,
+        "diverged_at": int,
+        "train_loss": float,
+        "validation_loss": float,
+        "validation_accuracy": float,
+        "step": list,
+        "train_loss_curve": list,
+        "validation_loss_curve": list,
+        "validation_accuracy_curve": list,
+        "layers": list,
+        **dict.fromkeys(LAYER_COLUMNS, list),
+        "group": int,
+        "lane_width": int,
+        "compile_seconds": float,
+        "run_seconds": float,
+        **PROVENANCE_COLUMNS,
+    }
+)
+"""Every column that is not an axis, with the Python type of its values."""
+
+RESERVED_COLUMNS = (*COLUMNS, "identical", "steps", "task")
+"""Names that no axis may have."""
+
+
+def records_file(number: int) -> str:
+    """Return the file name of the records of one block.
+
+    >>> records_file(7)
+    '00007.parquet'
+    """
+    return f"{number:05d}.parquet"
+
+
+def required_columns(axes: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    """Return the columns without which records cannot be compared: axes, seed and metric.
+
+    >>> required_columns({"init": ["zeros"]}, "validation_loss")
+    ('init', 'seed', 'validation_loss')
+    """
+    return (*axes, "seed", metric)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list_of(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_axes(value: object) -> bool:
+    lists = list(value.values()) if isinstance(value, dict) else [None]
+    return all(isinstance(values, list) and values for values in lists)
+
+
+_Check = tuple[str, Callable[[object], bool]]
+_TEXT: _Check = ("a string", _is_text)
+_COUNT: _Check = ("an integer of at least 0", _is_count)
+
+_REQUIRED_KEYS: dict[str, _Check] = {
+    "task": _TEXT,
+    "metric": _TEXT,
+    "axes": ("a dictionary of non-empty lists", _is_axes),
+    "program_axes": ("a list of strings", _is_list_of(_is_text)),
+    "seeds": ("a list of integers of at least 0", _is_list_of(_is_count)),
+    "lanes": _COUNT,
+}
+# A key with the value null counts as absent.
+_OPTIONAL_KEYS: dict[str, _Check] = {
+    "format": _COUNT,
+    "classes": _COUNT,
+    "chance": ("a number", _is_number),
+    "steps": _COUNT,
+    "record_every": _COUNT,
+    "batch_size": _COUNT,
+    "optimizer": _TEXT,
+    "build": _TEXT,
+    "training_programs": _COUNT,
+    "unread_contractions": _COUNT,
+}
+OUTLINE_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS, *PROVENANCE_COLUMNS)
+"""Every key of the outline."""
+
+
+def read_outline_data(directory: Path) -> dict[str, Any]:
+    """Read and check the outline of the sweep in a directory.
+
+    Args:
+      directory: where the sweep wrote `sweep.json`.
+
+    Returns:
+      The outline as plain data, with every required key.
+
+    Raises:
+      ValueError: if the directory or the file is missing, or the file does not hold an outline.
+
+    >>> read_outline_data(Path("no/such/sweep"))
+    Traceback (most recent call last):
+    ValueError: no/such/sweep does not exist; expected the output directory of a sweep...
+    """
+    file = directory / OUTLINE_FILE
+    try:
+        data = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(_missing_message(directory)) from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is not JSON ({error}); expected what a sweep wrote there. "
+            "Restore it, or run the sweep again into an empty directory"
+        ) from None
+    _check_outline(file, data)
+    return data
+
+
+def _missing_message(directory: Path) -> str:
+    expected = "expected the output directory of a sweep: run `jinit sweep`, or give the directory"
+    if not directory.exists():
+        return f"{directory} does not exist; {expected} that it printed"
+    if not directory.is_dir():
+        return f"{directory} is a file; {expected} that contains it"
+    return f"{directory} does not contain {OUTLINE_FILE}; {expected} that does"
+
+
+def _check_outline(file: Path, data: object) -> None:
+    outline = data if isinstance(data, dict) else {}
+    if _is_count(outline.get("format")) and outline["format"] > FORMAT:
+        raise ValueError(
+            f"{file} has format {outline['format']}, and this version of jinit reads formats up to "
+            f"{FORMAT}: pip install --upgrade jinit"
+        )
+    for name, (expected, is_valid) in (_REQUIRED_KEYS | _OPTIONAL_KEYS).items():
+        value = outline.get(name)
+        if value is None and name in _OPTIONAL_KEYS:
+            continue
+        if not is_valid(value):
+            raise ValueError(
+                f"{file} has {name} = {value!r}; expected {expected}. The file may come from "
+                "another version of jinit: run the sweep again into an empty directory"
+            )
+    if unknown := [axis for axis in outline["program_axes"] if axis not in outline["axes"]]:
+        raise ValueError(
+            f"{file} has {unknown[0]!r} in program_axes; expected names of axes: "
+            f"{', '.join(outline['axes'])}. Run the sweep again into an empty directory"
+        )

@@ -1,0 +1,93 @@
+"""The columns of the table of layers, for the terminal and for a notebook."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from jinit.report.diagnosis.faults import LayerData
+from jinit.report.text import escape_unprintable
+
+
+class Room(Enum):
+    """The width of a page that a column needs."""
+
+    ANY = 0
+    MEDIUM = 1
+    WIDE = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table of layers."""
+
+    name: str
+    meaning: str = ""
+    """Explanation for the legend; empty if the name needs none."""
+    room: Room = Room.ANY
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, which are aligned to the right."""
+        return bool(self.meaning)
+
+
+_EXPECTED_MEANING = "interval that theory expects of weights of this scale in layers of this width"
+PAGE_COLUMNS = (
+    Column("layer"),
+    Column("verdict"),
+    Column("signal", "RMS of the pre-activations"),
+    Column("expected", _EXPECTED_MEANING, Room.WIDE),
+    Column("gradient", "RMS of the gradient of one example's loss with respect to them"),
+    Column("expected", _EXPECTED_MEANING, Room.WIDE),
+    Column("corr.", "mean correlation of pairs of inputs", Room.MEDIUM),
+    Column("dead", "fraction of units that are 0 for every example", Room.MEDIUM),
+    Column("limit", "fraction of activations at a limit", Room.MEDIUM),
+)
+
+
+def layer_cells(layer: LayerData) -> tuple[str, ...]:
+    """Return the texts of a layer's row, one for each of `PAGE_COLUMNS`, safe to print.
+
+    Args:
+      layer: one layer of `Diagnosis.to_dict()`.
+    """
+    statistics, predicted = layer["statistics"], layer["predicted"]
+    second = predicted.get("second_moment")
+    signal = None if second is None else [None if x is None else math.sqrt(x) for x in second]
+    return (
+        escape_unprintable(layer["path"]),
+        layer["verdict"],
+        number_text(statistics["rms"]),
+        _interval_text(signal),
+        number_text(statistics["gradient_rms"]),
+        _interval_text(predicted.get("gradient_rms")),
+        number_text(statistics["correlation"]),
+        number_text(statistics["dead_fraction"]),
+        number_text(statistics["saturated_fraction"]),
+    )
+
+
+def legend_text(columns: Sequence[Column]) -> str:
+    """Return the meanings of columns, each name once.
+
+    >>> legend_text([Column("layer"), Column("signal", "RMS of the pre-activations")])
+    'signal: RMS of the pre-activations'
+    """
+    meanings = {column.name: column.meaning for column in columns if column.meaning}
+    return "; ".join(f"{name}: {meaning}" for name, meaning in meanings.items())
+
+
+def number_text(value: float | None) -> str:
+    """Return a number with two digits; empty if there is none.
+
+    >>> number_text(0.1234), number_text(None)
+    ('0.12', '')
+    """
+    return "" if value is None else f"{value:.2g}"
+
+
+def _interval_text(interval: Sequence[float | None] | None) -> str:
+    if interval is None:
+        return ""
+    return f"{number_text(interval[1])}–{number_text(interval[2])}"

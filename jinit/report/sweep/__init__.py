@@ -1,0 +1,1 @@
+"""Tables, figures and sentences from the records of a sweep."""

@@ -1,0 +1,91 @@
+"""The records of a sweep, read from its Parquet files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinit.record import RECORDS_FOLDER, required_columns
+from jinit.report.extras import explain_missing_extra
+from jinit.report.sweep.outline import Outline, canonical_value
+from jinit.report.text import escape_unprintable, value_text
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
+    """Read every record of a sweep as one Arrow table.
+
+    Args:
+      directory: the directory of the sweep.
+      outline: the outline of the sweep.
+
+    Returns:
+      The records, in the order of the axes and the seeds.
+
+    Raises:
+      ValueError: if there are no records, a file cannot be read, a column is missing, or a lane
+        is recorded twice.
+      MissingExtraError: if pyarrow is not installed.
+
+    >>> from jinit.report.sweep.metric import Metric
+    >>> axes = {"init": ["zeros"]}
+    >>> outline = Outline("digits", Metric("validation_loss"), axes, (), (0,), total_lanes=1)
+    >>> read_records(Path("no/such/sweep"), outline)
+    Traceback (most recent call last):
+    ValueError: no/such/sweep/records contains no finished block of lanes...
+    """
+    with explain_missing_extra("Reading records"):
+        import pyarrow
+        import pyarrow.parquet
+    folder = directory / RECORDS_FOLDER
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise ValueError(
+            f"{folder} contains no finished block of lanes: the sweep stopped before its first "
+            "block was finished. Run it again with the same output directory"
+        )
+    blocks = []
+    for file in files:
+        try:
+            # `read_table` would add a column for a folder named `lr=0.1`.
+            with pyarrow.parquet.ParquetFile(file) as opened:
+                block = opened.read()
+            block.validate(full=True)  # strings that are not UTF-8 would raise later
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(
+                f"{file} cannot be read as Parquet ({escape_unprintable(str(error))}); move this "
+                "file away to read the others, and run the sweep again into an empty directory "
+                "to get its lanes"
+            ) from error
+        blocks.append(block)
+    table = pyarrow.concat_tables(blocks, promote_options="permissive")
+    return table.take(_sort_indices(table, outline, directory))
+
+
+def _sort_indices(table: "pyarrow.Table", outline: Outline, directory: Path) -> list[int]:
+    required = required_columns(outline.axes, outline.metric.name)
+    missing = [name for name in required if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"the records in {directory} have no column {', '.join(missing)}; they have "
+            f"{', '.join(table.column_names)}. They may come from another version of jinit: "
+            "run the sweep again into an empty directory"
+        )
+    keys = [*outline.axes, "seed"]
+    rows = table.select(keys).to_pylist()
+    _check_unique_lanes(rows, keys, directory)
+    return sorted(range(len(rows)), key=lambda index: outline.sort_key(rows[index]))
+
+
+def _check_unique_lanes(rows: list[dict[str, Any]], keys: list[str], directory: Path) -> None:
+    """Raise if a lane is recorded twice, because it would count twice in every mean."""
+    seen = set()
+    for row in rows:
+        lane = tuple(canonical_value(row[key]) for key in keys)
+        if lane in seen:
+            named = ", ".join(f"{key} {value_text(row[key])}" for key in keys)
+            raise ValueError(
+                f"the lane ({named}) is recorded twice in {directory}; files of two sweeps were "
+                "mixed: run the sweep again into an empty directory"
+            )
+        seen.add(lane)

@@ -1,0 +1,154 @@
+"""Findings about a facet in plain sentences."""
+
+import math
+from collections.abc import Sequence
+
+from jinit.report.sweep.comparison import FacetFinding
+from jinit.report.sweep.facets import Candidate
+from jinit.report.sweep.intervals import FEW_SEEDS
+from jinit.report.text import join_names
+
+# Chosen, not derived: candidates are called interchangeable if their difference is surely below
+# 2 percentage points of accuracy, or below a tenth of the leader's loss.
+_SMALL_ACCURACY = 0.02
+_SMALL_LOSS_RATIO = 0.1
+
+
+def finding_sentence(finding: FacetFinding) -> str:
+    """Return the finding about a facet in one sentence.
+
+    Args:
+      finding: the comparisons of a facet with at least one candidate.
+
+    Returns:
+      The sentence, with the label of the facet if it has one.
+
+    >>> from jinit.report.sweep.facets import Facet
+    >>> from jinit.report.sweep.metric import Metric
+    >>> ones = Candidate({"init": "ones"}, "ones", (), {0: 0.5, 1: 0.5}, ())
+    >>> facet = Facet({"activation": "relu"}, "relu", (ones,))
+    >>> metric = Metric("validation_accuracy", chance=0.1)
+    >>> finding_sentence(FacetFinding(facet, metric, has_learned=True, comparisons=()))
+    'relu: ones is the only candidate, with validation accuracy 50.0 %.'
+    """
+    prefix = f"{finding.facet.label}: " if finding.facet.label else ""
+    return f"{prefix}{_claim(finding)}."
+
+
+def _claim(finding: FacetFinding) -> str:
+    if not finding.has_learned:
+        return _unclear_claim(finding) if finding.unclear else _no_learning_claim(finding)
+    leader = finding.leader
+    if not finding.comparisons:
+        return f"{leader.full_label} is the only candidate, with {_metric_phrase(finding)}"
+    if all(comparison.difference is None for comparison in finding.comparisons):
+        return _few_seeds_claim(finding)
+    if finding.ties:
+        return f"{_tie_claim(finding)}{_failures_phrase(finding)}"
+    if not finding.is_clear:
+        claim = f"{leader.full_label} is the only candidate that surely learned"
+        return f"{claim}, with {_metric_phrase(finding)}{_failures_phrase(finding)}"
+    return f"{_best_claim(finding)}{_failures_phrase(finding)}"
+
+
+def _metric_phrase(finding: FacetFinding) -> str:
+    metric, values = finding.metric, finding.leader.metric_by_seed.values()
+    return f"{metric.title} {metric.sample_text(values)}"
+
+
+def _guess_phrase(finding: FacetFinding) -> str:
+    chance = finding.metric.chance
+    return "" if chance is None else f"; a guess has {finding.metric.metric_text(chance)}"
+
+
+def _no_learning_claim(finding: FacetFinding) -> str:
+    candidates = finding.facet.candidates
+    if all(len(each.diverged_seeds) == len(each.metric_by_seed) for each in candidates):
+        reason = "every run diverged"
+    else:
+        best = f"best: {finding.leader.full_label} with {_metric_phrase(finding)}"
+        reason = f"{best}{_guess_phrase(finding)}"
+    return (
+        f"no candidate learned better than guessing ({reason}); change the learning rate, the "
+        "number of steps or the depth, then compare again"
+    )
+
+
+def _unclear_claim(finding: FacetFinding) -> str:
+    best = f"best: {finding.leader.full_label} with {_metric_phrase(finding)}"
+    return (
+        f"too few seeds to tell whether {join_names(_labels(finding.unclear), 'or')} learned "
+        f"better than guessing ({best}{_guess_phrase(finding)}); run at least {FEW_SEEDS} seeds, "
+        "better 8"
+    )
+
+
+def _few_seeds_claim(finding: FacetFinding) -> str:
+    return (
+        f"too few seeds to compare candidates; {finding.leader.full_label} has the best mean, with "
+        f"{_metric_phrase(finding)}, which may be luck: run at least {FEW_SEEDS} seeds, better 8"
+    )
+
+
+def _best_claim(finding: FacetFinding) -> str:
+    pairs = [
+        (each.candidate, each.difference)
+        for each in finding.comparisons
+        if each.difference is not None
+    ]
+    runner_up, difference = min(pairs, key=lambda pair: pair[1].mean)
+    return (
+        f"use {finding.leader.full_label}, with {_metric_phrase(finding)}, better than every other "
+        f"candidate (next {runner_up.full_label}: {finding.metric.lead_text(difference)}, "
+        f"{difference.count} paired seeds)"
+    )
+
+
+def _tie_claim(finding: FacetFinding) -> str:
+    group = [finding.leader, *(tie.candidate for tie in finding.ties)]
+    means = [finding.metric.metric_text(each.interval.mean) for each in (group[0], group[-1])]
+    seeds = max(len(each.metric_by_seed) for each in group)
+    return (
+        f"{join_names(_labels(group))} cannot be distinguished with {seeds} seeds "
+        f"({' to '.join(dict.fromkeys(means))}{_bound_phrase(finding)}); {_advice(finding, group)}"
+    )
+
+
+def _largest_difference(finding: FacetFinding) -> float | None:
+    """Return the largest difference that the intervals allow; None if one is unknown."""
+    known = [tie.difference.high for tie in finding.ties if tie.difference is not None]
+    largest = max(known) if known and len(known) == len(finding.ties) else math.inf
+    return largest if math.isfinite(largest) else None
+
+
+def _bound_phrase(finding: FacetFinding) -> str:
+    largest = _largest_difference(finding)
+    if largest is None or largest <= 0:
+        return ""
+    return f", true difference at most {finding.metric.difference_text(largest)}"
+
+
+def _advice(finding: FacetFinding, group: Sequence[Candidate]) -> str:
+    steady = [each for each in group if not each.diverged_seeds]
+    if not steady:
+        return "some runs of each of them diverged: lower the learning rate"
+    if len(steady) < len(group):
+        return f"use {join_names([each.label for each in steady], 'or')}, which never diverged"
+    largest, best = _largest_difference(finding), abs(finding.leader.interval.mean)
+    small = _SMALL_ACCURACY if finding.metric.larger_is_better else _SMALL_LOSS_RATIO * best
+    if largest is not None and largest <= small:
+        return "use either" if len(group) == 2 else "use any of them"
+    return f"use {finding.leader.label}, or run more seeds to decide"
+
+
+def _failures_phrase(finding: FacetFinding) -> str:
+    failures, unclear = _labels(finding.failures), _labels(finding.unclear)
+    phrases = [
+        f"; {join_names(failures)} did not learn" if failures else "",
+        f"; too few seeds to tell whether {join_names(unclear, 'or')} learned" if unclear else "",
+    ]
+    return "".join(phrases)
+
+
+def _labels(candidates: Sequence[Candidate]) -> list[str]:
+    return [candidate.full_label for candidate in candidates]

@@ -1,0 +1,111 @@
+"""Rounding points, and the dtypes in which values are drawn and factorized."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+FLOATING_REMEDY = (
+    "pass a floating dtype such as float32, and convert the result with .astype if you need another"
+)
+
+
+class SamplingDtypes(NamedTuple):
+    """The dtypes of a draw."""
+
+    draw: np.dtype
+    """Dtype in which values are computed: float64 for float64, float32 for all others."""
+    result: np.dtype
+    """Dtype to which values are rounded."""
+
+
+def sampling_dtypes(dtype: DTypeLike, function_name: str) -> SamplingDtypes:
+    """Return the dtypes in which a real draw is computed and returned.
+
+    Args:
+      dtype: dtype that the user asked for.
+      function_name: name of the drawing function, for the error message.
+
+    Raises:
+      TypeError: if `dtype` is not a real floating dtype.
+
+    >>> sampling_dtypes("bfloat16", "normal").draw
+    dtype('float32')
+    """
+    check_dtype(dtype, jnp.floating, f"{function_name} draws real floating-point values")
+    result = jax.dtypes.canonicalize_dtype(dtype)
+    return SamplingDtypes(np.dtype("float64" if result == np.float64 else "float32"), result)
+
+
+def check_dtype(
+    dtype: DTypeLike, category: type[np.generic], requirement: str, remedy: str = FLOATING_REMEDY
+) -> None:
+    """Raise unless `dtype` belongs to `category`.
+
+    Args:
+      dtype: dtype that the user asked for.
+      category: abstract type such as jnp.floating, to which `dtype` must belong.
+      requirement: first words of the error message, which say what draws which values.
+      remedy: last words of the error message, which say what to pass.
+
+    Raises:
+      TypeError: if `dtype` is not a dtype, or does not belong to `category`.
+    """
+    try:
+        if jnp.issubdtype(dtype, category):
+            return
+        is_extended = jnp.issubdtype(dtype, jax.dtypes.extended)  # a dtype of random keys
+        name = str(dtype) if is_extended else jnp.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"{requirement}, and {dtype!r} is not a dtype: {remedy}") from None
+    raise TypeError(f"{requirement}, got dtype {name}: {remedy}")
+
+
+def factorization_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which a matrix of `dtype` is factorized: float32 for narrower ones."""
+    return dtype if dtype.itemsize >= 4 else np.dtype(np.float32)
+
+
+def real_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype of the real part of a complex `dtype`."""
+    return jnp.finfo(dtype).dtype
+
+
+def round_to_dtype(draw: Array, dtype: np.dtype) -> Array:
+    """Round values to `dtype`, even where XLA would keep excess precision.
+
+    Args:
+      draw: values in the dtype in which they were drawn.
+      dtype: floating or complex dtype of the result.
+
+    >>> import jax, jax.numpy as jnp
+    >>> rounded = jax.jit(lambda x: round_to_dtype(x, jnp.dtype("bfloat16")))(jnp.float32(1.001))
+    >>> float(rounded), str(rounded.dtype)
+    (1.0, 'bfloat16')
+    """
+    draw = pin_rounding(draw)
+    if dtype == jnp.bfloat16:
+        draw = lax.reduce_precision(draw, exponent_bits=8, mantissa_bits=7)
+    return draw.astype(dtype)
+
+
+def pin_rounding(draw: Array) -> Array:
+    """Return `draw` unchanged, as a rounding point across which XLA does not merge constants.
+
+    Values after it therefore have the same bits under eager execution, jit and vmap.
+
+    Args:
+      draw: real or complex floating-point values.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.linspace(0.0, 1.0, 7)
+    >>> bool((pin_rounding(x) == x).all())
+    True
+    """
+    if jnp.iscomplexobj(draw):
+        return lax.complex(pin_rounding(draw.real), pin_rounding(draw.imag))
+    info = jnp.finfo(draw.dtype)
+    return lax.reduce_precision(draw, exponent_bits=info.nexp, mantissa_bits=info.nmant)

@@ -1,0 +1,97 @@
+"""audit finds fans that Flax reads off a shape, and other scales that do not fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+import jinit
+from jinit import audit
+
+KEY = jax.random.key(0)
+
+
+def find_misfits(module, shape):
+    model = jinit.linen.trace(module, jax.ShapeDtypeStruct(shape, jnp.float32))
+    return {misfit.path: misfit for misfit in audit(model, jinit.init(model, KEY))}
+
+
+class Experts(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (16, 512, 256))
+        return jnp.einsum("ebd,edf->ebf", x, kernel)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "naive", "true"),
+    [
+        (nn.DenseGeneral(64, batch_dims=(0,), axis=-1), (8, 4, 512), 4096, 512),
+        (nn.Einsum((512, 8, 64), "...D,DNH->...NH", use_bias=False), (4, 512), 4096, 512),
+        (Experts(), (16, 4, 512), 8192, 512),
+        (nn.ConvLocal(16, (3, 3)), (2, 8, 8, 16), 9216, 144),
+    ],
+)
+def test_flax_modules_with_wrong_fans(module, shape, naive, true):
+    (misfit,) = find_misfits(module, shape).values()
+    assert misfit.fan_in == true
+    assert misfit.cause == f"scaled for a fan-in of {naive}, but {true} products are summed"
+    np.testing.assert_allclose(misfit.std, naive**-0.5, rtol=0.02)
+    np.testing.assert_allclose(misfit.needed_std, true**-0.5, rtol=1e-6)
+    assert str(misfit).startswith(misfit.path)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Dense(64), (4, 512)),
+        (nn.Conv(64, (3, 3)), (2, 8, 8, 32)),
+        (nn.MultiHeadDotProductAttention(8), (2, 5, 64)),
+    ],
+)
+def test_flax_modules_with_right_fans(module, shape):
+    assert not find_misfits(module, shape)
+
+
+def test_constants_and_equal_parameters():
+    def apply(params, x):
+        return jnp.tanh(jnp.tanh(x @ params["a"]) @ params["b"]) @ params["c"]
+
+    draw = jinit.lecun_normal()(KEY, (64, 64))
+    x = jnp.ones((2, 64))
+    params = {"a": draw, "b": draw, "c": jnp.zeros((64, 3))}
+    model = jinit.trace(apply, params, x)
+    causes = {misfit.path: misfit.cause for misfit in audit(model, params)}
+    assert causes["b"] == "equal to a, entry by entry: one key was used twice"
+    assert "c" not in causes  # the last kernel may be zero
+    causes = {misfit.path: misfit.cause for misfit in audit(model, params | {"a": 0 * draw + 1})}
+    assert causes["a"] == "constant, so that its units stay equal: draw it"
+
+
+def test_a_recommended_initialization_fits():
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.relu(nn.Dense(128)(x))
+            x = nn.tanh(nn.DenseGeneral((8, 16))(x))
+            return nn.DenseGeneral(10, axis=(-2, -1))(x)
+
+    model = jinit.linen.trace(Network(), jax.ShapeDtypeStruct((4, 64), jnp.float32))
+    assert not audit(model, jinit.recommend(model).init(KEY))
+    with pytest.raises(ValueError, match="expected parameters like the model's"):
+        audit(model, {})
+
+
+@pytest.mark.parametrize(
+    ("factor", "fits"), [(1.0, True), (1.1, True), (1.2, False), (0.9, True), (1 / 1.2, False)]
+)
+def test_a_standard_deviation_that_is_off_by_a_fifth_does_not_fit(factor, fits):
+    width = 512
+    kernel = jax.random.normal(KEY, (width, width))
+    kernel *= factor / (kernel.std() * width**0.5)
+    model = jinit.trace(lambda w, x: x @ w, kernel, jnp.ones((2, width)))
+    misfits = audit(model, kernel)
+    assert [misfit.cause for misfit in misfits] == (
+        [] if fits else [f"its gain is {factor:.3g}, and what follows needs 1"]
+    )

@@ -1,0 +1,110 @@
+"""Responses of layers: interpolated moments, correlation maps, stable critical points."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jinit.theory import (
+    ACTIVATIONS,
+    activation_correlation,
+    dual,
+    fixed_point,
+    layer_response,
+    moments,
+    stable_critical_point,
+)
+
+ACTIVATION_SAMPLE = [
+    jax.nn.relu,
+    jax.nn.leaky_relu,
+    jnp.tanh,
+    jax.nn.gelu,
+    jax.nn.silu,
+    jnp.sin,
+    jnp.abs,
+]
+
+
+def slow(*names):
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("phi", ACTIVATION_SAMPLE)
+@pytest.mark.parametrize("q", [1e-9, 0.013, 1.0, 2.9, 1e5])
+def test_interpolated_moments_are_within_two_percent(phi, q):
+    exact, found = moments(phi, q), layer_response(phi, q)
+    np.testing.assert_allclose(found.second, exact.second, rtol=0.02)
+    np.testing.assert_allclose(found.slope2, exact.slope2, rtol=0.02)
+    step = 1.001
+    log_slope = np.log(moments(phi, q * step).second / exact.second) / np.log(step)
+    np.testing.assert_allclose(found.log_slope, log_slope, atol=0.02)
+
+
+@pytest.mark.parametrize("phi", ACTIVATION_SAMPLE)
+@pytest.mark.parametrize("c", [-0.9, 0.0, 0.4, 0.97, 1.0])
+def test_correlation_maps_against_dual_activations(phi, c):
+    q = float(np.exp(0.25))  # a knot
+    found = dual(phi, q, c * q, q)
+    value, slope = activation_correlation(phi, c, q)
+    second = moments(phi, q).second
+    assert value == pytest.approx(found.value / second, abs=1e-3)
+    if abs(c) < 0.95:  # the series of a kink's slope converges slowly near 1
+        assert slope == pytest.approx(found.slope * q / second, abs=2e-2)
+
+
+def test_fluctuations_of_relu_are_those_of_products_of_random_matrices():
+    np.testing.assert_allclose(layer_response(jax.nn.relu, 7.0)[3:], 5.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["relu", "sin", *slow("tanh", "gelu", "elu", "hard_tanh")])
+def test_stable_points_are_critical_and_keep_the_signal(name):
+    phi = ACTIVATIONS[name]
+    sigma_w2, sigma_b2 = stable_critical_point(phi)
+    assert fixed_point(phi, sigma_w2, sigma_b2).chi_1 == pytest.approx(1.0, abs=1e-3)
+    q = 1.0
+    for _ in range(20):
+        q = sigma_w2 * moments(phi, q).second + sigma_b2
+    assert 1 / 200 < q < 10
+
+
+@pytest.mark.parametrize("name", ["sigmoid", *slow("softplus")])
+def test_some_activations_have_no_stable_point(name):
+    assert stable_critical_point(ACTIVATIONS[name]) is None
+
+
+@pytest.mark.parametrize("phi", [jnp.abs, lambda x: jnp.exp(-x * x)])
+def test_an_even_activation_ignores_the_sign_of_the_correlation(phi):
+    assert activation_correlation(phi, -1.0, 20.0).value == pytest.approx(1.0, abs=1e-3)
+
+
+def test_beyond_the_last_knot_the_signal_follows_a_power():
+    assert layer_response(jax.nn.softplus, 1e-14).second == pytest.approx(
+        math.log(2) ** 2, rel=1e-6
+    )
+    np.testing.assert_allclose(layer_response(jax.nn.relu, 1e-14).second, 5e-15, rtol=1e-6)
+
+
+def test_an_activation_that_is_zero_is_refused():
+    text = "activation zeros_like is zero for normal inputs of variance 1"
+    with pytest.raises(ValueError, match=text):
+        layer_response(jnp.zeros_like, 1.0)
+    with pytest.raises(ValueError, match=text):
+        activation_correlation(jnp.zeros_like, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("q", [0.0, -1.0, math.nan])
+def test_a_variance_must_be_above_zero(q):
+    text = "q: expected a finite variance above 0"
+    with pytest.raises(ValueError, match=text):
+        activation_correlation(jax.nn.relu, 0.5, q)
+    with pytest.raises(ValueError, match=text):
+        layer_response(jax.nn.relu, q)
+
+
+@pytest.mark.parametrize("c", [1.5, math.nan])
+def test_a_correlation_must_lie_between_minus_one_and_one(c):
+    with pytest.raises(ValueError, match="c: expected a correlation from -1 to 1"):
+        activation_correlation(jax.nn.relu, c, 1.0)
