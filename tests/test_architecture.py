@@ -66,7 +66,7 @@ GOOD = {
     "jinit/hooks/linen.py": "from flax import linen",
     "jinit/sweep/store.py": "from jinit.hooks import as_model\ndef f():\n    import pyarrow",
     "jinit/report/table.py": "import rich.table, pandas",
-    "jinit/cli/main.py": "import click\ndef f():\n    from ..sweep import Sweep\n    print(1)",
+    "jinit/cli/main.py": "import click\ndef run():\n    from ..sweep import Sweep\n    print(1)",
     "jinit/__main__.py": "from jinit.cli import main",
 }
 

@@ -192,7 +192,7 @@ def test_an_array_of_keys_is_refused(draw):
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 def test_what_is_not_a_key_is_refused(dtype):
-    with pytest.raises(TypeError, match=r"expected a random key, got NoneType: make one with"):
+    with pytest.raises(TypeError, match=r"expected a random key, got None: make one with"):
         draw_normal(None, (3,), dtype)
 
 

@@ -72,5 +72,5 @@ def test_initializers_keep_the_sharding_asked_for():
 def test_wrong_arguments_are_named(shape):
     with pytest.raises(TypeError, match="orthonormal draws floating-point or complex values"):
         draw_orthonormal_over_mesh(mesh_of(8), KEY, *shape, np.dtype("int32"))
-    with pytest.raises(TypeError, match="expected a random key, got int"):
+    with pytest.raises(TypeError, match=r"expected a random key, got \d"):
         draw_orthonormal_over_mesh(mesh_of(8), 3, *shape, FLOAT)
