@@ -23,7 +23,7 @@ ActivationFunction = Callable[..., Any]
 # Beyond thirteen standard deviations the normal density is below 2e-37 of its maximum.
 _MAX_Z = 13.0
 _UNIT_EDGES = np.linspace(-_MAX_Z, _MAX_Z, 27)
-# Finer and finer towards zero, where activations have kinks: with large inputs these are close.
+# Finer towards zero: the larger the variance of the inputs, the closer are kinks to zero in z.
 _FINE_EDGES = 2.0 ** -np.arange(41)
 _INITIAL_EDGES = np.unique(np.concatenate([_UNIT_EDGES, -_FINE_EDGES, _FINE_EDGES]))
 # Points that one compiled call evaluates, and outer points of a double integral at once.
@@ -225,6 +225,7 @@ def activation_pieces(phi: ActivationFunction, q: float) -> ActivationPieces:
 
 
 def _error_weight(z: np.ndarray) -> np.ndarray:
+    """Return the root of the normal density, up to a factor: errors in φ count as in E[φ²]."""
     return np.exp(-(z**2) / 4)
 
 
