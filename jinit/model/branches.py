@@ -21,7 +21,7 @@ class Branches:
 
 @dataclass(frozen=True)
 class _Dependencies:
-    """What a value depends on."""
+    """The contractions, sources and kernels that a value depends on."""
 
     origins: int = 0
     """Bit mask of the contractions and sources it depends on through floating-point values."""

@@ -1,6 +1,6 @@
 """Orthonormal frames over a mesh.
 
-No device holds a whole frame, and values do not depend on the mesh.
+No device holds all of a large frame, and values do not depend on the mesh.
 """
 
 from dataclasses import dataclass

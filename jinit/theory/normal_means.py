@@ -206,7 +206,7 @@ def _collinear_means(
 
 @lru_cache(maxsize=128)
 def standardized_activation(phi: ActivationFunction, q: float) -> StandardizedActivation:
-    """Return the activation of inputs of variance `q`, with an exact partition found quickly."""
+    """Return the activation of inputs of variance `q`; the exact partition may be too fine."""
     value_and_slope, std = _value_and_slope(phi), math.sqrt(q)
 
     def function(z: np.ndarray) -> np.ndarray:

@@ -129,6 +129,7 @@ def _change_function(
     steps: int,
 ) -> Callable[[Any], Array]:
     """Return a function of initial parameters that returns the mean |change| of every layer."""
+    layers = [(model.contractions[layer.contraction], layer.iteration) for layer in model.layers]
 
     def pre_activations(params: Any) -> list[Array]:
         leaves = [*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))]
@@ -138,12 +139,8 @@ def _change_function(
         }
         _, values = apply_taps(model.graph, leaves, taps)
         return [
-            _select_iteration(
-                values[model.contractions[layer.contraction].place],
-                model.contractions[layer.contraction].loop_lengths,
-                layer.iteration,
-            )
-            for layer in model.layers
+            _select_iteration(values[contraction.place], contraction.loop_lengths, iteration)
+            for contraction, iteration in layers
         ]
 
     def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
