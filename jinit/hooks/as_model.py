@@ -50,7 +50,7 @@ def as_model(network: Any, *inputs: PyTree) -> Model:
 
         constructor: Callable[[Any], Any] = network
         return _check_pure("the module", nnx.trace(constructor, *inputs))
-    raise TypeError(f"cannot make a Model of {type(network).__name__}: {_EXPECTED}")
+    raise TypeError(f"cannot make a model of {type(network).__name__}: {_EXPECTED}")
 
 
 def _check_pure(name: str, model: Model) -> Model:
