@@ -6,7 +6,7 @@ from typing import TypeVar
 
 _Choice = TypeVar("_Choice", bound=str)
 _MOST_SHOWN = 20
-"""Number of words that a message lists."""
+"""Largest number of words that a message lists."""
 
 
 def closest(word: object, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
@@ -24,9 +24,9 @@ def closest(word: object, known: Iterable[str], cutoff: float = 0.5) -> list[str
     >>> closest("HE_NORMAL", ["he_normal", "zeros"])
     ['he_normal']
     """
-    by_lower_case = {each.lower(): each for each in known}
+    by_lower_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(str(word).lower(), list(by_lower_case), n=3, cutoff=cutoff)
-    return [by_lower_case[each] for each in near]
+    return [by_lower_case[name] for name in near]
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -52,8 +52,8 @@ def check_choice(option: str, value: _Choice, choices: Iterable[_Choice]) -> _Ch
       choices: the known words.
 
     Raises:
-      ValueError: if it is not; the message names similar words, or the first of all words if none
-        is similar.
+      ValueError: if it is not; the message names similar words, or the first words if none is
+        similar.
 
     >>> check_choice("mode", "fan_in", ("fan_in", "fan_out"))
     'fan_in'

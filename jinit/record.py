@@ -103,8 +103,9 @@ def _is_text(value: object) -> bool:
 
 
 def _is_axes(value: object) -> bool:
-    lists = list(value.values()) if isinstance(value, dict) else [None]
-    return all(isinstance(values, list) and values for values in lists)
+    return isinstance(value, dict) and all(
+        isinstance(values, list) and values for values in value.values()
+    )
 
 
 _Check = tuple[str, Callable[[object], bool]]

@@ -10,10 +10,11 @@ from jinit.gains.needed import needed_std
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
 _STD_TOLERANCE = 1.15
-"""Two standard deviations closer than this factor count as the same."""
+"""Standard deviations whose ratio is less than this count as equal."""
 _FAN_TOLERANCE = 2.0
 """Fans whose ratio is less than this are indistinguishable."""
 _USUAL_GAINS = (1.0, math.sqrt(2))
+"""Gains of LeCun's and of He's initialization."""
 
 
 class ParameterScale(NamedTuple):

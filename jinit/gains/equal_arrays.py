@@ -12,7 +12,7 @@ _PREFIX_ENTRIES = 64
 
 
 def find_equal_arrays(arrays: Mapping[str, Any]) -> dict[str, str]:
-    """Return the path of the first equal array, by path; constant arrays are left out.
+    """Return the path of the first equal array for every later one; constants are left out.
 
     Args:
       arrays: arrays by path.
@@ -31,7 +31,7 @@ def find_equal_arrays(arrays: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_numbers(leaf: Any) -> np.ndarray:
-    """Return a parameter as NumPy numbers of at least 32 bits; a random key as its data."""
+    """Return a parameter as a NumPy array: narrow floats as float32, a random key as its data."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     array = np.asarray(leaf)

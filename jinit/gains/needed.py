@@ -19,8 +19,8 @@ def needed_std(leaf: Leaf, branches: int = 1) -> float | None:
     """
     if leaf.role != "kernel" or not leaf.fan_in:
         return None
-    scale = branches if leaf.ends_branch else 1
-    return _needed_gain(leaf) / math.sqrt(leaf.fan_in * scale)
+    summed_branches = branches if leaf.ends_branch else 1
+    return _needed_gain(leaf) / math.sqrt(leaf.fan_in * summed_branches)
 
 
 def _needed_gain(leaf: Leaf) -> float:

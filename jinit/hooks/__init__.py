@@ -1,4 +1,4 @@
-"""The only room that imports Flax: networks of every kind as Models."""
+"""Networks of every kind as Models; no other package of jinit imports Flax."""
 
 from jinit.hooks.as_model import as_model
 

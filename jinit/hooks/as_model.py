@@ -40,7 +40,7 @@ def as_model(network: Any, *inputs: PyTree) -> Model:
     if _is_instance(network, "flax.nnx"):
         raise TypeError(
             f"{type(network).__name__} is an NNX module whose weights are drawn already, so every "
-            "seed would start from the same ones. Give the function that makes it instead: "
+            "seed would start from the same ones. Give the function that constructs it instead: "
             "lambda rngs: Module(..., rngs=rngs), or build(config, rngs) in a sweep"
         )
     if isinstance(network, tuple) and len(network) == 2 and all(map(callable, network)):
@@ -59,8 +59,8 @@ def _check_pure(name: str, model: Model) -> Model:
         return model
     raise ValueError(
         f"{name} keeps {', '.join(model.state_kinds)} besides its parameters, and a sweep trains "
-        "pure functions of parameters and inputs: build it without (no dropout rngs, no running "
-        "statistics), or wrap it into a pair (init, apply) of pure functions"
+        "pure functions of parameters and inputs: build it without them (no dropout rngs, no "
+        "running statistics), or give a pair (init, apply) of pure functions"
     )
 
 

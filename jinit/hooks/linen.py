@@ -28,8 +28,8 @@ def trace(
       module: an unbound Linen module.
       inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
       rngs: keys for a call that draws random numbers, such as `{"dropout": jax.random.key(0)}`;
-        every call then draws the same ones. Without them, reading the model's graph raises a
-        ValueError.
+        every call then draws the same ones. Without them, reading the graph of such a model
+        raises a ValueError.
       kwargs: static keyword arguments of its call, such as `deterministic=True`.
 
     Returns:
@@ -67,7 +67,7 @@ def trace(
 
 @dataclass(frozen=True, eq=False)
 class _Calls:
-    """The calls of a module."""
+    """A module, with the arguments that all of its calls share."""
 
     module: linen.Module
     inputs: tuple[PyTree, ...]
@@ -131,7 +131,7 @@ def _replace_value(box: Any, value: Any) -> Any:
 
 
 def _box_sharding(box: Any, mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-    """Return the sharding for a box's axis names: the mesh's, or logical ones with Flax's rules."""
+    """Return the sharding that a box asks for; logical axis names are mapped by Flax's rules."""
     spec = linen.get_partition_spec(box)
     if isinstance(box, linen.LogicallyPartitioned):
         return spmd.logical_to_mesh_sharding(spec, mesh)

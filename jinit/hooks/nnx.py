@@ -17,8 +17,8 @@ Constructor = Callable[[nnx.Rngs], nnx.Module]
 def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
     """Return the Model of an NNX module, given the function that constructs it from its rngs.
 
-    Running statistics count among its parameters; updates that a call makes to them are dropped,
-    and its random numbers are the same in every call.
+    Running statistics count among its parameters; updates that a call makes to them are dropped.
+    Random numbers are the same in every call.
 
     Args:
       constructor: `rngs -> module`, such as `lambda rngs: nnx.Linear(4, 3, rngs=rngs)`.
@@ -83,9 +83,9 @@ class _Drawing:
 
     @cached_property
     def draw_rngs(self) -> Callable[[jax.Array], PyTree]:
-        """Draws the random states of a module, such as dropout keys.
+        """Function of a key that draws the random states of a module, such as dropout keys.
 
-        Under jit, weight draws are dead code and compiled away.
+        Under jit, the draws of weights are dead code and are compiled away.
         """
         return jax.jit(lambda key: self._split(key)[1])
 
@@ -136,7 +136,7 @@ class _Module:
         return frozenset(path for path, flag in flags if not flag)
 
     def _merge(self, params: PyTree, rngs: Any) -> nnx.Module:
-        # The call writes into these trees, so that it needs copies.
+        # The call writes into these trees, so it needs copies.
         rngs, state = jax.tree.map(lambda leaf: leaf, (rngs, self.state))
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(self.graphdef, rngs, state)
@@ -185,7 +185,7 @@ def _unwrap(params: Any) -> PyTree:
 
 
 def _state_kinds(*states: Any) -> tuple[str, ...]:
-    """Return the types of the variables that are not parameters."""
+    """Return the names of the types of the variables that are not parameters."""
     variables = jax.tree.leaves(states, is_leaf=_is_variable)
     kinds = {
         type(variable).__name__ for variable in variables if not isinstance(variable, nnx.Param)

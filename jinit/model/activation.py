@@ -25,7 +25,8 @@ PathEnd = Literal[
 ]
 """How the elementwise path after a kernel ends: in a `product` with another parameter; in
 `attention`, a product with another signal; in a residual sum, as its branch (`residual`) or as its
-stream (`shortcut`); in `pooling`, a `softmax` or an `output`; or in an `other` operation."""
+residual stream (`shortcut`); in `pooling`, a `softmax` or an `output`; or in an `other`
+operation."""
 PATH_ENDS: tuple[PathEnd, ...] = get_args(PathEnd)
 
 
@@ -68,8 +69,8 @@ class Activation:
     result: Operand
     end: PathEnd
     """How the path ends: in a `product` with another parameter; in `attention`, a product with
-    another signal; in a residual sum, as its branch (`residual`) or as its stream (`shortcut`); in
-    `pooling`, a `softmax` or an `output`; or in an `other` operation."""
+    another signal; in a residual sum, as its branch (`residual`) or as its residual stream
+    (`shortcut`); in `pooling`, a `softmax` or an `output`; or in an `other` operation."""
     kernel_count: int = 1
     """Number of kernels whose products are summed into the argument: 2 in a recurrent cell."""
 
@@ -82,7 +83,7 @@ class Activation:
         if len(numbers) != self.argument_count:
             raise TypeError(
                 f"{self!r} is a function of {self.argument_count} "
-                f"pre-activation{'s'[: self.argument_count > 1]}, got {len(numbers)}"
+                f"pre-activation{'s' if self.argument_count > 1 else ''}, got {len(numbers)}"
             )
         return self._evaluate(self._normalization_means, *map(jnp.asarray, numbers))
 

@@ -13,8 +13,8 @@ from jinit.model.tracing import trace
 def activation_names(functions: Mapping[str, Callable[..., Array]]) -> dict[str, str]:
     """Return the name of every function, keyed by the canonical text of its operations.
 
-    Each function is traced after a product with a kernel, as in a model. A gated one has two
-    arguments without default and is entered under the text after either of its kernels.
+    Each function is traced after a product with a kernel, as in a model. A gated function, which
+    has two arguments without defaults, is entered twice: under the text after each of its kernels.
 
     Args:
       functions: activations by name; of two equal ones the first name counts.
@@ -27,7 +27,7 @@ def activation_names(functions: Mapping[str, Callable[..., Array]]) -> dict[str,
     >>> activation_names({"silu": jax.nn.silu})[model.leaves[0].activation.text]
     'silu'
     """
-    kernel, signal = (jax.ShapeDtypeStruct((4, 4), jnp.float32),) * 2
+    kernel = signal = jax.ShapeDtypeStruct((4, 4), jnp.float32)
     names: dict[str, str] = {}
     for name, function in functions.items():
         arguments = _argument_count(function)
@@ -47,6 +47,6 @@ def activation_names(functions: Mapping[str, Callable[..., Array]]) -> dict[str,
 
 
 def _argument_count(function: Callable[..., Array]) -> int:
-    """Return the number of arguments without default."""
+    """Return the number of arguments without defaults."""
     parameters = inspect.signature(function).parameters.values()
     return sum(parameter.default is parameter.empty for parameter in parameters)

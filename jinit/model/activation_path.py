@@ -48,7 +48,7 @@ class ActivationPath:
     def added_kernels(self, value: int) -> set[int]:
         """Return the results of other kernels that sum to this value.
 
-        Empty if the value has other parts, or other users.
+        Empty if the value has other terms, or other users.
         """
         users = len(self.graph.users.get(value, ())) + self.graph.outputs.count(value)
         if users > 1 or value not in self.graph.producers:
@@ -86,7 +86,8 @@ class ActivationPath:
     def _follow_attention(self, last: int, operation: Operation) -> End:
         """Return the end of a path that meets another signal in a product.
 
-        It is attention, unless the weighted result is added to a residual stream.
+        The end is attention, unless the product is then added to a value that the kernel's own
+        input is computed from. Such a kernel is part of a residual branch.
         """
         added_products = set(self.added_products)
         self._values.update(operation.results)
@@ -145,7 +146,7 @@ class ActivationPath:
         return self._elementwise_end(operation, name, arriving)
 
     def _has_other_signal(self, operation: Operation, arriving: list[int]) -> bool:
-        others = [o for o in value_numbers(operation.operands) if o not in arriving]
+        others = [value for value in value_numbers(operation.operands) if value not in arriving]
         return len(arriving) > 1 or any(map(self.scope.is_signal, others))
 
     def _elementwise_end(
@@ -163,6 +164,6 @@ class ActivationPath:
             self.added_products.update(*products)
             if all(products):
                 return ""
-            is_stream = self._residual_streams.get(operation.results[0]) in arriving
-            return "shortcut" if is_stream else "residual"
+            is_residual_stream = self._residual_streams.get(operation.results[0]) in arriving
+            return "shortcut" if is_residual_stream else "residual"
         return "" if name == "select_n" and others == [operation.operands[0]] else "other"

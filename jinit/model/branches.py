@@ -21,7 +21,7 @@ class Branches:
 
 @dataclass(frozen=True)
 class _Dependencies:
-    """Dependencies of a value."""
+    """The contractions, sources and kernels that a value depends on."""
 
     origins: int = 0
     """Bit mask of the contractions and sources it depends on through floating-point values."""
@@ -30,29 +30,31 @@ class _Dependencies:
 
 
 def find_branches(scope: Scope) -> Branches:
-    """Find the sums of two signals that have a common origin and passed different kernels.
+    """Find the sums of two signals of common origin that passed through different kernels.
 
-    The signal that passed fewer kernels is the residual stream: the branch's input itself, or a
-    projection of it. The kernels that only the other one depends on form the branch. A kernel in
-    nested branches belongs to the innermost.
+    The signal that passed through fewer kernels is the residual stream: the branch's input itself,
+    or a projection of it. The kernels that only the other signal depends on form the branch. A
+    kernel in nested branches belongs to the innermost.
     """
     dependencies, bits = _find_dependencies(scope), _contraction_bits(scope.graph)
-    found = Branches()
+    branches = Branches()
     for operation in scope.graph.operations:
-        signals = {o for o in value_numbers(operation.operands) if o in dependencies}
+        signals = {value for value in value_numbers(operation.operands) if value in dependencies}
         if operation.primitive.name not in SUMS or len(signals) != 2:
             continue
-        stream, branch = sorted(signals, key=lambda value: dependencies[value].fewest_kernels)
-        short, long = dependencies[stream], dependencies[branch]
+        residual_stream, branch = sorted(
+            signals, key=lambda value: dependencies[value].fewest_kernels
+        )
+        short, long = dependencies[residual_stream], dependencies[branch]
         if short.fewest_kernels == long.fewest_kernels or not short.origins & long.origins:
             continue
-        found.residual_streams[operation.results[0]] = stream
-        number = len(found.residual_streams) - 1
+        branches.residual_streams[operation.results[0]] = residual_stream
+        number = len(branches.residual_streams) - 1
         only_branch = long.origins & ~short.origins
         for position, bit in bits.items():
             if only_branch >> bit & 1:
-                found.branch_numbers.setdefault(position, number)
-    return found
+                branches.branch_numbers.setdefault(position, number)
+    return branches
 
 
 def number_branches(sites: Sequence[Site], branches: Mapping[Scope, Branches]) -> list[int | None]:
@@ -85,28 +87,33 @@ def _find_dependencies(scope: Scope) -> dict[int, _Dependencies]:
     """Return the dependencies of every floating-point signal."""
     graph, bits = scope.graph, _contraction_bits(scope.graph)
     sources = iter(range(len(bits), len(bits) + len(graph.inputs) + len(graph.operations)))
-    found = {
+    dependencies = {
         name: _Dependencies(1 << next(sources))
         for name, aval in zip(graph.inputs, graph.avals, strict=True)
         if scope.is_signal(name) and _is_float(str(aval.dtype))
     }
     for position, operation in enumerate(graph.operations):
-        before = [found[o] for o in value_numbers(operation.operands) if o in found]
-        own_bit = 1 << bits[position] if position in bits else 0 if before else 1 << next(sources)
-        fewest = min((each.fewest_kernels for each in before), default=0)
+        values = value_numbers(operation.operands)
+        before = [dependencies[value] for value in values if value in dependencies]
+        own_bit = 0
+        if position in bits:
+            own_bit = 1 << bits[position]
+        elif not before:
+            own_bit = 1 << next(sources)
+        fewest = min((operand.fewest_kernels for operand in before), default=0)
         after = _Dependencies(
-            origins=own_bit | _union(each.origins for each in before),
+            origins=own_bit | _union(operand.origins for operand in before),
             fewest_kernels=fewest + _has_kernel(operation, scope),
         )
         for result, dtype in zip(operation.results, operation.dtypes, strict=True):
             if scope.is_signal(result) and _is_float(dtype):
-                found[result] = after
-    return found
+                dependencies[result] = after
+    return dependencies
 
 
 def _has_kernel(operation: Operation, scope: Scope) -> bool:
     return operation.primitive.name in CONTRACTION_PRIMITIVES and any(
-        scope.values[o].weights for o in value_numbers(operation.operands)
+        scope.values[value].weights for value in value_numbers(operation.operands)
     )
 
 
@@ -147,9 +154,9 @@ def find_residual_sums(graph: Graph, sites: Sequence[Site]) -> tuple[ResidualSum
         lengths = graph.loop_lengths(place)
         if lengths is None:
             continue
-        streams = find_branches(scope).residual_streams
+        residual_streams = find_branches(scope).residual_streams
         for position, operation in enumerate(scope.graph.operations):
-            if operation.results and operation.results[0] in streams:
-                stream = operation.operands.index(streams[operation.results[0]])
-                sums.append(ResidualSum((*place, position), stream, lengths))
+            if operation.results and operation.results[0] in residual_streams:
+                operand = operation.operands.index(residual_streams[operation.results[0]])
+                sums.append(ResidualSum((*place, position), operand, lengths))
     return tuple(sorted(sums, key=lambda residual_sum: residual_sum.place))

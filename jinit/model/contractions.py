@@ -155,7 +155,7 @@ def _build_contraction(
     followers: Followers,
     shapes: Sequence[tuple[int, ...]],
 ) -> Contraction:
-    site = max(uses, key=lambda each: _kernel_priority(shapes[each.use.leaf], each.use.leaf))
+    site = max(uses, key=lambda use: _kernel_priority(shapes[use.use.leaf], use.use.leaf))
     operation, shape = site.operation, shapes[site.use.leaf]
     signal = _signal_sides(site).index(True)
     known_axes = {axis for axis, _ in site.use.axis_roles}
@@ -208,10 +208,12 @@ def _find_bias(site: Site) -> _BiasSum | None:
 
 
 class _Inputs(NamedTuple):
-    """Axes of the signal that are summed over and enumerate units, and the number of products."""
+    """The inputs of a contraction."""
 
     axes: tuple[int, ...]
+    """Axes of the signal that enumerate units and are summed over."""
     fan_in: int
+    """Number of products that an entry of the result sums over."""
 
 
 def _read_inputs(operation: Operation, signal: int) -> _Inputs:
@@ -219,8 +221,8 @@ def _read_inputs(operation: Operation, signal: int) -> _Inputs:
     if operation.primitive.name == "conv_general_dilated":
         _, in_axis, *spatial = numbers.rhs_spec
         shape = operation.operand_shapes[1]
-        taps = math.prod(shape[axis] for axis in spatial)
-        return _Inputs((numbers.lhs_spec[1],), shape[in_axis] * taps)
+        window_size = math.prod(shape[axis] for axis in spatial)
+        return _Inputs((numbers.lhs_spec[1],), shape[in_axis] * window_size)
     contracted = tuple(numbers[0][signal])
     shape = operation.operand_shapes[signal]
     return _Inputs(contracted, math.prod(shape[axis] for axis in contracted))

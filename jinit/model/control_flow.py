@@ -12,9 +12,9 @@ from jinit.model.weight_axes import Segments, TrackedWeight
 
 
 class _ValueWalk(Protocol):
-    """Propagates known values through graphs; `uses.py` has the implementation.
+    """A pass over graphs that propagates known values; `uses.py` has the implementation.
 
-    A protocol, because the walk calls `enter_bodies` and `enter_bodies` calls the walk.
+    This is a protocol because the walk calls `enter_bodies`, and `enter_bodies` calls the walk.
     """
 
     def follow(self, graph: Graph, inputs: Sequence[KnownValue]) -> list[KnownValue]:
@@ -68,7 +68,7 @@ class Scan:
 
         Args:
           operation: the loop.
-          flatten: makes the graph of the body.
+          flatten: function that returns the graph of the body.
         """
         (closed,) = bodies(operation.params)
         inner, outer_shapes = closed.jaxpr.invars, operation.operand_shapes

@@ -35,7 +35,7 @@ class _NotScalarError(Exception):
 
 
 def find_activation(site: Site, residual_streams: Mapping[int, int]) -> Activation | None:
-    """Return the function that follows a use; None if it is not one of one or two outputs.
+    """Return the function that follows a use; None if it is not one of one or two arguments.
 
     Args:
       site: the use of a kernel or of an embedding.
@@ -178,7 +178,10 @@ class _ScalarFunction:
     def _resolve_unknown(
         self, name: str, operands: list[Operand | None], known: list[Operand]
     ) -> Operand | None:
-        """Return the result if unknown terms are zero, unknown factors one, unknown masks true."""
+        """Return the result if unknown terms are zero and unknown factors are one.
+
+        A selection returns the case that depends on the pre-activation.
+        """
         if name == "select_n":
             numbers = [operand for operand in operands[1:] if isinstance(operand, int)]
             return numbers[0] if numbers else None

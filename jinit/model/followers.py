@@ -81,7 +81,7 @@ def _find_next_iteration(
     contractions: frozenset[int],
     origins: Mapping[int, frozenset[int]],
 ) -> dict[int, int]:
-    """Return, by position in a loop's body, the contraction that takes the carried result."""
+    """Return which contraction takes the carried result of another, by position in the body."""
     if not scope.place:
         return {}
     for position in scope.place[:-1]:

@@ -147,7 +147,7 @@ class Graph:
 
     @property
     def unread_contractions(self) -> int:
-        """Number of contractions inside branches, custom derivatives and `while` loops."""
+        """Number of contractions inside operations that are not a `scan`, such as branches."""
         count = 0
         for operation in self.operations:
             for body in bodies(operation.params):
@@ -179,7 +179,7 @@ class Graph:
         for operation in self.operations:
             operands = ",".join(map(show, operation.operands))
             number |= {name: len(number) + i for i, name in enumerate(operation.results)}
-            # Redundant with the dtype of the result.
+            # The preferred element type repeats the dtype of the result.
             params = operation.params | {"preferred_element_type": None}
             yield f"{operation.primitive.name}({operands}){_plain_text(params)}"
             yield repr((operation.shapes, operation.dtypes))
@@ -189,7 +189,7 @@ class Graph:
 
 
 class _Flattener:
-    """Numbers the values of a jaxpr and inlines its calls; the arguments are those of `Graph`."""
+    """Builder of a `Graph`, which numbers the values of a jaxpr and inlines its calls."""
 
     def __init__(
         self, inlined_calls: frozenset[str], eager: bool = False, opaque_call: str = ""
@@ -263,7 +263,7 @@ class _Flattener:
 
 
 def _pullback(operation: Operation) -> Graph:
-    """Trace the gradient of an operation with a custom rule, which its function does not show."""
+    """Return the gradient of an operation; its function does not show its custom rule."""
 
     def pullback(*operands: Any) -> Any:
         results, pull = jax.vjp(lambda *values: operation.bind(values), *operands)

@@ -13,6 +13,7 @@ from jinit.model.roles import Role, Use
 from jinit.model.uses import Scope, Site
 
 _PRIORITY = {"kernel": 0, "embedding": 1, "unread": 3}
+"""Which of several uses describes a parameter: the smallest; see `_use_priority` for the others."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Leaf:
     """One parameter array: its path, its shape, and its part in the computation.
 
     A parameter with several uses is described by one of them. Products with a signal come first,
-    then lookups, uses that cannot be read, and all others; ties go to the first use. A tied
-    embedding is therefore a kernel, with the features as its inputs.
+    then lookups, products with another parameter, uses that cannot be read, and all others; ties go
+    to the first use. A tied embedding is therefore a kernel, with the features as its inputs.
 
     >>> import jax.numpy as jnp
     >>> from jinit.model import trace
@@ -103,14 +104,14 @@ def read_leaf(
     shape = tuple(abstract.shape)
     if not uses:
         return Leaf(path, shape, abstract.dtype)
-    chosen = min(uses, key=lambda each: _use_priority(each.site.use))
+    chosen = min(uses, key=lambda use: _use_priority(use.site.use))
     site, use = chosen.site, chosen.site.use
-    streams = branches[site.scope].residual_streams
+    residual_streams = branches[site.scope].residual_streams
     has_activation = site.is_contraction or use.role == "embedding"
-    activation = find_activation(site, streams) if has_activation else None
+    activation = find_activation(site, residual_streams) if has_activation else None
     end: PathEnd | Literal[""] = ""
     if use.role == "scale":
-        end = find_end(site, streams)
+        end = find_end(site, residual_streams)
     elif activation is not None and use.role == "kernel":
         end = activation.end
     return Leaf(

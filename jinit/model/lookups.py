@@ -66,7 +66,8 @@ def _gather_lookup(operation: Operation, weight: TrackedWeight) -> Lookup:
     axes: list[Segments] = [()] * len(operation.shapes[0])
     for axis, segments in zip(numbers.offset_dims, kept, strict=True):
         axes[axis] = segments
-    consumed = weight.consume([each for axis in indexed for each in weight.axes[axis]], LOOKUP)
+    indexed_segments = [segment for axis in indexed for segment in weight.axes[axis]]
+    consumed = weight.consume(indexed_segments, LOOKUP)
     return Lookup(
         use=Use.embedding(weight, roles),
         selected=TrackedWeight(weight.leaf, tuple(axes), consumed),

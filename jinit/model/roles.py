@@ -123,7 +123,7 @@ class OperandRoles:
 
     def axes(self, role: AxisRole) -> list[int]:
         """Return the axes with this role."""
-        return [axis for axis, own in enumerate(self.roles) if own == role]
+        return [axis for axis, axis_role in enumerate(self.roles) if axis_role == role]
 
 
 def read_operand_roles(operation: Operation, operand: int) -> OperandRoles:
@@ -159,7 +159,8 @@ def read_operand_roles(operation: Operation, operand: int) -> OperandRoles:
 def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
     """Return the use of a parameter in a contraction.
 
-    It is a kernel if the contraction sums over one of its axes, otherwise a scale.
+    It is a kernel if the contraction sums over one of its axes, a scale if not, and unread if its
+    axes cannot be followed.
     """
     if weight.axes is None:
         return Use(weight.leaf, "unread")
@@ -175,7 +176,7 @@ def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
         return Use(weight.leaf, "scale", axis_roles)
     if not {IN, SPATIAL} & contraction_roles:
         return Use(weight.leaf, "unread" if LOOKUP in roles.values() else "scale", axis_roles)
-    taps = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
+    window = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
     sizes = [0 if weight.factor_kind else size for size in layout.shape]
     inputs = [_global_size(weight.axes[axis], sizes[axis]) for axis in layout.axes(IN)]
     inputs += [axis.size for axis in weight.consumed_axes if axis.role == IN]
@@ -185,8 +186,8 @@ def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
         leaf=weight.leaf,
         role="kernel",
         axis_roles=axis_roles,
-        fan_in=_exact_ratio(math.prod(inputs + taps), math.prod(layout.dilation)),
-        fan_out=_exact_ratio(math.prod(outputs + taps) // groups, math.prod(layout.strides)),
+        fan_in=_exact_ratio(math.prod(inputs + window), math.prod(layout.dilation)),
+        fan_out=_exact_ratio(math.prod(outputs + window) // groups, math.prod(layout.strides)),
         groups=groups,
         strides=layout.strides,
         dilation=layout.dilation,

@@ -89,7 +89,7 @@ def _check_roles(path: str, roles: Sequence[str], shape: tuple[int, ...]) -> Axi
         )
     if not {IN, SPATIAL, LOOKUP}.intersection(roles):
         raise ValueError(
-            f"with_axes: no axis of {path} is `in`, `spatial` or `lookup`, so that nothing is "
+            f"with_axes: no axis of {path} is `in`, `spatial` or `lookup`, so nothing is "
             "summed or looked up; biases and scales need no axes: give them a rule by path"
         )
     return cast(AxisRoles, tuple(roles))

@@ -10,7 +10,10 @@ from jinit.model.leaves import Leaf
 from jinit.model.params import PyTree
 
 _WIDTH = 80
+_SHAPE_WIDTH = 22
+"""Largest width of the column of shapes."""
 _GAP = 2
+"""Spaces between two columns."""
 _HEADINGS = ("path", "shape", "role", "fan_in", "fan_out")
 
 
@@ -30,7 +33,7 @@ def leaf_table(leaves: Sequence[Leaf]) -> str:
     """Return a table of the parameters in execution order, at most 80 columns wide."""
     rows = [_HEADINGS, *map(_cells, leaves)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    widths[1] = min(widths[1], 22)
+    widths[1] = min(widths[1], _SHAPE_WIDTH)
     widths[0] = min(widths[0], _WIDTH - sum(widths[1:]) - _GAP * (len(widths) - 1))
     alignments: tuple[Callable[[str, int], str], ...] = (
         str.ljust,
@@ -72,8 +75,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text without control characters, which a terminal would obey."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Return text with control characters, which a terminal would obey, written as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _shorten(text: str, width: int) -> str:

@@ -81,10 +81,8 @@ def _run_loop(
 ) -> tuple[list[Any], dict[Place, Any]]:
     """Return the results of a loop over stacked operands, and the stacked observations."""
     scan, params = Scan.from_operation(operation, graph.flatten_body), operation.params
-    constants, first_stacked = (
-        operands[: scan.constant_count],
-        scan.constant_count + scan.carry_count,
-    )
+    constants = operands[: scan.constant_count]
+    first_stacked = scan.constant_count + scan.carry_count
 
     def step(carry: list[Any], slices: tuple[list[Any], dict[Place, Any]]) -> tuple[Any, Any]:
         inputs, probe_slices = slices

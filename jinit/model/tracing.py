@@ -30,7 +30,7 @@ def trace(
       apply: pure function of parameters and inputs.
       params: tree of parameters, arrays or shapes.
       inputs: example inputs, arrays or `jax.ShapeDtypeStruct`s.
-      init: draws initial parameters from a key, if the network can.
+      init: function of a key that draws initial parameters, if the network has one.
 
     Returns:
       The Model.

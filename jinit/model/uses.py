@@ -1,4 +1,4 @@
-"""Follows parameters through a computation, its loops and branches included, to all their uses."""
+"""Follow parameters through a computation, its loops and branches included, to all their uses."""
 
 import math
 from collections.abc import Sequence
@@ -174,7 +174,7 @@ class _Walk:
                 self._note_use(use)
 
     def _join_slices(self, operands: list[KnownValue]) -> int | None:
-        """Join two products with slices of one kernel, which are added, to one product.
+        """Join two products with slices of one kernel, which are added, into one product.
 
         Return the index of its site, or None if the operands are not such products.
         """
@@ -217,7 +217,7 @@ class _Walk:
         return KnownValue((*left_factors, *right_factors))
 
     def _slice(self, operation: Operation, value: KnownValue) -> KnownValue:
-        """Return the part of a parameter at a position that is a signal."""
+        """Return the slice of a parameter whose position is a signal."""
         lookups = slice_lookups(operation, value.weights)
         for lookup in lookups:
             if lookup.use is not None:

@@ -1,4 +1,4 @@
-"""Tracks which axes of a parameter lie along the axes of a value computed from it."""
+"""Track which axes of a parameter lie along the axes of a value computed from it."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -84,7 +84,7 @@ def merge_weights(weights: Iterable[TrackedWeight]) -> tuple[TrackedWeight, ...]
 
 
 def move_weight(weight: TrackedWeight, operation: Operation, result: int = 0) -> TrackedWeight:
-    """Return the parameter after an operation of `AXIS_MOVES`, which does not change entries."""
+    """Return the parameter after an operation of `AXIS_MOVES`."""
     if weight.axes is None:
         return weight
     before, after = operation.operand_shapes[0], operation.shapes[result]
@@ -221,8 +221,9 @@ AXIS_MOVES: dict[str, Callable[..., list[Segments]]] = {
     "rev": lambda axes, *_: list(axes),
     "tile": _tile,
 } | dict.fromkeys(("slice", "dynamic_slice", "split", "pad"), _resize)
-"""Operations on one array that move entries without changing them.
+"""How operations on one array move the segments along its axes, by name of the operation.
 
+All of them move entries without changing them, except the `REDUCTIONS`, which are added below.
 Further operands are indices."""
 _MIXING_REDUCTIONS = frozenset(
     {"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
@@ -231,4 +232,5 @@ REDUCTIONS = dict.fromkeys(
     ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"),
     _drop_axes("axes"),
 )
+"""Operations that combine all entries along some axes, which the result lacks."""
 AXIS_MOVES |= REDUCTIONS

@@ -61,7 +61,7 @@ def _occupied_axes(weights: list[TrackedWeight]) -> set[int]:
 
 
 def join_weights(name: str, operands: list[KnownValue]) -> KnownValue:
-    """Return a result of any other operation on parameters; only `concatenate` keeps their axes."""
+    """Return the result of any other operation on parameters; `concatenate` keeps their axes."""
     is_partial = name == "concatenate" and not all(value.weights for value in operands)
     weights = merge_weights(
         replace(weight, factor_kind=weight.factor_kind or "factor") if is_partial else weight

@@ -1,4 +1,4 @@
-"""Cut any initialization function into few compiled programs, and draw all of their arrays."""
+"""Cut any initialization function into a few compiled programs, and draw all of their arrays."""
 
 from jinit.programs.calls import count_compilations
 from jinit.programs.fast_init import fast_init

@@ -1,4 +1,4 @@
-"""Run many small programs: equal ones compile once, in threads, and draw when ready."""
+"""Run many small programs; equal ones compile once, and some draw while others compile."""
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -93,27 +93,27 @@ def run_calls(calls: Iterable[Call | ConstantArray]) -> list[Array]:
     Programs compile while later calls are constructed, and draw while other programs compile.
     """
     waiting: dict[Future, dict[int, Call]] = {}
-    every = []
+    submitted_calls = []
     for number, call in enumerate(calls):
-        every.append(call)
+        submitted_calls.append(call)
         if isinstance(call, Call):
             waiting.setdefault(compile_call(call), {})[number] = call
     results: dict[int, Any] = {}
     draws: list[Future] = []
     filler = WindowFiller()
     try:
-        for ready in as_completed(waiting):
-            fills = _begin_calls(ready.result(), waiting[ready], results)
-            draws += filler.begin_fills(ready.result(), fills)
+        for future in as_completed(waiting):
+            fills = _begin_calls(future.result(), waiting[future], results)
+            draws += filler.begin_fills(future.result(), fills)
     except Exception:
         _compile_program.cache_clear()  # so that the next attempt recompiles
         raise
     for draw in draws:
         draw.result()
-    for number, call in enumerate(every):
+    for number, call in enumerate(submitted_calls):
         if isinstance(call, ConstantArray):
             results[number] = full_array(call.number, call.aval, call.sharding)
-    return jax.device_put([results[number] for number in range(len(every))])
+    return jax.device_put([results[number] for number in range(len(submitted_calls))])
 
 
 def _begin_calls(

@@ -31,6 +31,7 @@ class Draw:
     """One slice of a computation, with its programs for the whole array and for windows."""
 
     output_slice: Slice
+    """The slice as it was cut out, whose inputs the programs take."""
     array: NamedSlice
     """The draw without intermediate shapes where possible, so that none is resharded."""
     window: NamedSlice | None

@@ -1,4 +1,4 @@
-"""fast_init: any initialization function, unmodified, with the same values in less time."""
+"""Any initialization function, unmodified, with the same values in less time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ def fast_init(function: Callable[_P, _T]) -> Callable[_P, _T]:
       place where XLA rounds a whole computation differently from its parts.
 
     Raises:
-      TypeError: if `function` is not callable; errors of `function` are raised when it is traced.
+      TypeError: if `function` is not callable, or is a module and not its `init`; errors of
+        `function` are raised when it is traced.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import linen as nn
@@ -92,7 +93,7 @@ class _TracedFunction:
         others: list[Any] = []
         structure: list[Any] = []
 
-        def arrays(*values: Array) -> list[Array]:
+        def return_arrays(*values: Array) -> list[Array]:
             remaining = iter(values)
             filled = [next(remaining) if _is_array(leaf) else leaf for leaf in leaves]
             args, kwargs = jax.tree.unflatten(tree, filled)
@@ -101,7 +102,7 @@ class _TracedFunction:
             structure[:] = [result_tree]
             return [leaf for leaf in result if _is_array(leaf)]
 
-        closed = jax.make_jaxpr(arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
+        closed = jax.make_jaxpr(return_arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
         graph = draw_graph(closed)
         keys = HostKeys.from_graph(graph)
         draws = OutputDraws(output_slicer(graph, keys.key_avals))

@@ -19,7 +19,7 @@ def key_aval() -> jax.ShapeDtypeStruct:
 
 
 def is_typed_key(value: Any) -> bool:
-    """Return whether an array or its shape and dtype is a typed key, not the data of one."""
+    """Return whether an array, or its shape and dtype, is that of a typed key, not of its data."""
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 

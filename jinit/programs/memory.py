@@ -89,7 +89,7 @@ def _window_buffer(dtype: np.dtype) -> np.ndarray:
 
 
 class WindowFiller:
-    """Fills arrays with as many threads as there are cores.
+    """Filler of arrays, with as many threads as there are cores.
 
     There are as many buffers as threads. Each call takes a buffer and returns it, so that no memory
     is allocated or cleared.
@@ -111,9 +111,9 @@ class WindowFiller:
         free = self._buffer_queue(fills[0].entries.dtype)
         leaves, trees = zip(*(jax.tree.flatten(fill.arguments) for fill in fills), strict=True)
         columns = [np.stack(column) for column in zip(*leaves, strict=True)]
-        every, futures = list(_split_windows(fills)), []
-        for first in range(0, len(every), _WINDOWS_PER_CALL):
-            windows = every[first : first + _WINDOWS_PER_CALL]
+        all_windows, futures = list(_split_windows(fills)), []
+        for first in range(0, len(all_windows), _WINDOWS_PER_CALL):
+            windows = all_windows[first : first + _WINDOWS_PER_CALL]
             numbers, starts = np.zeros((2, _WINDOWS_PER_CALL), np.uint32)
             numbers[: len(windows)] = [window.fill for window in windows]
             starts[: len(windows)] = [window.start for window in windows]
@@ -143,7 +143,7 @@ def _draw_windows(
     windows: Sequence[Window],
 ) -> None:
     buffer: Any = program(free.get()).block_until_ready()
-    _copy_windows(np.from_dlpack(buffer), fills, windows)  # the view ends with this call
+    _copy_windows(np.from_dlpack(buffer), fills, windows)  # no view outlives this call
     free.put(buffer)
 
 

@@ -55,6 +55,7 @@ def find_model_draws(model: Model) -> ModelDraws:
 
 
 def _find_copy_sources(model: Model, graph: Graph) -> dict[str, str]:
+    """Return the path of the trained parameter that is copied, by path of the copy."""
     named = [
         (path, output)
         for path, output in zip(model.paths, graph.outputs, strict=True)

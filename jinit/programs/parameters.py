@@ -60,20 +60,21 @@ def draw_parameters(
     sources = _copy_sources(model, initializers)
     copies = {path: jnp.array(kept[sources[path]]) for path in avals if sources.get(path) in kept}
     remaining = (path for path in avals if path not in copies)
-    drawn = {path: avals[path] for path in sorted(remaining, key=lambda path: -avals[path].size)}
+    order = sorted(remaining, key=lambda path: -avals[path].size)
+    drawn_avals = {path: avals[path] for path in order}
 
     def draw_inline(key: Array) -> list[Array]:
-        draws = parameter_draws(model, key, initializers, drawn, shardings)
+        draws = parameter_draws(model, key, initializers, drawn_avals, shardings)
         return [draw.draw_inline() for draw in draws]
 
     if is_traced(key):
         arrays = draw_inline(key)
     elif has_fused_bits(key):
-        draws = parameter_draws(model, key, initializers, drawn, shardings)
+        draws = parameter_draws(model, key, initializers, drawn_avals, shardings)
         arrays = run_calls(draw.make_call() for draw in draws)
     else:  # only jax.random can make the random bits of this key
         arrays = jax.jit(draw_inline)(key)
-    return copies | dict(zip(drawn, arrays, strict=True))
+    return copies | dict(zip(drawn_avals, arrays, strict=True))
 
 
 @dataclass(frozen=True)
@@ -136,15 +137,16 @@ def parameter_draws(
       avals: shape and dtype of each parameter to draw, by path.
       shardings: sharding of each parameter to draw, by path.
     """
-    own, copies = _own_draws(model, initializers), _copy_sources(model, initializers)
+    own_draws = _own_draws(model, initializers)
+    copies = _copy_sources(model, initializers)
     sources = [copies.get(path, path) for path in avals]
     keys = _parameter_keys(key, [_key_path(initializers.get(path), path) for path in sources])
-    for (path, aval), source, its_key in zip(avals.items(), sources, keys, strict=True):
-        if own is not None and source not in initializers:
-            draw = own.draw(source)
+    for (path, aval), source, source_key in zip(avals.items(), sources, keys, strict=True):
+        if own_draws is not None and source not in initializers:
+            draw = own_draws.draw(source)
         else:
             draw = _unwrap_initializer(initializers[source])
-        yield ParameterDraw(path, draw, aval, shardings.get(path), its_key)
+        yield ParameterDraw(path, draw, aval, shardings.get(path), source_key)
 
 
 def _own_draws(model: Model, initializers: Mapping[str, Any]) -> ModelDraws | None:
@@ -154,9 +156,9 @@ def _own_draws(model: Model, initializers: Mapping[str, Any]) -> ModelDraws | No
 
 def _copy_sources(model: Model, initializers: Mapping[str, Any]) -> dict[str, str]:
     """Return the path that is copied, by path of the copies that have no initializer."""
-    own = _own_draws(model, initializers)
-    every = own.copy_sources if own else {}
-    return {path: source for path, source in every.items() if path not in initializers}
+    own_draws = _own_draws(model, initializers)
+    sources = own_draws.copy_sources if own_draws else {}
+    return {path: source for path, source in sources.items() if path not in initializers}
 
 
 def _unwrap_initializer(initializer: InitializerFunction | SharedKey) -> InitializerFunction:
@@ -181,7 +183,7 @@ _parameter_key = jax.jit(parameter_key)
 
 
 def trace_initializer(initializer: InitializerFunction, aval: jax.ShapeDtypeStruct) -> Draw:
-    """Return an initializer as a draw, read off its trace for one shape and dtype."""
+    """Return an initializer as a draw, read from its trace for one shape and dtype."""
     return _trace_initializer(initializer, aval.shape, aval.dtype, jax_settings())
 
 

@@ -98,12 +98,12 @@ class Slice:
         """
         if len(self.inputs) != 1:
             return self
-        keyed = replace(self.graph, inputs=(_find_parameter_key(self.graph),)).prune()
-        used = {o for operation in keyed.operations for o in operation.operands if type(o) is int}
+        pruned = replace(self.graph, inputs=(_find_parameter_key(self.graph),)).prune()
+        used = {o for operation in pruned.operations for o in operation.operands if type(o) is int}
         scalars = zip(self.graph.inputs[1:], self.graph.avals[1:], self.scalar_inputs, strict=True)
         kept = [(name, aval, number) for name, aval, number in scalars if name in used]
         names, avals, numbers = zip(*kept, strict=True) if kept else ((), (), ())
-        graph = replace(keyed, inputs=(*keyed.inputs, *names), avals=(key_aval(), *avals))
+        graph = replace(pruned, inputs=(*pruned.inputs, *names), avals=(key_aval(), *avals))
         return replace(self, graph=graph, scalar_inputs=numbers)
 
 

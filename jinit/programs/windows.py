@@ -48,7 +48,7 @@ def reshape_draw(graph: Graph, shape: tuple[int, ...]) -> Graph | None:
 
 
 class _DrawReshaper:
-    """Collects the operations of a draw in another shape."""
+    """Collector of the operations of a draw in another shape."""
 
     def __init__(self, graph: Graph, shape: tuple[int, ...]) -> None:
         self.shape = shape

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinit.choice import check_choice, closest
+from jinit.model import AXIS_ROLES
 
-_AXES = ("in", "out", "spatial", "batch", "stacked", "lookup", "unit")
 _AXIS_SEPARATOR = "·"
 """Joins the roles of an axis that has several."""
 
@@ -44,7 +44,7 @@ def read_axes(axes: Any) -> tuple[str, ...]:
     roles = _read_sequence("axes", axes, "roles such as ('in', 'out')")
     for role in roles:
         for part in str(role).split(_AXIS_SEPARATOR):
-            check_choice("axis", part, _AXES)
+            check_choice("axis", part, AXIS_ROLES)
     return roles
 
 

@@ -40,8 +40,9 @@ def draw_model(
 
     Raises:
       TypeError: if `key` is not a random key.
-      ValueError: if `only` matches nothing, a parameter is neither drawn nor kept, a kept one has
-        another shape, or an initializer is missing and the model has none of its own.
+      ValueError: if `key` holds several keys, `only` matches nothing, a parameter is neither drawn
+        nor kept, a kept one has another shape, or an initializer is missing and the model has none
+        of its own.
     """
     key, kept = _read_key(key), _find_kept(model, only, keep)
     avals = {

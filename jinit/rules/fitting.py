@@ -86,7 +86,7 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
 
 
 def resolve_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
-    """Return what a deferred initializer makes for a parameter; others unchanged."""
+    """Return the initializer that a deferred one gives a parameter; return others unchanged."""
     while hasattr(initializer, "resolve"):
         initializer = initializer.resolve(leaf, leaves)
     return initializer
@@ -101,9 +101,13 @@ def _match_variance(candidate: Any, initializer: Any, leaf: Leaf) -> Any:
     wanted = initializer.variance((leaf.fan_in, leaf.fan_out))
     if math.isclose(candidate.variance(leaf.shape), wanted, rel_tol=1e-6):
         return candidate
-    axes = (candidate.in_axis, candidate.out_axis, candidate.batch_axis)
-    fan_in = fans(leaf.shape, *axes).fan_in
-    return variance_scaling(wanted * fan_in, "fan_in", candidate.distribution, *axes)
+    axes: dict[str, Any] = {
+        "in_axis": candidate.in_axis,
+        "out_axis": candidate.out_axis,
+        "batch_axis": candidate.batch_axis,
+    }
+    fan_in = fans(leaf.shape, **axes).fan_in
+    return variance_scaling(wanted * fan_in, "fan_in", candidate.distribution, **axes)
 
 
 def _check_axes(initializer: Initializer, leaf: Leaf) -> None:

@@ -24,7 +24,7 @@ def init(
     """Return initial parameters of a whole model, without running it.
 
     The key of each parameter is derived from `key` and the parameter's path: adding, removing or
-    re-ordering layers leaves the other parameters unchanged. Linen's `params/` is not part of the
+    reordering layers leaves the other parameters unchanged. Linen's `params/` is not part of the
     path. Inside jit and vmap the values are the same; those of other libraries' initializers are
     the same up to rounding.
 
@@ -45,8 +45,9 @@ def init(
     Raises:
       RuleError: if the rules do not fit the model.
       TypeError: if `model` is not a Model or `key` is not a random key.
-      ValueError: if there are no rules and the model does not know its own initializers, `only`
-        matches nothing, or a parameter is neither drawn nor kept, or is kept in another shape.
+      ValueError: if `key` holds several keys, there are no rules and the model does not know its
+        own initializers, `only` matches nothing, or a parameter is neither drawn nor kept, or is
+        kept in another shape.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> from flax import linen as nn

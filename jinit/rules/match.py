@@ -64,7 +64,7 @@ class Rule:
     depth: int | tuple[int, int] | None = None
     """First number in the path, or a range of it that excludes its end: (2, 5) is 2, 3 and 4."""
     end: str | None = None
-    """Where the path after a kernel or scale ends: `residual`, `output`, ..."""
+    """How the path after a kernel or scale ends: `residual`, `output`, ..."""
     branch: bool | None = None
     """Whether a kernel is in a residual branch."""
     optional: bool = False

@@ -1,4 +1,4 @@
-"""Plans: which initializer every parameter gets, to look at and to draw from."""
+"""Plans: the initializer of every parameter of a model, to be printed and drawn from."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,8 @@ def plan(model: Model, rules: Rules) -> Plan:
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
-      rules: a sequence of `Rule`, or a mapping of path globs to initializers; the first match wins.
+      rules: a sequence of `Rule`, or a mapping of path globs to initializers; the first match
+        counts.
 
     Returns:
       A plan, which prints as a table: the role, fans and initializer of every parameter.
@@ -130,8 +131,10 @@ def plan(model: Model, rules: Rules) -> Plan:
           8×8    kernel  in,out  8       8        relu → product  he_normal()  0.5
     """
     chosen = assign_initializers(read_rules(rules), model.leaves)
-    pairs = zip(chosen, model.leaves, strict=True)
-    fitted = tuple(fit_initializer(*pair, model.leaves) for pair in pairs)
+    fitted = tuple(
+        fit_initializer(initializer, leaf, model.leaves)
+        for initializer, leaf in zip(chosen, model.leaves, strict=True)
+    )
     return Plan(model, model.leaves, fitted)
 
 

@@ -95,7 +95,8 @@ def _initializer_text(initializer: Any) -> str:
 def _escape(text: str) -> str:
     """Return text with characters that a terminal would obey written as escapes."""
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
     )
 
 

@@ -106,11 +106,11 @@ def _choose_initializer(leaf: Leaf, branches: int, model: Model) -> Initializer 
 def _kernel_initializer(activation: Activation | None) -> Initializer:
     if activation is None:
         return lecun_normal()
-    is_gated, is_undone = activation.argument_count > 1, activation.end in _GAIN_ENDS
-    if activation.kernel_count > 1 or (is_gated and is_undone):
-        gain = moments(activation).gain if is_undone else 1.0
+    is_gated, needs_gain = activation.argument_count > 1, activation.end in _GAIN_ENDS
+    if activation.kernel_count > 1 or (is_gated and needs_gain):
+        gain = moments(activation).gain if needs_gain else 1.0
         scale = gain ** (1 if is_gated else 2) / activation.kernel_count
         return variance_scaling(scale, "fan_in", "truncated_normal")
-    name = activation_name(activation) if is_undone else "identity"
+    name = activation_name(activation) if needs_gain else "identity"
     known = {"identity": lecun_normal(), "relu": he_normal()}
     return known[name] if name in known else activation_scaled(name or activation)

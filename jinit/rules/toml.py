@@ -16,7 +16,7 @@ def rules_from_toml(source: str | Path) -> tuple[Rule, ...]:
     """Return the rules of a TOML file or text: an array `rules` of initializers with conditions.
 
     The conditions are those of `Rule`; an initializer is a name, or a table with its name and
-    options. The first rule that matches wins. In a shape, `"*"` stands for any size.
+    options. The first rule that matches counts. In a shape, `"*"` stands for any size.
 
     Args:
       source: path of a file, or the text itself, which has at least one line break.
@@ -91,4 +91,6 @@ def _parse_rule(place: str, table: Any) -> Rule:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
     except RecursionError:
-        raise ValueError(f"{place}: its initializer is nested too deeply") from None
+        raise ValueError(
+            f"{place}: its initializer is nested too deeply; expected a name or one table"
+        ) from None

@@ -88,8 +88,8 @@ def _complex_truncated_normal(
 ) -> Array:
     key_radius, key_angle = jax.random.split(key)
     mass = 1 - jnp.exp(jnp.asarray(-(upper**2), dtype))
-    radius = draw_uniform(key_radius, shape, real_dtype(dtype)).astype(dtype)
-    return _draw_phases(jnp.sqrt(-jnp.log(1 - mass * radius)), key_angle, scale)
+    fraction = draw_uniform(key_radius, shape, real_dtype(dtype)).astype(dtype)
+    return _draw_phases(jnp.sqrt(-jnp.log(1 - mass * fraction)), key_angle, scale)
 
 
 def _draw_phases(modulus: Array, key_angle: Array, scale: ArrayLike) -> Array:

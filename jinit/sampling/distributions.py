@@ -38,9 +38,10 @@ def draw_uniform(
 ) -> Array:
     """Draw uniformly from `[minval, maxval)`, times `scale`.
 
-    `u = max(minval, f (maxval - minval) + minval)`, where f is made of the top 23 (52) random
-    bits; float32 and float64 values are those of `jax.random.uniform`. In a lower dtype the
-    float32 value is rounded and can therefore equal `maxval`.
+    The value before scaling is `max(minval, f (maxval - minval) + minval)`, where f is made of the
+    top 23 random bits (52 for float64). float32 and float64 values are those of
+    `jax.random.uniform`. In a lower dtype the float32 value is rounded and can therefore equal
+    `maxval`.
 
     Args:
       key: one key.
@@ -80,9 +81,9 @@ def draw_normal(
 ) -> Array:
     r"""Draw normal values of standard deviation `scale`.
 
-    `mean + scale √2 erf⁻¹(u)`, where u is uniform on (-1, 1). float32, float64 and complex values
-    are those of JAX's own normal initializer. The real and imaginary parts of a complex normal
-    are independent and have variance `scale²/2` each.
+    The value is `mean + scale √2 erf⁻¹(u)`, where u is uniform on (-1, 1). float32, float64 and
+    complex values are those of JAX's own normal initializer. The real and imaginary parts of a
+    complex normal are independent and have variance `scale²/2` each.
 
     Args:
       key: one key.
@@ -105,7 +106,7 @@ def draw_normal(
     """
     shape = tuple(shape)
     check_key(key)
-    check_dtype(dtype, jnp.inexact, "normal draws real floating-point values")
+    check_dtype(dtype, jnp.inexact, "normal draws floating-point or complex values")
     if jnp.issubdtype(dtype, jnp.complexfloating):
         draw = _complex_normal(key, scale, shape, jax.dtypes.canonicalize_dtype(dtype))
         return draw if mean is None else draw + mean
@@ -127,9 +128,10 @@ def draw_truncated_normal(
 ) -> Array:
     """Draw `scale` times a standard normal value conditioned on `lower < z < upper`.
 
-    By inversion: `z = √2 erf⁻¹(u)`, where u is uniform on `(erf(lower/√2), erf(upper/√2))`,
-    clamped to the open interval. float32 and float64 values are those of
-    `jax.random.truncated_normal`. The standard deviation of the result is smaller than `scale`.
+    z is drawn by inversion: `z = √2 erf⁻¹(u)`, where u is uniform on
+    `(erf(lower/√2), erf(upper/√2))`, clamped to the open interval. float32 and float64
+    values are those of `jax.random.truncated_normal`. The standard deviation of the result is
+    smaller than `scale`.
 
     Args:
       key: one key.

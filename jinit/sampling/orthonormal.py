@@ -2,8 +2,8 @@
 
 - `qr_frame`, on CPU: the QR decomposition of a normal matrix, with the values of jax.random.
 - `reflection_frame`, on GPU and TPU: the Householder reflections of this decomposition are drawn
-  and not computed, since each belongs to an independent normal vector. What remains is matrix
-  products.
+  instead of computed, because each belongs to an independent normal vector. Only matrix products
+  remain.
 """
 
 from dataclasses import dataclass
@@ -30,10 +30,11 @@ def draw_orthonormal(
 ) -> Array:
     """Draw a Haar-distributed matrix with orthonormal columns (orthonormal rows, if it is wide).
 
-    `scale · Q sign(diag R)` of the QR decomposition of a standard normal matrix, computed in
-    float32 (float64) and rounded to `dtype`; unitary for a complex dtype. On CPU, float32 values
-    are those of `jax.random.orthogonal`: the same bits up to 255 on the shorter side, within 1e-6
-    above. GPU and TPU draw reflections: the same distribution, with other values.
+    The result is `scale · Q sign(diag R)` of the QR decomposition of a standard normal matrix,
+    computed in at least float32 and rounded to `dtype`; it is unitary for a complex dtype. On CPU,
+    float32 values are those of `jax.random.orthogonal`: the same bits if the shorter side is below
+    256, within 1e-6 otherwise. GPU and TPU draw reflections: the same distribution, with other
+    values.
 
     Args:
       key: one key.
@@ -127,7 +128,7 @@ def reflection_frame(key: Array, shape: tuple[int, int], dtype: np.dtype) -> Arr
 
 @dataclass(frozen=True)
 class Reflections:
-    """The QR decomposition of a normal matrix, drawn and not computed."""
+    """The QR decomposition of a normal matrix, drawn instead of computed."""
 
     panels: list[ReflectionPanel]
     """Householder reflections; panel p acts on the rows from `p · PANEL_WIDTH` on."""
@@ -136,7 +137,7 @@ class Reflections:
 
 
 def draw_reflections(key: Array, shape: tuple[int, int], dtype: np.dtype) -> Reflections:
-    """Draw the reflections of independent normal vectors, each one entry shorter than the last."""
+    """Draw the reflections of independent normal vectors, each shorter by one than the previous."""
     rows, columns = shape
     panels, signs = [], []
     for number, first in enumerate(range(0, columns, PANEL_WIDTH)):

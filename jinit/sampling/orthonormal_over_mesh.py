@@ -1,6 +1,6 @@
 """Orthonormal frames over a mesh.
 
-No device holds a whole frame, and values do not depend on the mesh.
+No device holds all of a large frame, and values do not depend on the mesh.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def draw_orthonormal_over_mesh(
 
     Each device holds its part of the frame, its part of the normal matrix, and one panel of
     reflections. Values are those of `draw_orthonormal`: the same bits for a frame of up to 2¹⁸
-    entries, which every device draws whole, and equal within rounding for a larger one.
+    entries, which every device draws completely, and equal within rounding for a larger one.
 
     Args:
       mesh: all its devices take part; its axis types must be Auto, not Explicit.
@@ -158,8 +158,8 @@ def _local_cholesky_qr(matrix: Array, axes: tuple[str, ...]) -> Array:
 def _local_householder_qr(matrix: Array, blocks: _ColumnBlocks) -> Array:
     """Return the columns of Q that this device holds.
 
-    Every device factorizes every panel and applies it to its own columns. The steps are loops
-    and not unrolled, so that they share their buffers.
+    Every device factorizes every panel and applies it to its own columns. The steps are
+    loops, which are not unrolled, so that they share their buffers.
     """
     rows, panels = matrix.shape[0], blocks.padded_columns // blocks.panel_width
     triangles = jnp.zeros((panels, blocks.panel_width, blocks.panel_width), matrix.dtype)

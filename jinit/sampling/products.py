@@ -18,7 +18,8 @@ def exact_product(left: Array, right: Array) -> Array:
     The bits of a floating-point product depend on how the compiler or a device mesh splits the
     sum. Here both factors are cut into slices of so few bits that every partial sum of a product
     of slices is exact. The slice products are then added elementwise in a fixed order. The result
-    is more accurate than a floating-point product and costs nine to sixteen of them for k ≤ 2000.
+    is more accurate than a floating-point product and costs as much as nine to sixteen of them for
+    k ≤ 2000.
 
     Args:
       left: `(..., k)`; its rows have norm at most 1, up to rounding.
@@ -85,8 +86,8 @@ def _slices(matrix: Array, bits: tuple[int, ...]) -> Array:
         return lax.complex(*(_slices(part, bits) for part in (matrix.real, matrix.imag)))
     units = 2.0 ** -np.cumsum(bits).reshape(-1, *[1] * matrix.ndim)
     units = units.astype(matrix.dtype)
-    cumulated = jnp.round(matrix[None] / units) * units
-    return jnp.diff(cumulated, axis=0, prepend=np.zeros((), matrix.dtype))
+    cumulative = jnp.round(matrix[None] / units) * units
+    return jnp.diff(cumulative, axis=0, prepend=np.zeros((), matrix.dtype))
 
 
 def full_precision_product(left: Array, right: Array) -> Array:

@@ -19,7 +19,7 @@ from jinit.sampling.rounding import check_dtype
 # Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011), table 2:
 # Threefry-2x32 rotates by these distances, four rounds between two key injections.
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-# Skein's key-schedule parity (the same paper, section 3.3), low word.
+# Lower 32 bits of Skein's key-schedule parity (the same paper, section 3.3).
 _PARITY = np.uint32(0x1BD11BDA)
 # The number of counters whose high half is zero.
 _LOW_COUNTERS = 2**32

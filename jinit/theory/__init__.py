@@ -1,4 +1,4 @@
-"""Theory of signals in random layers, valid without reference to any network.
+"""Theory of signals in random layers, independent of any particular network.
 
 Results are NamedTuples of numbers. `Moments` and `ShapedActivation` are frozen dataclasses, because
 they have derived values: a gain, and the activation itself.

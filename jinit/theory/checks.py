@@ -1,4 +1,4 @@
-"""Checks of the arguments that the functions of this room share."""
+"""Checks of arguments that several functions of the theory share."""
 
 import math
 

@@ -29,8 +29,9 @@ class _LogMoments(NamedTuple):
 def finite_width(widths: Sequence[int]) -> FiniteWidth:
     r"""Return the fluctuation of the signal through relu layers of these widths.
 
-    Weights are He-Gaussian and there are no biases. A layer of width n multiplies q by
-    `(2/n) χ²_K`. K is the number of active units: binomial (n, 1/2), here conditioned on K > 0.
+    Weights are normal with variance 2/fan_in, and there are no biases. A layer of width n
+    multiplies q by `(2/n) χ²_K`. K is the number of active units: binomial (n, 1/2), here
+    conditioned on K > 0.
     Layers are independent, so means and variances of the logarithm add up, and
     `E[q_L²]/E[q_L]² = ∏ (1 + 5/n)`.
 

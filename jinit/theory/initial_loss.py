@@ -9,7 +9,7 @@ from jinit.theory.checks import check_width
 def initial_loss(classes: int, logit_std: float = 0.0) -> float:
     r"""Return the expected cross-entropy of random logits, to second order in their std s.
 
-    `ln C + (s²/2)(1 - 1/C)`.
+    It is `ln C + (s²/2)(1 - 1/C)`.
 
     Args:
       classes: C, at least 2.
@@ -31,8 +31,8 @@ def initial_loss(classes: int, logit_std: float = 0.0) -> float:
 def born_dead(widths: Sequence[int]) -> float:
     r"""Return the probability that a relu network outputs a constant, `1 - ∏ (1 - 2^(-n))`.
 
-    For one input, symmetric weights and no biases: the network is dead if all units of some layer
-    are inactive.
+    This holds for one input, symmetric weights and no biases. The network is dead if all units of
+    some layer are inactive.
 
     Args:
       widths: units n of each hidden layer, at least 1.

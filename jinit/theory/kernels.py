@@ -48,8 +48,9 @@ class TangentKernel(NamedTuple):
 def dual(phi: ActivationFunction, k11: float, k12: float, k22: float) -> Dual:
     r"""Return the dual activation `Σ = E[φ(u)φ(v)]` and its slope `Σ̇ = E[φ'(u)φ'(v)]`.
 
-    u and v are normal with mean 0, variances `k11`, `k22` and covariance `k12`. In closed form for
-    jax.nn.relu, jax.numpy.abs, sin and sign and for erf, by quadrature to 1e-12 otherwise.
+    u and v are normal with mean 0, variances `k11`, `k22` and covariance `k12`. The result has a
+    closed form for jax.nn.relu, erf, and jax.numpy's abs, sin and sign; it is integrated to 1e-12
+    for any other activation.
 
     Args:
       phi: a JAX function of one number; an activation that jumps has no slope, except sign.
@@ -201,7 +202,7 @@ def _check_continuous(function_name: str, pieces: ActivationPieces) -> None:
 def _piecewise_linear_dual(
     negative_slope: float, positive_slope: float
 ) -> Callable[[float, float, float], Dual]:
-    """Return the dual of a min(x, 0) + b max(x, 0)."""
+    """Return the dual of `negative_slope · min(x, 0) + positive_slope · max(x, 0)`."""
     mean_square = (negative_slope**2 + positive_slope**2) / 2
     jump = (positive_slope - negative_slope) ** 2 / (2 * math.pi)
 

@@ -78,7 +78,7 @@ def q_map(phi: ActivationFunction, q: float, sigma_w2: float, sigma_b2: float = 
 def c_map(
     phi: ActivationFunction, c: float, q: float, sigma_w2: float, sigma_b2: float = 0.0
 ) -> float:
-    r"""Return the correlation of two inputs one layer on, `(σ_w² E[φ(u)φ(v)] + σ_b²) / q'`.
+    r"""Return the correlation of two inputs after one more layer, `(σ_w² E[φ(u)φ(v)] + σ_b²) / q'`.
 
     u and v are normal with variance `q` and correlation `c`, and q' is `q_map` of q.
 
@@ -262,7 +262,7 @@ def _phase(chi_1: float) -> str:
 
 
 def _depth_scale(factor: float) -> float:
-    """Return 1 / |ln |factor||, the layers over which powers of the factor change by e.
+    """Return 1 / |ln |factor||, the number of layers over which a signal changes by a factor e.
 
     It is infinite for a factor of ±1 and 0 for a factor of 0.
     """

@@ -139,7 +139,7 @@ def _moments(phi: ActivationFunction, q: float) -> Moments:
     scalar, arguments = _scalar_form(phi)
     if arguments == 1:
         means = apply_to_activation(activation_means, phi, q)
-        found = Moments(
+        result = Moments(
             mean=means.mean,
             second=means.second,
             variance=means.variance,
@@ -147,13 +147,13 @@ def _moments(phi: ActivationFunction, q: float) -> Moments:
             q=q,
         )
     else:
-        found = _gate_moments(phi, scalar, arguments, q)
-    if found.second == 0:
+        result = _gate_moments(phi, scalar, arguments, q)
+    if result.second == 0:
         raise ValueError(
             f"the activation {_activation_name(phi)} is zero everywhere, so that no gain keeps a "
             "signal: check the function"
         )
-    return found
+    return result
 
 
 def _gate_moments(

@@ -23,7 +23,7 @@ ActivationFunction = Callable[..., Any]
 # Beyond thirteen standard deviations the normal density is below 2e-37 of its maximum.
 _MAX_Z = 13.0
 _UNIT_EDGES = np.linspace(-_MAX_Z, _MAX_Z, 27)
-# Finer and finer towards zero, where activations have kinks: with large inputs these are close.
+# Finer towards zero: the larger the variance of the inputs, the closer are kinks to zero in z.
 _FINE_EDGES = 2.0 ** -np.arange(41)
 _INITIAL_EDGES = np.unique(np.concatenate([_UNIT_EDGES, -_FINE_EDGES, _FINE_EDGES]))
 # Points that one compiled call evaluates, and outer points of a double integral at once.
@@ -206,7 +206,7 @@ def _collinear_means(
 
 @lru_cache(maxsize=128)
 def standardized_activation(phi: ActivationFunction, q: float) -> StandardizedActivation:
-    """Return the activation of inputs of variance `q`, with an exact partition found quickly."""
+    """Return the activation of inputs of variance `q`; the exact partition may be too fine."""
     value_and_slope, std = _value_and_slope(phi), math.sqrt(q)
 
     def function(z: np.ndarray) -> np.ndarray:
@@ -225,6 +225,7 @@ def activation_pieces(phi: ActivationFunction, q: float) -> ActivationPieces:
 
 
 def _error_weight(z: np.ndarray) -> np.ndarray:
+    """Return the root of the normal density, up to a factor: errors in φ count as in E[φ²]."""
     return np.exp(-(z**2) / 4)
 
 

@@ -1,4 +1,4 @@
-"""Partitions of an interval on which a function is a polynomial, so that quadrature is exact.
+"""Partitions of an interval into pieces on which a function is a polynomial.
 
 A function is called smooth on an interval if one polynomial of degree 15 represents it there to
 float64 precision, and rough otherwise. Gauss–Legendre quadrature is then exact on every interval.
@@ -14,11 +14,12 @@ import numpy as np
 VectorFunction = Callable[[np.ndarray], np.ndarray]
 """A function of n numbers that returns n rows of values."""
 
-_DEGREE = 16
+# Quadrature nodes of an interval, and coefficients of a polynomial.
+_NODE_COUNT = 16
 # Just inside the ends of an interval, to detect kinks between an end and the outermost node.
 _NEAR_ENDS = np.array([-1.0, 1.0]) * (1 - 2.0**-36)
 # P_k(-1) of the Legendre polynomials.
-_LEFT_END_SIGNS = (-1.0) ** np.arange(_DEGREE)[:, None]
+_LEFT_END_SIGNS = (-1.0) ** np.arange(_NODE_COUNT)[:, None]
 # A polynomial is exact if its last coefficients are below this fraction of the largest value.
 _COEFFICIENT_TOLERANCE = 1e-13
 # Two polynomials differ by less than this fraction at their common edge if nothing jumps there.
@@ -123,7 +124,7 @@ def legendre_nodes(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     basis = _legendre_basis()
     half = np.diff(edges, axis=-1)[..., None] / 2
     middle = (edges[..., 1:] + edges[..., :-1])[..., None] / 2
-    shape = (*edges.shape[:-1], (edges.shape[-1] - 1) * _DEGREE)
+    shape = (*edges.shape[:-1], (edges.shape[-1] - 1) * _NODE_COUNT)
     return (middle + half * basis.nodes).reshape(shape), (half * basis.weights).reshape(shape)
 
 
@@ -142,13 +143,13 @@ class _LegendreBasis(NamedTuple):
 def _legendre_basis() -> _LegendreBasis:
     from numpy.polynomial import legendre
 
-    nodes, weights = legendre.leggauss(_DEGREE)
-    vandermonde = legendre.legvander(nodes, _DEGREE - 1)
+    nodes, weights = legendre.leggauss(_NODE_COUNT)
+    vandermonde = legendre.legvander(nodes, _NODE_COUNT - 1)
     return _LegendreBasis(
         nodes=nodes,
         weights=weights,
-        transform=(vandermonde * weights[:, None] * (np.arange(_DEGREE) + 0.5)).T,
-        near_ends=legendre.legvander(_NEAR_ENDS, _DEGREE - 1),
+        transform=(vandermonde * weights[:, None] * (np.arange(_NODE_COUNT) + 0.5)).T,
+        near_ends=legendre.legvander(_NEAR_ENDS, _NODE_COUNT - 1),
     )
 
 
@@ -268,7 +269,7 @@ class _Bisection:
 
         points, _ = legendre_nodes(half)
         scaled = (2 * points - intervals.sum(axis=1)[:, None]) / np.diff(intervals)
-        values = np.einsum("inc,icv->inv", legendre.legvander(scaled, _DEGREE - 1), polynomials)
+        values = np.einsum("inc,icv->inv", legendre.legvander(scaled, _NODE_COUNT - 1), polynomials)
         error = np.abs(values - self._evaluate(points)).max(axis=1)
         error = error * self._interval_weights(intervals)
         return (error <= 16 * _COEFFICIENT_TOLERANCE * self.largest_values).all(axis=1)

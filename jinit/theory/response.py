@@ -12,11 +12,13 @@ from jinit.theory.moments import apply_to_activation
 from jinit.theory.normal_means import ActivationFunction, activation_means, normal_quadrature
 
 _KNOTS_PER_LOG_Q = 4
-"""Points per unit of ln q at which activations are integrated; in between, linear interpolation."""
+"""Points per unit of ln q at which activations are integrated; between them, values are linear."""
 _MAX_LOG_Q = 27.0
 """Largest |ln q| of a knot; beyond it, all values but E[φ²] are those of the last knot."""
 _STABLE_LAYERS, _STABLE_FACTOR = 20, 10.0
-"""A critical point is stable if q stays within this factor of 1 over this number of layers."""
+"""A critical point without biases is stable if q, which begins at 1, lies between
+1 / (factor · layers) and the factor after this number of layers. For tanh, q decays as 1 / layers.
+"""
 _HERMITE_DEGREES = 48
 """Number of Hermite coefficients; the remainder is attributed to twice that degree."""
 _CANDIDATE_Q = tuple(0.25 * 2 ** (step / 2) for step in range(11))
@@ -185,8 +187,8 @@ def _hermite_shares(phi: ActivationFunction, number: int) -> np.ndarray:
 def stable_critical_point(phi: ActivationFunction) -> CriticalPoint | None:
     """Return (σ_w², σ_b²) with χ₁ = 1 at which q stays near 1 in all layers, or None.
 
-    Without biases where that is possible, as for relu (2, 0) and tanh (1, 0); otherwise at the
-    point of the critical line whose fixed point is the most stable, as for gelu.
+    The point has no biases where that is possible, as for relu (2, 0) and tanh (1, 0). Otherwise it
+    is the point of the critical line whose fixed point is the most stable, as for gelu.
 
     Args:
       phi: a JAX function of one number.
@@ -204,7 +206,7 @@ def stable_critical_point(phi: ActivationFunction) -> CriticalPoint | None:
 
 
 def _bias_free_point(phi: ActivationFunction) -> CriticalPoint | None:
-    """Return the critical point without biases if q stays near 1 over _STABLE_LAYERS layers."""
+    """Return the critical point without biases if it is stable, otherwise None."""
     try:
         sigma_w2 = critical_sigma_w2(phi)
         q = 1.0
@@ -224,9 +226,9 @@ def _most_stable_point(phi: ActivationFunction) -> CriticalPoint | None:
             point = critical_point(phi, q)
         except ValueError:
             continue
-        step = 1.01
-        growth = q_map(phi, q * step, *point) / q_map(phi, q, *point)
-        slope = math.log(growth) / math.log(step)
+        ratio = 1.01
+        growth = q_map(phi, q * ratio, *point) / q_map(phi, q, *point)
+        slope = math.log(growth) / math.log(ratio)
         candidates.append((abs(slope - 1) if slope > 1 else 0.0, q, point))
     if not candidates:
         return None

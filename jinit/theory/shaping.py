@@ -177,9 +177,9 @@ def tat_leaky_slope(depth: int, eta: float = 0.9) -> float:
 
     largest = final_correlation(0.0)
     if largest < eta:
-        layers = "layer" if depth == 1 else "layers"
+        layers = "layer of relu brings" if depth == 1 else "layers of relu bring"
         raise ValueError(
-            f"tat_leaky_slope: {depth} {layers} of relu bring orthogonal inputs to a correlation "
+            f"tat_leaky_slope: {depth} {layers} orthogonal inputs to a correlation "
             f"of {largest:.3f}, and leaky relus to less: pass a smaller eta, or more layers"
         )
     return find_root(lambda alpha: final_correlation(alpha) - eta, 0.0, 1.0)

@@ -175,7 +175,7 @@ def test_mean_is_added_before_rounding():
             np.complex64,
             "uniform draws real floating-point values, got dtype complex64",
         ),
-        (draw_normal, bool, "normal draws real floating-point values, got dtype bool"),
+        (draw_normal, bool, "normal draws floating-point or complex values, got dtype bool"),
         (PAIRS["truncated"][0], int, "truncated_normal draws real floating-point values"),
     ],
 )

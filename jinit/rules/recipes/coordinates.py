@@ -129,17 +129,18 @@ def _change_function(
     steps: int,
 ) -> Callable[[Any], Array]:
     """Return a function of initial parameters that returns the mean |change| of every layer."""
+    layers = [(model.contractions[layer.contraction], layer.iteration) for layer in model.layers]
 
     def pre_activations(params: Any) -> list[Array]:
         leaves = [*jax.tree.leaves(params), *jax.tree.leaves(list(inputs))]
         taps = {
-            layer.place: lambda operands, result, probe: (result, result)
-            for layer in model.contractions
+            contraction.place: lambda operands, result, probe: (result, result)
+            for contraction in model.contractions
         }
         _, values = apply_taps(model.graph, leaves, taps)
         return [
-            _select_step(values[layer.place], layer.loop_lengths, step)
-            for layer, step in ((model.contractions[number], step) for number, step in model.layers)
+            _select_iteration(values[contraction.place], contraction.loop_lengths, iteration)
+            for contraction, iteration in layers
         ]
 
     def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
@@ -156,11 +157,11 @@ def _change_function(
     return change
 
 
-def _select_step(values: Array, loop_lengths: Sequence[int], step: int | None) -> Array:
-    """Return the values of one iteration of the loops, or all values outside of loops."""
-    if step is None:
+def _select_iteration(values: Array, loop_lengths: Sequence[int], iteration: int | None) -> Array:
+    """Return the values of one iteration of the loops, or all values if there is no iteration."""
+    if iteration is None:
         return values
-    return values.reshape(-1, *values.shape[len(loop_lengths) :])[step]
+    return values.reshape(-1, *values.shape[len(loop_lengths) :])[iteration]
 
 
 def _check_change(layer: str, width: int, change: float) -> float:

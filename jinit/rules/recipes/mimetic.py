@@ -68,10 +68,11 @@ def mimetic(
     heads: int | None = None,
     beta: float = 0.4,
 ) -> Recipe:
-    """W_q W_kᵀ ≈ 0.7 (Z + I) per head and W_v W_o = 0.4 Z - beta I; other kernels Xavier uniform.
+    """Mimetic initialization of self-attention; all other kernels are Xavier uniform.
 
-    Z is normal with variance 1/features. A query and a key kernel are drawn together from the
-    random key of the query's path, and a value and an output kernel from that of the value's path.
+    `W_q W_kᵀ ≈ 0.7 (Z + I)` per head and `W_v W_o = 0.4 Z - beta I`, where Z is normal with
+    variance 1/features. A query and a key kernel are drawn together from the random key of the
+    query's path, and a value and an output kernel from that of the value's path.
     The n-th parameter of one glob and the n-th of the other, in execution order, are a pair.
 
     Args:

@@ -18,7 +18,7 @@ from jinit.rules.match import Rule
 Recipe = tuple[Rule, ...]
 _SMALL_NORMAL = normal(0.02)
 _UNIT_EMBEDDING = variance_scaling(1.0, "fan_out", "normal")
-"""N(0, 1/features), so that rows have unit length on average: Flax's default for embeddings."""
+"""N(0, 1/features), Flax's default for embeddings: the mean squared length of a row is 1."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DeferredInitializer:
 
 
 def minor_rules(token: Initializer = _SMALL_NORMAL, bias: object = zeros) -> Recipe:
-    """Return optional rules: biases zero, scales one, tokens as given, positions N(0, 0.02²)."""
+    """Return optional rules for biases, tokens, scales (one) and positions (N(0, 0.02²))."""
     return (
         Rule(bias, role="bias", optional=True),
         Rule(ones, role="scale", optional=True),
@@ -62,12 +62,12 @@ def weight_rules(initializer: Initializer) -> Recipe:
 
 
 def uniform_bias(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
-    """Return a bias uniform on ±1/√fan_in of its kernel, or zeros if it has no kernel."""
+    """Return uniform on ±1/√fan_in of the kernel of a bias, or zeros if it has no kernel."""
     del leaves
     return zeros if leaf.fan_in is None else torch_default_bias(int(leaf.fan_in))
 
 
 def normal_bias(leaf: Leaf, leaves: Sequence[Leaf], std: float) -> Initializer:
-    """Return a bias N(0, std²), or zeros if it has no kernel, as in a normalization."""
+    """Return N(0, std²) for a bias, or zeros if it has no kernel, as in a normalization."""
     del leaves
     return zeros if leaf.fan_in is None else normal(std)

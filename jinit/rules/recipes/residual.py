@@ -79,7 +79,7 @@ def fixup() -> Recipe:
 
 def fixup_he_normal(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
     """Return He normal times `L^(-1/(2m-2))` for a kernel of a branch with m kernels."""
-    layers = sum(branch_iterations(leaves).values())
+    branches = sum(branch_iterations(leaves).values())
     kernels = sum(other.branch == leaf.branch for other in leaves)
-    shrink = layers ** (-1 / max(kernels - 1, 1))
-    return variance_scaling(2 * shrink, "fan_in", "truncated_normal")
+    variance_factor = branches ** (-1 / max(kernels - 1, 1))
+    return variance_scaling(2 * variance_factor, "fan_in", "truncated_normal")

@@ -79,7 +79,7 @@ def full_megatron(layers: int, std: float = 0.02, cutoff: float = 3.0) -> Recipe
 
 
 def mitchell(cutoff: float = 3.0) -> Recipe:
-    """Truncated normal, N(0, 1/fan_in), with N(0, 1/(2 (l + 1) fan_in)) at branch ends of block l.
+    """Mitchell: truncated N(0, 1/fan_in), and N(0, 1/(2 (l + 1) fan_in)) at branch ends of block l.
 
     Blocks l = 0, 1, ... have two residual branches each. They are counted in execution order, and
     each stacked layer of a loop separately. Embeddings have the standard deviation 1/√features.

@@ -29,15 +29,20 @@ _TIMM_NORMAL = timm_trunc_normal(0.0, 0.02, -2.0, 2.0)
 
 
 def vit_timm() -> Recipe:
-    """Dense kernels and positions truncated N(0, 0.02²), patches as PyTorch, tokens N(0, 1e-12).
+    """Kernels and positions truncated N(0, 0.02²), patches as in PyTorch, tokens N(0, 1e-12).
 
     Reference: Wightman, timm, `init_weights_vit_timm` (source code), 2019.
 
     >>> vit_timm()[1].initializer
     timm_trunc_normal(0, 0.02, -2, 2)
     """
+    return (*_timm_weight_rules(), *minor_rules(token=normal(1e-6)))
+
+
+def _timm_weight_rules() -> Recipe:
+    """Return rules for patches, as in PyTorch, and for all other kernels and tables."""
     patches = Rule(torch_default(), axes=_PATCH_AXES, optional=True)
-    return (patches, *weight_rules(_TIMM_NORMAL), *minor_rules(token=normal(1e-6)))
+    return (patches, *weight_rules(_TIMM_NORMAL))
 
 
 def beit() -> Recipe:
@@ -52,7 +57,7 @@ def beit() -> Recipe:
     beit_branch_end()
     """
     ends = Rule(DeferredInitializer(beit_branch_end), role="kernel", end="residual")
-    return (ends, *vit_timm()[:-4], *minor_rules(token=_TIMM_NORMAL))
+    return (ends, *_timm_weight_rules(), *minor_rules(token=_TIMM_NORMAL))
 
 
 def beit_branch_end(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:

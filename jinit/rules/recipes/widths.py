@@ -77,8 +77,8 @@ def width_ratios(leaf: Leaf, base: Leaf) -> WidthRatios:
       base: the same parameter of the base network.
 
     Raises:
-      RuleError: if an axis other than inputs and outputs differs, such as the taps of a kernel, or
-        if the parameter is both an embedding and the output layer.
+      RuleError: if an axis other than inputs and outputs differs, such as a convolution's window,
+        or if the parameter is both an embedding and the output layer.
     """
     ratios = _shape_ratios(leaf, base.shape)
     if leaf.use_count > 1 and leaf.role == "kernel" and ratios.inputs > 1 and ratios.outputs == 1:
