@@ -38,6 +38,21 @@ def trace(
     Raises:
       TypeError: if `apply` is not callable, or an input is a bare shape such as `(8, 4)`.
 
+    An Equinox module is its own tree of parameters, and `jinit.init` returns it initialized::
+
+        net = equinox.filter_eval_shape(build, key)
+        model = jinit.trace(lambda net, x: jax.vmap(net)(x), net, x, init=build)
+        net = jinit.recommend(model).init(key)
+
+    A Haiku network is a pair of pure functions::
+
+        net = haiku.without_apply_rng(haiku.transform(forward))
+        params = jax.eval_shape(net.init, key, x)
+        model = jinit.trace(net.apply, params, x, init=lambda key: net.init(key, x))
+        params = jinit.recommend(model).init(key)
+
+    State of either library, such as BatchNorm's statistics, is an input next to `x`.
+
     >>> import jax, jax.numpy as jnp
     >>> shape = jax.ShapeDtypeStruct
     >>> params = {"w": shape((4, 3), jnp.float32), "b": shape((1, 3), jnp.float32)}
