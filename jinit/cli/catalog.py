@@ -10,7 +10,8 @@ import click
 from jinit.cli.output import DONE, STANDARD_OUTPUT, check_folder, print_page, write_json
 
 _DEFAULT_SHAPES = ((256, 256), (3, 3, 64, 64), (256,), (16, 16, 16), (64, 32))
-"""Tried in turn where no shape is given: some initializers draw convolutions or vectors only."""
+"""Shapes that are tried in turn if none is given: some initializers accept only convolutions or
+vectors."""
 _FAN_AXES = (("in_axis", -2), ("out_axis", -1), ("batch_axis", ()))
 
 
@@ -26,10 +27,10 @@ def list_initializers(words: Sequence[str], json_file: str | None) -> int:
     from jinit.report.catalog_list import catalog_lines, matches_words
 
     check_folder("--json", json_file)
-    every = _catalog()
-    entries = [entry for entry in every if matches_words(entry, words)]
+    catalog = _catalog()
+    entries = [entry for entry in catalog if matches_words(entry, words)]
     if not entries:
-        families = ", ".join(dict.fromkeys(entry.family for entry in every))
+        families = ", ".join(dict.fromkeys(entry.family for entry in catalog))
         raise ValueError(f"no initializer matches {' '.join(words)!r}; the families are {families}")
     if json_file:
         write_json(json_file, [vars(entry) for entry in entries])
@@ -56,7 +57,7 @@ def show_initializer(
     seed: int,
     json_file: str | None,
 ) -> int:
-    """Describe one initializer and draw it beside its exact density.
+    """Describe one initializer, and show a histogram of its values with the exact density.
 
     The shape is given by its sizes: "jinit show he_normal 3 3 64 128".
     """
@@ -67,9 +68,9 @@ def show_initializer(
 
     check_folder("--json", json_file)
     entry, initializer = _find_initializer(name, settings)
-    asked = (*_read_shape(shape), *sizes)
-    drawn_shape, drawn = _draw(initializer, asked, jax.random.key(seed))
-    values = np.ravel(np.asarray(drawn, np.float64))
+    given_shape = (*_read_shape(shape), *sizes)
+    drawn_shape, array = _draw(initializer, given_shape, jax.random.key(seed))
+    values = np.ravel(np.asarray(array, np.float64))
     if not values.size:
         raise ValueError(f"shape {drawn_shape} holds no values to show; give sizes above 0")
     description = _describe(entry, initializer, initializer.variance_with_options())
@@ -102,7 +103,7 @@ def _catalog() -> list[Any]:
 
 
 def _width() -> int | None:
-    """The width of the terminal; None, for lines of any length, where the output is piped."""
+    """Return the width of the terminal; None, for lines of any length, if the output is piped."""
     import shutil
     import sys
 
@@ -110,7 +111,7 @@ def _width() -> int | None:
 
 
 def _variance(entry: Any) -> str:
-    """The variance of an entry, in its options' names where these have to be given."""
+    """Return the variance of an entry; by the names of its options if they have to be given."""
     parameters = inspect.signature(entry.build).parameters.values()
     needs_options = any(parameter.default is parameter.empty for parameter in parameters)
     example = entry.example
@@ -163,7 +164,7 @@ def _read_shape(text: str | None) -> tuple[int, ...]:
 
 
 def _draw(initializer: Any, shape: tuple[int, ...], key: Any) -> tuple[tuple[int, ...], Any]:
-    """Draw in the shape asked for, or in the first default shape that the initializer draws."""
+    """Draw in the given shape, or in the first default shape that the initializer accepts."""
     if shape:
         return shape, initializer(key, shape)
     *others, last = _DEFAULT_SHAPES
@@ -180,8 +181,9 @@ def _shape_text(initializer: Any, shape: tuple[int, ...]) -> str:
 
     if len(shape) < 2:
         return f"shape {shape}"
-    found = fans(shape, *(getattr(initializer, name, default) for name, default in _FAN_AXES))
-    return f"shape {shape}, fan_in {found.fan_in:g}, fan_out {found.fan_out:g}"
+    axes = {name: getattr(initializer, name, default) for name, default in _FAN_AXES}
+    fan = fans(shape, *axes.values())
+    return f"shape {shape}, fan_in {fan.fan_in:g}, fan_out {fan.fan_out:g}"
 
 
 def _facts(initializer: Any, values: Any, marginal: Any) -> list[str]:

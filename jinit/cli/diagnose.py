@@ -76,7 +76,7 @@ class _Request:
 
 
 def _read_target(returned: Any) -> Any:
-    """Return a request, or the Diagnosis that the user's function made."""
+    """Return a request, or the Diagnosis that the user's function returned."""
     from jinit.diagnostics import Diagnosis
     from jinit.model import Model
 

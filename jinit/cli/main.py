@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     crash, and 130 if the command was interrupted.
 
     Args:
-      arguments: words after `jinit`; those of the process by default.
+      arguments: arguments after `jinit`; those of the process by default.
 
     Returns:
       The exit code.
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     """Print one line for an error of jinit's own, and the traceback before it for all others."""
     expected = isinstance(error, ValueError | TypeError | ImportError)
-    if not expected or not _is_raised_by_jinit(error):  # in the user's own model, where matters
+    if not expected or not _is_raised_by_jinit(error):  # the line of the user's model matters
         traceback.print_exception(error)
     print_error(str(error) if expected else f"{type(error).__name__}: {error}")
     return BAD_INPUT

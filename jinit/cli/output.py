@@ -1,4 +1,4 @@
-"""Parts that all commands share: exit codes, lines of text, tables, and files of plain data."""
+"""Output of all commands: exit codes, lines of text, tables, and files of plain data."""
 
 import json
 import sys
@@ -50,8 +50,8 @@ def check_folder(option: str, file: str | Path | None) -> None:
     folder = Path(file).absolute().parent
     if not folder.is_dir():
         raise ValueError(
-            f"{option} {file}: there is no directory {folder}; make it first, or name a file in "
-            "another one"
+            f"{option} {file}: there is no directory {folder}; create it first, or name a "
+            "file in another one"
         )
 
 

@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressLine:
-    """One line that tells how far the work is.
+    """One line that shows the progress of the work.
 
     A terminal shows it with a moving spinner and the elapsed time. Elsewhere it is printed when
     its first word changes, every few seconds, and once more at the end.
@@ -64,7 +64,7 @@ class ProgressLine:
 def watch_interrupts() -> Iterator[threading.Event]:
     """Set the yielded event on Ctrl-C.
 
-    A KeyboardInterrupt that is raised inside a library's callback can get lost; the event is not.
+    A KeyboardInterrupt that is raised inside a library's callback can get lost; the event cannot.
     """
     seen = threading.Event()
 
@@ -75,8 +75,8 @@ def watch_interrupts() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield seen
         return
-    before = signal.signal(signal.SIGINT, note)
+    previous_handler = signal.signal(signal.SIGINT, note)
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

@@ -89,8 +89,8 @@ def _check_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"--out {directory}: cannot make this directory ({error.strerror}); name one that you "
-            "may write to"
+            f"--out {directory}: cannot create this directory ({error.strerror}); name one that "
+            "you may write to"
         ) from error
 
 

@@ -99,19 +99,19 @@ def diagnose(
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
-    _check_options(loss, optimizer, seeds)
+    _check_options(optimizer, seeds)
     _check_model(model)
     report_stage = progress or _ignore_progress
     setting = _Setting(model, loss, optimizer)
     outputs = output_shapes(model)
-    classes = jax.tree.leaves(outputs)[0].shape[-1:]
-    loss_name = choose_loss(loss, outputs, prepared.targets)[1]
-    context = DiagnosisContext(model, loss_name, *classes or (1,))
+    output_shape = jax.tree.leaves(outputs)[0].shape
+    loss_name = choose_loss(loss, outputs, prepared.targets).name
+    context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
     if seeds is not None:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draw = _params_function(model, params)
-        many = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
-        measurements = _measure_seeds(setting, many, prepared, progress)
+        draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
+        measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
         return conclude_seeds(context, measurements)
     leaves = list(model.by_path(params).values())
@@ -126,13 +126,7 @@ def _ignore_progress(stage: str) -> None:
     del stage
 
 
-def _check_options(loss: Any, optimizer: Any, seeds: Any) -> None:
-    if loss is not None and not callable(loss):
-        raise TypeError(
-            "diagnose: loss: expected a function loss(outputs, *targets), such as lambda outputs, "
-            f"targets: ((outputs - targets) ** 2).mean(), got {loss!r}; without loss=, integer "
-            "targets mean cross-entropy, targets with the shape of the outputs mean squared error"
-        )
+def _check_options(optimizer: Any, seeds: Any) -> None:
     if seeds is not None and not (isinstance(seeds, int | np.integer) and seeds > 0):
         raise ValueError(
             f"diagnose: seeds: expected a number of initializations, at least 1, got {seeds!r}"
@@ -147,7 +141,10 @@ def _check_options(loss: Any, optimizer: Any, seeds: Any) -> None:
 def _check_model(model: Model) -> None:
     """Raise if the measurements or the theory do not apply to a model."""
     if not jax.tree.leaves(output_shapes(model)):
-        raise ValueError("diagnose: the model returns no array, so there is nothing to measure")
+        raise ValueError(
+            "diagnose: the model returns no array, so there is nothing to measure; trace a "
+            "function that returns its outputs"
+        )
     for path, leaf in model.by_path(model.params).items():
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
             raise ValueError(
@@ -174,8 +171,8 @@ def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
         dtype = jnp.result_type(leaf)
         if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
             raise ValueError(
-                f"diagnose: {path} is {dtype}, but the model was traced with {expected.dtype}; "
-                "trace the model with these parameters, or cast them"
+                f"diagnose: the parameter {path!r} is {dtype}, but the model was traced with "
+                f"{expected.dtype}; trace the model with these parameters, or cast them"
             )
 
 
@@ -221,7 +218,8 @@ def _run(
 
 def _observe(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
     def output_loss(outputs: PyTree) -> Array:
-        return choose_loss(setting.loss, outputs, batch.targets)[0](outputs, batch.targets)
+        chosen = choose_loss(setting.loss, outputs, batch.targets)
+        return chosen.function(outputs, batch.targets)
 
     return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
 

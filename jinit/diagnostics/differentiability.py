@@ -25,7 +25,7 @@ _EXPLANATIONS = (
 
 @contextmanager
 def explain_missing_gradient(name: str) -> Iterator[None]:
-    """Replace JAX's errors about missing derivatives by one that names a remedy.
+    """Replace JAX's errors about missing derivatives with one that names a remedy.
 
     Args:
       name: the calling function, for the message.

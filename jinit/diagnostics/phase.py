@@ -127,11 +127,11 @@ def depth_diagram(
     r"""Measure networks of several depths with kernels from `N(0, σ_w²/fan_in)` and biases 0.
 
     Args:
-      build: depth to the Model of that depth.
+      build: function of a depth that returns the Model of that depth.
       key: key of everything that is drawn.
       *inputs: a batch like the traced one; without any, normal numbers are drawn.
       sigma_w: scales of the weights, above 0: the rows.
-      depths: depths: the columns.
+      depths: depths of the networks: the columns.
       seeds: number of initializations to measure; the diagram has medians over them.
 
     Raises:

@@ -14,7 +14,7 @@ from jinit.model import Leaf, Model
 
 
 class DrawnLeaf(NamedTuple):
-    """Value of a parameter."""
+    """The drawn value of a parameter, before it is scaled."""
 
     role: str
     """`kernel` or `bias` if the value is to be scaled, else empty."""

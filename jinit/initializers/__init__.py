@@ -155,7 +155,7 @@ __all__ = [
     "zeros_init",
 ]
 
-# A wrong call of a function that builds an initializer is answered with what to write.
+# A wrong call of a function that builds an initializer raises an error that says what to write.
 _FACTORIES = {entry.name for entry in CATALOG if entry.name not in ("zeros", "ones")} | set(ALIASES)
 globals().update({name: explain_mistakes(globals()[name]) for name in _FACTORIES})
 

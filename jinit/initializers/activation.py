@@ -153,5 +153,5 @@ def _check_slope(initializer: ActivationScaled) -> None:
     if initializer.moments().slope2 == 0 and initializer.mode == "backward":
         raise ValueError(
             f"phi: the slope of {initializer.phi!r} is zero almost everywhere, so no gradient "
-            'passes it; use mode="forward"'
+            'passes through it; use mode="forward"'
         )

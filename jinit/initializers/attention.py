@@ -199,6 +199,6 @@ def _draw_target(key: Array, noise_std: Array, identity_weight: Array, features:
 
 
 def _best_factors(matrix: Array, rank: int) -> tuple[Array, Array]:
-    """Return L and R of `rank` columns with L Rᵀ nearest to the matrix and columns equally long."""
+    """Return L and R, with `rank` columns of equal lengths, whose L Rᵀ is nearest to a matrix."""
     left, right = balanced_factors(rank, 1.0, *map_matrices(svd, matrix))
     return left, right.T

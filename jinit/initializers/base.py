@@ -89,7 +89,7 @@ class Initializer(ABC):
                 return self.draw(key, sizes, resolved)
             return draw_sharded(self, key, sizes, resolved, sharding)
         except (TypeError, ValueError, AttributeError):
-            # A wrong key fails in many ways, and here a check costs a valid call no time.
+            # A wrong key fails in many ways. Checking it only here costs a valid call no time.
             check_key(key, self.public_form()[0])
             raise
 
@@ -207,7 +207,7 @@ def check_finite(name: str, value: object) -> float:
 
 
 def check_non_negative(name: str, value: object) -> float:
-    """Return `value` as a float >= 0; raise as `check_finite` does, and if it is negative."""
+    """Return `value` as a float >= 0; raise like `check_finite`, or if it is negative."""
     number = check_finite(name, value)
     if number < 0:
         raise ValueError(
@@ -218,7 +218,7 @@ def check_non_negative(name: str, value: object) -> float:
 
 
 def check_positive(name: str, value: object) -> float:
-    """Return `value` as a float > 0; raise as `check_finite` does, and if it is not positive."""
+    """Return `value` as a float > 0; raise like `check_finite`, or if it is not positive."""
     if (number := check_finite(name, value)) <= 0:
         raise ValueError(f"{name}: expected a number > 0, got {value!r}")
     return number

@@ -1,4 +1,4 @@
-"""Arrays in Flax's boxes, as a wrapped initializer `(key, shape, dtype)` can return them."""
+"""Arrays in Flax's boxes, which a wrapped initializer `(key, shape, dtype)` may return."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,12 +12,12 @@ InitFunction = Callable[..., Any]
 
 
 def map_boxed(change: Callable[[Array], Array], value: Any) -> Any:
-    """Return the value with its array changed; a box around the array is kept."""
+    """Return the value with its array changed, in the same box if it had one."""
     if isinstance(value, Array):
         return change(value)
     if not jax.tree_util.all_leaves([value]):
         return jax.tree.map(change, value)
-    return dataclasses.replace(value, raw_value=change(value.raw_value))  # nnx.with_metadata's
+    return dataclasses.replace(value, raw_value=change(value.raw_value))  # nnx.with_metadata
 
 
 def unbox_array(value: Any) -> Array:

@@ -193,8 +193,8 @@ _MAX_DEPTH = 32
 def from_spec(spec: str | Mapping[str, Any] | Initializer) -> Initializer:
     """Return the initializer that plain data describes.
 
-    The inverse of `Initializer.to_spec`. Only names of the catalog are looked up; no code of the
-    data is executed.
+    This is the inverse of `Initializer.to_spec`. Only names of the catalog are looked up; no code
+    of the data is executed.
 
     Args:
       spec: a name of the catalog, or `{"name": ..., option: value}`; an initializer is returned
@@ -229,7 +229,10 @@ def _read_spec(spec: Any, depth: int) -> Initializer:
     if isinstance(spec, Initializer):
         return spec
     if depth > _MAX_DEPTH:
-        raise ValueError(f"initializer: more than {_MAX_DEPTH} initializers are nested")
+        raise ValueError(
+            f"initializer: more than {_MAX_DEPTH} initializers are nested; write fewer around "
+            "each other"
+        )
     if isinstance(spec, str):
         spec = {"name": spec}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
@@ -270,5 +273,9 @@ def _build_initializer(name: str, options: dict[str, Any]) -> Initializer:
             raise ValueError(describe_unknown_option(name, option, parameters))
     required = {option for option, spec in parameters.items() if spec.default is spec.empty}
     if missing := sorted(required - options.keys()):
-        raise ValueError(f"initializer {name!r} also needs {', '.join(missing)}")
+        example = ", ".join(f'"{option}": ...' for option in missing)
+        raise ValueError(
+            f"initializer {name!r} also needs {', '.join(missing)}: write "
+            f'{{"name": "{name}", {example}}}'
+        )
     return build(**options)

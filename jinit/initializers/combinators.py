@@ -193,7 +193,7 @@ def truncated(
 
 
 def masked(initializer: InitFunction, mask: ArrayLike, dtype: DTypeOption = None) -> Masked:
-    """Return an initializer that draws as `initializer` does, and zero wherever `mask` is zero.
+    """Return an initializer that draws as `initializer` does, with zeros where `mask` is zero.
 
     Args:
       initializer: any `(key, shape, dtype) -> Array`.

@@ -9,7 +9,7 @@ _WIDE = 110
 
 
 def matches_words(entry: EntryDescription, words: Sequence[str]) -> bool:
-    """Return whether every word is part of the entry's text, in whatever case.
+    """Return whether every word is part of the entry's text, regardless of case.
 
     Args:
       entry: an entry of the catalog.

@@ -53,7 +53,7 @@ class BlockRun:
     first_scores: Scores
     signal: Signal
     run_seconds: float = 0.0
-    """Seconds from the end of the block before to the end of this one."""
+    """Seconds from the end of the previous block to the end of this one."""
     recorded_steps: list[int] = field(default_factory=lambda: [0])
     score_history: list[Scores] = field(default_factory=list)
 
@@ -61,7 +61,7 @@ class BlockRun:
         self._pending = deque([(0, self.first_scores)])
 
     def queue(self, steps: int, state: TrialState, scores: Scores) -> None:
-        """Remember what the device has been asked for: `steps` more, with these results."""
+        """Append the results of `steps` more steps, which the device may still be computing."""
         self.state = state
         self._pending.append((steps, scores))
 
@@ -123,5 +123,5 @@ class BlockRun:
             signal.identical,
             [layers[index].width for index in hidden],
         )
-        # With contractions that are not measured, a network is not known to be stable.
+        # A network with contractions that are not measured cannot be called stable.
         return "unread" if judged == "stable" and model.graph.unread_contractions else judged

@@ -209,7 +209,7 @@ class _SweepRun:
 
     def _train_blocks(self, group_run: GroupRun, blocks: Iterable[Block]) -> Iterator[BlockRun]:
         """Train blocks, and yield each one when it is finished."""
-        finished = self.progress  # when the block before was finished
+        finished = self.progress  # the progress at the end of the previous block
         begin_time = time.perf_counter() - finished.training_seconds
         for block_run, steps in group_run.train(blocks):
             self._update_progress(

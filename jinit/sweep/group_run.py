@@ -55,9 +55,10 @@ class GroupRun:
     def train(self, blocks: Iterable[Block]) -> Iterator[tuple[BlockRun, int]]:
         """Train one block after the other, and yield a block after each of its recordings.
 
-        While the device trains, Python prepares the next chunk of steps, also that of the next
-        block, and reads the scores of the chunk before. No program is queued while another one
-        runs: XLA on CPU then trains 10 % slower, and starting a program takes 2 % of its time.
+        While the device trains, Python prepares the next chunk of steps, even if it belongs to the
+        next block, and reads the scores of the previous chunk. No program is queued while another
+        one runs: XLA on CPU would then train 10 % slower, and starting a program takes only 2 % of
+        its time.
 
         Args:
           blocks: the blocks, in order.

@@ -8,8 +8,8 @@ import numpy as np
 from jinit.model.params import PyTree
 from jinit.sweep.groups import Member
 
-# Bytes that may be drawn before they are used, for the next seeds.
 _PREDRAW_BYTES = 2**26
+"""Bytes of parameters that may be drawn in advance for the next seeds."""
 
 
 class InitialParameters:

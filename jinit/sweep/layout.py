@@ -1,4 +1,4 @@
-"""How the lanes of a group are divided into blocks, and a block into devices and tiles."""
+"""Divide the lanes of a group into blocks, and a block into devices and tiles."""
 
 import itertools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A function named as `module:function`, imported from the user's files."""
+"""Import a function that is named as `module:function` from the user's files."""
 
 import sys
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def load_function(option: str, reference: object, folder: Path) -> Callable[...,
         names = _function_names(module)
         raise ValueError(
             f"{option} {reference!r}: {module_name} has no function {name!r}; "
-            f"it has {join_names(names) if names else 'none'}"
+            f"it has {join_names(names) if names else 'no function'}"
         )
     return getattr(module, name)
 

@@ -24,7 +24,7 @@ from jinit.report import explain_missing_extra
 
 
 class Store:
-    """Writes each file completely or not at all, so every finished block is on disk.
+    """The directory of a sweep. Each file is written completely or not at all.
 
     Args:
       directory: the output directory; created if it does not exist.

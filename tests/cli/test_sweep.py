@@ -127,7 +127,7 @@ def test_a_second_run_gets_another_directory(folder):
         (["--depth", "0"], BUILTIN, "Invalid value for '--depth': 0 is not in the range x>=1"),
         (["--steps", "0"], BUILTIN, "Invalid value for '--steps'"),
         (["--lr", "-0.1"], BUILTIN, "Invalid value for '--lr': -0.1 is not in the range x>0"),
-        (["--out", "mine.toml/out"], BUILTIN, "--out mine.toml/out: cannot make this directory"),
+        (["--out", "mine.toml/out"], BUILTIN, "--out mine.toml/out: cannot create this directory"),
         (
             ["--out", "."],
             BUILTIN,

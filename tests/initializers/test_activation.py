@@ -84,7 +84,7 @@ def test_every_name_has_a_gain(name):
         (("relu", "forward", "gaussian"), ValueError, "unknown distribution 'gaussian'"),
         ((3,), TypeError, "phi: expected an activation, such as jax.nn.gelu or its name, got 3"),
         ((jax.nn.softmax,), TypeError, "a map of a whole layer, such as a softmax, has no gain"),
-        ((jnp.sign, "backward"), ValueError, 'no gradient passes it; use mode="forward"'),
+        ((jnp.sign, "backward"), ValueError, 'no gradient passes through it; use mode="forward"'),
     ],
 )
 def test_mistakes_are_named_when_the_initializer_is_built(options, error, text):

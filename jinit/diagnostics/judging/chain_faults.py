@@ -135,7 +135,7 @@ def find_collapse(case: Case, number: int) -> Finding | None:
     log_ratio = math.log(max(last, MIN_DECORRELATION) / first)
     if log_ratio > 2 * expected.signal_growth_interval.low:
         return None
-    symptom = f"its results are equal for all inputs, up to {last:.1e} of their size"
+    symptom = f"its results are nearly equal for all inputs: 1 - correlation is {last:.1e}"
     fault = _ChainFault("collapsed", symptom, 0.0)
     return _find_cause(case, number, fault, case.chain_head(number))
 
@@ -180,8 +180,10 @@ def _bias_ratio(row: LayerRow) -> float:
 
 
 def _gain_error(row: LayerRow) -> float:
-    """Return |ln| of the squared gain over the needed one. A last layer may have any gain between
-    a tenth and ten times the needed one."""
+    """Return the absolute logarithm of the squared gain over the needed one.
+
+    A last layer may have any gain between a tenth and ten times the needed one.
+    """
     needed = needed_variances(row)
     if needed is None or not row.squared_gain:
         return math.inf
@@ -206,7 +208,8 @@ def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
         return {}
     final = sums[-1].residual_stream + sums[-1].branch
     growth = log_or_infinity(final / sums[0].residual_stream)
-    # Branches that read a normalized stream add a decreasing share to it; only the others compound.
+    # Branches that read a normalized residual stream add a decreasing share to it. Only the others
+    # compound.
     late = sorted(math.log1p(each.branch / each.residual_stream) for each in sums[count // 2 :])
     compound = count * late[len(late) // 2]
     if not min(growth, compound) > power_law_growth(1 + count):

@@ -99,7 +99,7 @@ def conclude_seeds(context: DiagnosisContext, measurements: Measurements) -> Dia
 def find_equal_leaves(
     model: Model, measurements: Measurements, leaves: Sequence[Array]
 ) -> dict[str, str]:
-    """Return the path of the earlier, bitwise equal parameter, by path.
+    """Return, for each parameter that equals an earlier one bit by bit, the path of that one.
 
     Args:
       model: the traced network.
@@ -113,7 +113,7 @@ def find_equal_leaves(
 
 
 def _find_equal_weights(measurements: Measurements) -> dict[str, str]:
-    """Return the same as `find_equal_leaves`, judged by random products alone."""
+    """Return the pairs of `find_equal_leaves`, judged by random products, without constants."""
     return {
         path: other
         for path, other in find_equal_products(measurements.products).items()
@@ -209,16 +209,16 @@ def _predictions(
 
 def _healthy_intervals(expected: Expectation, row: LayerRow) -> dict[str, ExpectedInterval]:
     """Return the intervals of a healthy network of this depth, whatever the weights."""
-    found = {}
+    intervals = {}
     second, gradient = row.statistics.preactivation.second, row.statistics.gradient.second
     if expected.layers_before and math.isfinite(expected.signal_growth):
-        found["second_moment"] = _rescale(
+        intervals["second_moment"] = _rescale(
             second, expected.signal_growth, expected.signal_growth_interval
         )
     if expected.layers_after and math.isfinite(expected.gradient_growth):
         squares = _rescale(gradient, expected.gradient_growth, expected.gradient_growth_interval)
-        found["gradient_rms"] = ExpectedInterval(*map(math.sqrt, squares))
-    return found
+        intervals["gradient_rms"] = ExpectedInterval(*map(math.sqrt, squares))
+    return intervals
 
 
 def _rescale(second: float, growth: float, healthy: ExpectedInterval) -> ExpectedInterval:

@@ -69,7 +69,7 @@ class Diagnosis:
     verdict: str
     """The worst verdict on any layer or on the whole network."""
     layers: tuple[LayerDiagnosis, ...]
-    """In execution order."""
+    """All layers, in execution order."""
     loss: float
     loss_name: str
     notes: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Diagnosis:
     def faults(self) -> tuple[LayerDiagnosis, ...]:
         """Layers with a fault that no other layer causes, the worst first.
 
-        If every fault is caused by another layer, all layers with a fault.
+        If another layer causes every fault, these are all layers with a fault.
         """
         faulty = [layer for layer in self.layers if layer.verdict != "stable"]
         causes = [layer for layer in faulty if not layer.source] or faulty
@@ -95,7 +95,7 @@ class Diagnosis:
     def table(self) -> "Group":
         """Return a page for the terminal: faults, their causes and cures, and all layers.
 
-        `rich.print(diagnosis.table())` shows it; needs `jinit[report]`.
+        `rich.print(diagnosis.table())` shows it. It needs `jinit[report]`.
 
         Raises:
           MissingExtraError: if rich is not installed.

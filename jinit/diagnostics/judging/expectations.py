@@ -54,7 +54,7 @@ class Expectation:
 def expectations(rows: Sequence[LayerRow]) -> tuple[Expectation, ...]:
     """Return the expectation for every layer.
 
-    A chain is a sequence of layers with only an elementwise activation between each two of them.
+    A chain is a sequence of layers with only an elementwise activation between neighbors.
 
     Args:
       rows: the layers in execution order.

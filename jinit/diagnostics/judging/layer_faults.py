@@ -51,7 +51,8 @@ def find_overflow(case: Case, number: int) -> Finding | None:
         if not (sources or math.isfinite(row.statistics.input.second)):
             return _find_nonfinite_source(case)
         cause = "its results are not finite"
-        return Finding("overflowing", cause, _overflow_cure(row, limit), *sources[:1])
+        source = sources[0] if sources else ""
+        return Finding("overflowing", cause, _overflow_cure(row, limit), source)
     if result.largest > limit / OVERFLOW_MARGIN:
         cause = f"its largest result, {result.largest:.3g}, is close to the largest {dtype}"
         return Finding("overflowing", cause, _overflow_cure(row, limit))
@@ -60,7 +61,8 @@ def find_overflow(case: Case, number: int) -> Finding | None:
             layer.path for layer in case.layers[number + 1 :] if layer.statistics.gradient.nonfinite
         ]
         sources, cause = broken or later[-1:], "its gradient is not finite"
-        return Finding("overflowing", cause, _overflow_cure(row, limit), *sources[:1])
+        source = sources[0] if sources else ""
+        return Finding("overflowing", cause, _overflow_cure(row, limit), source)
     return None
 
 
@@ -112,10 +114,10 @@ def find_symmetry(case: Case, number: int) -> Finding | None:
 def _symmetry_cause(row: LayerRow) -> str:
     """Return what is equal within one layer; empty if nothing is."""
     if _has_constant_kernel(row):
-        zero = row.weight.second == 0
-        if zero and _may_be_zero(row):
+        is_zero = row.weight.second == 0
+        if is_zero and _may_be_zero(row):
             return ""
-        value = "zero" if zero else f"the same number, {row.weight.mean:.3g}"
+        value = "zero" if is_zero else f"the same number, {row.weight.mean:.3g}"
         return f"all of its weights are {value}, so its units stay equal"
     if row.statistics.preactivation.identical == 1 and row.statistics.input.second > 0:
         return "all of its units compute the same function"
@@ -225,8 +227,8 @@ def _smallest_gain_error(row: LayerRow) -> float:
 
 def _hidden_scale_cause(row: LayerRow, error: float) -> str:
     """Return the cause for a kernel whose scale the next normalization removes."""
-    gain2 = row.squared_gain
-    speed = f"{gain2:.2g} times slower" if error > 0 else f"{1 / gain2:.2g} times faster"
+    factor = row.squared_gain
+    speed = f"{factor:.2g} times slower" if error > 0 else f"{1 / factor:.2g} times faster"
     return (
         f"{gain_cause(row)}; the normalization after it removes the scale, but the direction of "
         f"its weights changes {speed}"
@@ -239,6 +241,6 @@ def find_wrong_fan(case: Case, number: int) -> Finding | None:
     cause = wrong_fan_cause(row.leaf, weight_std(row))
     if not cause or row.is_normalized or math.prod(row.leaf.shape) < MIN_FAN_ENTRIES:
         return None
-    axes = dict(zip(range(len(row.leaf.shape)), row.leaf.axes, strict=True))
+    axes = dict(enumerate(row.leaf.axes))
     cure = f"jinit.init(model, key, rules), which reads the axes from the computation: {axes}"
     return Finding("misscaled", cause, cure)

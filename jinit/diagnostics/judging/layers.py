@@ -16,7 +16,7 @@ _FREE_SCALE_ENDS = ("residual", "shortcut", "output", "softmax", "attention", "o
 
 
 class EqualCounts(NamedTuple):
-    """Numbers of units and of inputs that equal another one; those of zeros only do not count."""
+    """Numbers of units and of inputs that equal another one and are not all zero."""
 
     weights: tuple[int, int] = (0, 0)
     gradients: tuple[int, int] = (0, 0)

@@ -36,7 +36,7 @@ def judge_network(
             "rounding or stop_gradient stops the gradient"
         )
         return NetworkFinding("vanishing", note)
-    # The value of a loss that is too large is in the notes of the diagnosis.
+    # The notes of the diagnosis already state a loss that is too large.
     has_large_loss = loss > MAX_LOSS_RATIO * chance
     input_rms = math.sqrt(rows[0].statistics.input.second) if rows else 0.0
     has_large_inputs = input_rms > MAX_INPUT_RMS and not rows[0].is_normalized

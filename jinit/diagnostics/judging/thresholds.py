@@ -1,4 +1,4 @@
-"""Every number that decides a verdict, with its reason.
+"""The thresholds of the verdicts, each with its reason.
 
 The second moment of an array is its mean square. Logarithms of gains are those of squared gains:
 variance of a unit's sum over the mean square of its inputs.
@@ -95,7 +95,7 @@ MIN_DECORRELATION = 1e-13
 add to it."""
 
 DISTINCT_INPUTS = 1e-6
-"""1 - c at the first layer of a chain up to which the inputs are equal from the beginning."""
+"""Value of 1 - c at the first layer of a chain up to which its inputs count as equal."""
 
 CHAOTIC_DECORRELATION_RATIO = 0.3
 """1 - c of the last layer over that of the first above which growing gradients are chaotic: the
@@ -105,17 +105,17 @@ signal stays of constant size and its directions stay apart."""
 
 LARGE_BRANCH_RATIO = 0.25
 """Second moment of a residual branch over that of its residual stream above which the branch takes
-part in an explosion: four such branches more than double the stream."""
+part in an explosion: four such branches more than double the mean square of the stream."""
 
 LARGE_INPUT_RMS = 5.0
-"""RMS of the inputs that is mentioned; initializers assume inputs of RMS 1."""
+"""RMS of the inputs above which a note mentions it; initializers assume inputs of RMS 1."""
 
 MAX_INPUT_RMS = 25.0
-"""RMS of the inputs that is a fault: pixels from 0 to 255 have more."""
+"""RMS of the inputs above which it is a fault: pixels from 0 to 255 have more."""
 
 LARGE_LOSS_RATIO = 2.0
-"""Loss over that of a uniform guess that is mentioned. Logits of standard deviation s add about
-s²/2 to the loss, so that ten classes need s = 2 for it."""
+"""Loss over that of a uniform guess above which a note mentions it. Logits of standard deviation s
+add about s²/2 to the loss, so that ten classes exceed this ratio at about s = 2."""
 
 MAX_LOSS_RATIO = 10.0
-"""Loss over that of a uniform guess that is a fault."""
+"""Loss over that of a uniform guess above which it is a fault."""

@@ -136,16 +136,16 @@ def check_examples(name: str, inputs: Sequence[PyTree]) -> int:
 
 
 def _check_input(name: str, number: int, given: PyTree, traced: PyTree) -> None:
-    """Raise if an input has not the shapes that the model was traced with, or no examples."""
+    """Raise if an input does not have the traced shapes, or has no examples."""
     shape = jax.tree.map(jnp.shape, given)
     expected = jax.tree.map(lambda leaf: leaf.shape, traced)
     if shape != expected:
         raise ValueError(
-            f"{name}: input {number} has shape {shape}, and the model was traced with {expected}; "
+            f"{name}: input {number} has shape {shape}, but the model was traced with {expected}; "
             "trace it with this batch"
         )
     if any(0 in np.shape(leaf) for leaf in jax.tree.leaves(given)):
-        raise ValueError(f"{name}: input {number} has shape {shape}: give one example at least")
+        raise ValueError(f"{name}: input {number} has shape {shape}: give at least one example")
 
 
 def _draw_inputs(name: str, model: Model, key: Array) -> list[PyTree]:

@@ -28,15 +28,16 @@ class ActivationLimits(NamedTuple):
 
 def input_limits(model: Model) -> dict[Place, ActivationLimits]:
     """Return the limits of the bounded activation before each contraction that follows one."""
-    found = {}
+    limits_by_place = {}
     for layer in model.contractions:
         activation = model.leaf(model.paths[layer.kernel]).activation
         if not activation or not layer.is_linked_by(activation):
             continue
         limits = _activation_limits(activation)
         if limits is not None:
-            found |= {place: limits for place in (layer.follower, layer.loop_follower) if place}
-    return found
+            followers = [place for place in (layer.follower, layer.loop_follower) if place]
+            limits_by_place |= dict.fromkeys(followers, limits)
+    return limits_by_place
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ class ChosenLoss(NamedTuple):
     """The loss of a batch, and its name."""
 
     function: Callable[[PyTree, Sequence[PyTree]], Array]
-    """Outputs and the list of targets to one number."""
+    """Function of the outputs and the list of targets that returns one number."""
     name: str
 
 
@@ -61,7 +61,7 @@ def draw_direction(outputs: PyTree, key: Array) -> OutputDirection:
 
 
 def draw_normals(key: Array, shape: Sequence[int], number: int) -> np.ndarray:
-    """Draw normal numbers by NumPy, which needs no compilation; JAX would take a second.
+    """Draw normal numbers with NumPy: compiling a program of JAX would take a second.
 
     Args:
       key: random key.
@@ -123,9 +123,9 @@ def _unknown_loss_message(leaves: Sequence[Any], targets: Sequence[PyTree]) -> s
     )
     return (
         f"the targets ({given}) do not say which loss is meant for outputs of shape "
-        f"{shapes}: integers of the outputs' shape without its last axis, of at least two classes, "
-        "mean cross-entropy; one array of the outputs' shape means mean squared error; for any "
-        "other loss give loss=lambda outputs, *targets: ..."
+        f"{shapes}: integers of the outputs' shape without its last axis mean cross-entropy, if "
+        "there are at least two classes; one array of the outputs' shape means mean squared error; "
+        "for any other loss give loss=lambda outputs, *targets: ..."
     )
 
 

@@ -76,7 +76,7 @@ def measure(
       model: the traced network.
       params: its parameters.
       inputs: one batch, as traced; axis 0 of the first enumerates examples.
-      loss: outputs of the network to the mean loss over the batch.
+      loss: function of the outputs that returns the mean loss over the batch.
       optimizer: optax transformation whose first update is measured, or None.
 
     >>> import jax, jax.numpy as jnp
@@ -98,7 +98,7 @@ def summarize(
 
     Outside a compiled function every statistic is a program of its own, compiled once for all
     layers of one shape, in this network and in others. A deep network is then measured several
-    times sooner than by one program.
+    times faster than by one program.
 
     Args:
       model: the traced network.

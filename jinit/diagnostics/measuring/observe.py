@@ -14,7 +14,7 @@ from jinit.diagnostics.measuring.trained import join_leaves, trained_flags
 from jinit.model import Contraction, Model, Place, PyTree, Tap, apply_taps
 
 OutputLoss = Callable[[PyTree], Array]
-"""Outputs of the network to one number: a mean over examples."""
+"""Function of the network's outputs that returns one number, a mean over examples."""
 
 
 class LayerSignals(NamedTuple):
@@ -82,7 +82,7 @@ def observe(
       model: the traced network.
       params: its parameters.
       inputs: one batch, as traced; axis 0 of the first enumerates examples.
-      loss: outputs of the network to the mean loss over the batch.
+      loss: function of the outputs that returns the mean loss over the batch.
       optimizer: optax transformation whose first update is measured, or None.
 
     >>> import jax, jax.numpy as jnp

@@ -19,7 +19,7 @@ MAX_ROWS = 128
 """Number of rows from which correlations and ranks are computed, spread evenly over all rows."""
 _SATURATION_MARGIN = 0.025
 """An entry closer to a limit of its activation than this fraction of the range is saturated: for
-tanh |y| > 0.95, for the logistic function the same inputs doubled."""
+tanh where |y| > 0.95, for the logistic function at inputs twice as large."""
 _IDENTICAL_TOLERANCE = 1e-6
 """Units that differ by less than this fraction of the largest entry are identical."""
 
@@ -161,7 +161,7 @@ def gradient_statistics(gradient: Array, examples: int) -> GradientStatistics:
     value = widen(gradient) * examples
     second = jnp.mean(value**2)
     info = jnp.finfo(gradient.dtype)
-    # Entries too small for float32 are already 0, so an underflow can be seen in short dtypes only.
+    # Entries too small for float32 are already 0, so only 16-bit dtypes show an underflow.
     underflow = jnp.mean(jnp.abs(gradient) < info.tiny, dtype=jnp.float32)
     return GradientStatistics(
         mean=value.mean(),

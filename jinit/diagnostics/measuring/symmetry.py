@@ -47,8 +47,8 @@ def random_products(value: Array, axes: tuple[str, ...]) -> RandomProducts:
 
 def _input_axes(axes: Sequence[str]) -> list[int]:
     """Return the axes that are summed over; if none is, the first unless it is the only axis."""
-    found = [axis for axis, role in enumerate(axes) if role in _INPUT_AXES]
-    return found or list(range(len(axes) > 1))
+    summed_axes = [axis for axis, role in enumerate(axes) if role in _INPUT_AXES]
+    return summed_axes or list(range(len(axes) > 1))
 
 
 @lru_cache(maxsize=256)

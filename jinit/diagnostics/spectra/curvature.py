@@ -80,9 +80,13 @@ def curvature(
     >>> from jinit.model import trace
     >>> model = trace(lambda w, x: x @ w, jnp.ones((2, 1)), jnp.ones((2, 2)))
     >>> x = jnp.array([[1.0, 0.0], [0.0, 2.0]])
-    >>> found = curvature(model, jnp.ones((2, 1)), x, jnp.zeros((2, 1)))
-    >>> [round(each, 4) for each in (found.largest, found.smallest, found.learning_rate_ceiling)]
-    [4.0, 1.0, 0.5]
+    >>> hessian = curvature(model, jnp.ones((2, 1)), x, jnp.zeros((2, 1)))
+    >>> (
+    ...     round(hessian.largest, 4),
+    ...     round(hessian.smallest, 4),
+    ...     round(hessian.learning_rate_ceiling, 4),
+    ... )
+    (4.0, 1.0, 0.5)
     """
     if iterations < 1:
         raise ValueError(f"curvature: expected at least 1 iteration, got {iterations!r}")

@@ -122,8 +122,8 @@ def gradient_noise(
     >>> import jax.numpy as jnp
     >>> from jinit.model import trace
     >>> w, x = jnp.ones((2, 1)), jnp.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> found = gradient_noise(trace(lambda w, x: x @ w, w, x), w, x, loss=jnp.mean)
-    >>> found.squared_norm, found.noise, found.confusion
+    >>> noise = gradient_noise(trace(lambda w, x: x @ w, w, x), w, x, loss=jnp.mean)
+    >>> noise.squared_norm, noise.noise, noise.confusion
     (0.5, 1.0, 0.0)
     """
     checked = prepare_loss_batch("gradient_noise", model, batch, loss, key)

@@ -1,4 +1,4 @@
-"""Singular values of the Jacobian of a network's outputs by its inputs, example by example."""
+"""Singular values of the Jacobian of a network's outputs with respect to its inputs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class _ExampleValues(NamedTuple):
     alphas: Array
     """Diagonal α of the bidiagonal matrix."""
     betas: Array
-    """Diagonal β next to it."""
+    """Superdiagonal β of the bidiagonal matrix; its last entry gives the residual."""
     probe_squares: Array
     """`‖J v‖²` for each random direction v; empty if all singular values are found."""
     sizes: Array
@@ -114,9 +114,9 @@ def jacobian(
     >>> import jax.numpy as jnp
     >>> from jinit.model import trace
     >>> w, x = jnp.diag(jnp.array([3.0, 2.0, 1.0])), jnp.ones((2, 3))
-    >>> found = jacobian(trace(lambda w, x: x @ w, w, x), w, x)
-    >>> [round(each, 4) for each in (found.largest, found.smallest, found.mean_square)]
-    [3.0, 1.0, 4.6667]
+    >>> spectrum = jacobian(trace(lambda w, x: x @ w, w, x), w, x)
+    >>> round(spectrum.largest, 4), round(spectrum.smallest, 4), round(spectrum.mean_square, 4)
+    (3.0, 1.0, 4.6667)
     """
     _check_minimum(probes, 2, "2 probes")
     _check_minimum(iterations, 1, "1 iteration")
@@ -144,7 +144,7 @@ def _check_minimum(value: int, minimum: int, expected: str) -> None:
 
 
 def _check_floating_input(inputs: Sequence[PyTree], count: int) -> None:
-    """Raise if no input can be differentiated by."""
+    """Raise if there is no input with respect to which the outputs can be differentiated."""
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
     if not any(_is_differentiable(leaf, count) for leaf in leaves):
         seen = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves)

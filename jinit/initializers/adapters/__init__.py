@@ -28,6 +28,6 @@ __all__ = [
     "pissa_randomized",
 ]
 
-# A wrong call of a function that builds an adapter is answered with what to write.
+# A wrong call of a function that builds an adapter raises an error that says what to write.
 _FACTORIES = [name for name in __all__ if name not in ("Adapter", "LowRank")]
 globals().update({name: explain_mistakes(globals()[name]) for name in _FACTORIES})

@@ -28,7 +28,7 @@ from jinit.sampling import full_precision_product, pin_rounding, round_to_dtype,
 class LowRank:
     """The layer `y = x weight + scale · x a b` with trained factors `a`, `b` and frozen `weight`.
 
-    A pytree of three arrays; `scale` is not a leaf.
+    It is a pytree of three arrays; `scale` is not a leaf.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> w = jinit.he_normal()(jax.random.key(0), (64, 32))

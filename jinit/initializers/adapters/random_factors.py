@@ -214,7 +214,7 @@ def lora_orthogonal(
     options = check_adapter_options(rank, alpha, scaling, dtype)
     if rank % 2:
         raise ValueError(
-            f"rank: expected an even number, got {rank}, because A and B use one half each; "
+            f"rank: expected an even number, because A and B use one half each, got {rank}; "
             f"did you mean {rank + 1}?"
         )
     return LoraOrthogonal(**options)

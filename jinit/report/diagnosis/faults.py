@@ -48,7 +48,8 @@ class FaultGroup:
 def group_faults(faults: Sequence[LayerData], layers: Sequence[LayerData]) -> list[FaultGroup]:
     """Return the faults of a diagnosis in groups, the worst first.
 
-    A group has one cure, and one verdict or verdicts that a chain of layers causes together.
+    The faults of a group have one cure. They have one verdict, or several that a chain of layers
+    causes together.
 
     Args:
       faults: the layers with a fault, the worst first.

@@ -4,8 +4,8 @@ The candidate with the best mean leads. Each other candidate is compared with it
 t interval of the difference paired by seed. The leader is called best only if every interval lies
 above zero. That claim needs no correction for the number of comparisons: to be called best wrongly,
 a candidate must win against the best one and against all others. With any number of candidates, at
-most 5 % of sweeps claim a false best; the worst case is two equal candidates, and a test counts it.
-The list of ties makes no such claim: a candidate that is as good as the leader may be missing.
+most 5 % of sweeps claim a false best; the worst case is two equal candidates. The list of ties
+makes no such claim: a candidate that is as good as the leader may be missing.
 
 Reference: Gutmann and Maymin, Is the selected population the best?, Annals of Statistics 15, 1987.
 """

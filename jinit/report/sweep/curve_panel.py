@@ -19,7 +19,7 @@ LineStyles = Mapping[str, Mapping[str, Any]]
 
 TEXT_COLOR = "#333333"
 BAND_OPACITY = 0.16
-# Losses above this multiple of the median loss at step 0 are cut off, so that the others are seen.
+# Losses above this multiple of the median loss at step 0 are cut off to keep the others visible.
 _LOSS_HEADROOM = 3.0
 _LONGEST_NOTE = 46  # characters that fit into the width of a panel
 

@@ -177,13 +177,16 @@ def _sort_key(candidate: Candidate, metric: Metric) -> tuple[bool, bool, float]:
 
 
 def _facet_label(config: Mapping[str, Any], outline: Outline) -> str:
-    """Words without the name of their axis (`relu`), numbers with it if they vary (`depth 2`)."""
+    """Return words without their axis (`relu`), and numbers with it if they vary (`depth 2`)."""
     words, varying = _text_values(config), _varying_number_axes(config, outline)
     return ", ".join([*words, *(f"{axis} {value_text(config[axis])}" for axis in varying)])
 
 
 def _candidate_label(config: Mapping[str, Any], outline: Outline) -> str:
-    """Words, then numbers in brackets (`he_normal [lr=0.1]`): no commas between two labels."""
+    """Return words, then numbers in brackets (`he_normal [lr=0.1]`).
+
+    A list of labels needs commas between two of them.
+    """
     words = ", ".join(_text_values(config))
     pairs = [f"{axis}={value_text(config[axis])}" for axis in _varying_number_axes(config, outline)]
     if not words:

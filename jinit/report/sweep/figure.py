@@ -198,7 +198,7 @@ def _write_title(figure: "Figure", facets: Sequence[Facet], outline: Outline, dr
 def _write_legend(figure: "Figure", styles: LineStyles, columns: int) -> None:
     """Write a legend below the panels.
 
-    The texts are set after the legend is made, because matplotlib hides labels such as `_x`.
+    The texts are set after the legend is built, because matplotlib hides labels such as `_x`.
     """
     from matplotlib.lines import Line2D
 

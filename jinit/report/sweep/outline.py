@@ -103,7 +103,7 @@ def read_outline(directory: Path) -> Outline:
 
 
 def _chance(data: Mapping[str, Any]) -> float | None:
-    """The metric of a guess: as recorded, else that of equally frequent classes."""
+    """Return the metric of a guess: the recorded one, else that of equally frequent classes."""
     if data.get("chance") is not None:
         return float(data["chance"])
     if not data.get("classes"):

@@ -85,7 +85,7 @@ def _check_unique_lanes(rows: list[dict[str, Any]], keys: list[str], directory: 
         if lane in seen:
             named = ", ".join(f"{key} {value_text(row[key])}" for key in keys)
             raise ValueError(
-                f"the lane ({named}) is recorded twice in {directory}; files of two sweeps were "
-                "mixed: run the sweep again into an empty directory"
+                f"the lane ({named}) is recorded twice in {directory}; files of two sweeps are "
+                "mixed in it: run the sweep again into an empty directory"
             )
         seen.add(lane)

@@ -175,7 +175,7 @@ def _title(facets: Sequence[Facet], outline: Outline) -> str:
 
 
 def _caption(columns: Sequence[NumberColumn], left_out: Sequence[NumberColumn]) -> str:
-    """The meaning of the columns that are shown, and the names of those that are left out."""
+    """Return the meaning of the columns shown, and the names of those that are left out."""
     meanings = dict.fromkeys(column.meaning for column in columns if column.meaning)
     lines = [
         "verdict: of the untrained network; diverged: NaN or infinity in training",
@@ -225,7 +225,7 @@ def _std_text(candidate: Candidate, _: Metric) -> str:
 
 
 def _short_number(value: float) -> str:
-    """A number with two significant digits, or with one before an exponent."""
+    """Return a number with two significant digits, or with one before an exponent."""
     text = compact_text(value)
     return compact_text(value, 1) if "e" in text else text
 
@@ -239,7 +239,10 @@ def _percent_text(column: str) -> Callable[[Candidate, Metric], str]:
 
 
 def _final_text(column: str) -> Callable[[Candidate, Metric], str]:
-    """The text of a final value: with its interval if it is the metric, else as a mean."""
+    """Return a function for the text of a final value.
+
+    The text has an interval if the column is the metric; otherwise it is a mean.
+    """
 
     def text(candidate: Candidate, metric: Metric) -> str:
         if column == metric.name:
@@ -255,7 +258,7 @@ def _mean_text(column: str, mean: float) -> str:
 
 
 def _sample_text(metric: Metric, values: Collection[float]) -> str:
-    """The metric over seeds without the percent sign, which is in the heading."""
+    """Return the metric over seeds without the percent sign, which is in the heading."""
     return metric.sample_text(values).replace(" %", "").replace(" to ", "–")
 
 
