@@ -19,7 +19,7 @@ def line(**changes):
 
 
 def test_in_the_middle():
-    assert line() == "training   62 %  20.0 lane-steps/s  3 diverged  0:00:19 left"
+    assert line() == "training   62 %  20.0 steps/s  3 diverged  0:00:19 left"
 
 
 def test_before_the_first_step_there_is_no_rate():
@@ -29,7 +29,7 @@ def test_before_the_first_step_there_is_no_rate():
 
 
 def test_at_the_end_no_time_left_is_shown():
-    assert line(lane_steps=1000) == "training  100 %  32.3 lane-steps/s  3 diverged"
+    assert line(lane_steps=1000) == "training  100 %  32.3 steps/s  3 diverged"
 
 
 def test_unfinished_sweeps_never_show_100_percent():

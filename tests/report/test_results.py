@@ -139,7 +139,7 @@ def test_an_unknown_metric(tmp_path):
 def test_no_finished_block(tmp_path):
     results = Results(write_sweep(tmp_path, {"init": ["a"]}, []))
     for read in (results.frame, results.best, results.table, results.plot):
-        with pytest.raises(ValueError, match="contains no finished block of lanes: the sweep"):
+        with pytest.raises(ValueError, match="contains no finished block of runs: the sweep"):
             read()
 
 
@@ -162,7 +162,7 @@ def test_a_missing_column(tmp_path):
 
 def test_a_lane_recorded_twice(tmp_path):
     rows = [lane({"init": "a"}, 3, 0.9)] * 2
-    with pytest.raises(ValueError, match=r"the lane \(init a, seed 3\) is recorded twice in"):
+    with pytest.raises(ValueError, match=r"the run \(init a, seed 3\) is recorded twice in"):
         Results(write_sweep(tmp_path, {"init": ["a"]}, rows)).best()
 
 

@@ -33,7 +33,7 @@ def test_every_number_of_a_line(tmp_path):
     assert line(text, "zeros")[-3:] == ["10.0", "±", "0.0"]
     assert text.index("he_normal") < text.index("zeros")
     assert "relu" in text
-    assert "digits: 8 lanes, 4 seeds" in text
+    assert "digits: 8 runs, 4 seeds" in text
     assert "★: better than every other" in text
     assert "verdict: of the untrained network" in text
 
@@ -68,7 +68,7 @@ def test_the_most_common_verdict_is_shown():
 def test_an_interrupted_sweep_says_how_many_lanes_it_has(tmp_path):
     rows = [lane({"init": "a"}, seed, 0.9) for seed in range(3)]
     text = table_text(write_sweep(tmp_path, {"init": ["a", "b"]}, rows))
-    assert "3 of 6 lanes" in text
+    assert "3 of 6 runs" in text
 
 
 def test_other_axes_have_columns_if_they_vary(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.expected_shares import ExpectedFractions, expected_fractions
+from jinit.diagnostics.judging.expected_fractions import ExpectedFractions, expected_fractions
 from jinit.diagnostics.judging.interval import (
     ExpectedInterval,
     log_or_infinity,

@@ -54,7 +54,7 @@ def _three_digits(value: float) -> str:
 
 
 def progress_line(progress: ProgressLike) -> str:
-    """Return stage, percentage, rate, number of diverged lanes and time left on one line.
+    """Return stage, percentage, rate, number of diverged runs and time left on one line.
 
     Args:
       progress: a `jinit.sweep.Progress`, or any object with its fields.
@@ -71,13 +71,13 @@ def progress_line(progress: ProgressLike) -> str:
     ...     stage="training",
     ... )
     >>> progress_line(state)
-    'training   25 %  1.00 k lane-steps/s  3 diverged  0:00:06 left'
+    'training   25 %  1.00 k steps/s  3 diverged  0:00:06 left'
     """
     done, total, seconds = progress.lane_steps, progress.total_lane_steps, progress.training_seconds
     share = min(1.0, done / total) if total > 0 else 1.0
     parts = [f"{progress.stage} {math.floor(100 * share):4d} %"]
     if done > 0 and seconds > 0:
-        parts.append(f"{rate_text(done / seconds)} lane-steps/s")
+        parts.append(f"{rate_text(done / seconds)} steps/s")
     parts.append(f"{progress.diverged_lanes} diverged")
     if 0 < done < total and seconds > 0:
         left = math.ceil(seconds * (total - done) / done)

@@ -32,7 +32,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
     >>> outline = Outline("digits", Metric("validation_loss"), axes, (), (0,), total_lanes=1)
     >>> read_records(Path("no/such/sweep"), outline)
     Traceback (most recent call last):
-    ValueError: no/such/sweep/records contains no finished block of lanes...
+    ValueError: no/such/sweep/records contains no finished block of runs...
     """
     with explain_missing_extra("Reading records"):
         import pyarrow
@@ -41,7 +41,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise ValueError(
-            f"{folder} contains no finished block of lanes: the sweep stopped before its first "
+            f"{folder} contains no finished block of runs: the sweep stopped before its first "
             "block was finished. Run it again with the same output directory"
         )
     blocks = []
@@ -55,7 +55,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
             raise ValueError(
                 f"{file} cannot be read as Parquet ({escape_unprintable(str(error))}); move this "
                 "file away to read the others, and run the sweep again into an empty directory "
-                "to get its lanes"
+                "to get its runs"
             ) from error
         blocks.append(block)
     table = pyarrow.concat_tables(blocks, promote_options="permissive")
@@ -85,7 +85,7 @@ def _check_unique_lanes(rows: list[dict[str, Any]], keys: list[str], directory: 
         if lane in seen:
             named = ", ".join(f"{key} {value_text(row[key])}" for key in keys)
             raise ValueError(
-                f"the lane ({named}) is recorded twice in {directory}; files of two sweeps are "
+                f"the run ({named}) is recorded twice in {directory}; files of two sweeps are "
                 "mixed in it: run the sweep again into an empty directory"
             )
         seen.add(lane)

@@ -169,9 +169,9 @@ def _all_candidates(facets: Iterable[Facet]) -> list[Candidate]:
 def _title(facets: Sequence[Facet], outline: Outline) -> str:
     recorded = sum(len(each.records) for each in _all_candidates(facets))
     seeds, total = len(outline.seeds), outline.total_lanes
-    lanes = f"{total} lanes" if recorded == total else f"{recorded} of {total} lanes"
+    runs = f"{total} runs" if recorded == total else f"{recorded} of {total} runs"
     seeds_text = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
-    return f"{escape_unprintable(outline.task)}: {lanes}, {seeds_text}"
+    return f"{escape_unprintable(outline.task)}: {runs}, {seeds_text}"
 
 
 def _caption(columns: Sequence[NumberColumn], left_out: Sequence[NumberColumn]) -> str:
