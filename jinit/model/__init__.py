@@ -12,7 +12,7 @@ from jinit.model.leaves import Leaf
 from jinit.model.model import Model, check_model
 from jinit.model.operation import Operation, Place
 from jinit.model.params import PyTree
-from jinit.model.paths import compile_glob, leaf_paths
+from jinit.model.paths import closest_paths, compile_glob, leaf_paths
 from jinit.model.primitives import ELEMENTWISE
 from jinit.model.roles import ROLES, Role
 from jinit.model.stated_axes import axes_hint
@@ -43,6 +43,7 @@ __all__ = [
     "apply_taps",
     "axes_hint",
     "check_model",
+    "closest_paths",
     "compile_glob",
     "leaf_paths",
     "parameter_key",

@@ -7,13 +7,12 @@ from typing import Any, Self
 
 import jax
 
-from jinit.choice import closest
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, SiteInBranch, read_leaf
 from jinit.model.params import PyTree, flatten_like
-from jinit.model.paths import leaf_paths
+from jinit.model.paths import closest_paths, leaf_paths
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
 from jinit.model.table import leaf_table, leaf_table_html, model_summary
 from jinit.model.uses import Site, find_sites
@@ -139,7 +138,7 @@ class Model:
         'kernel'
         """
         if path not in self._leaf_by_path:
-            near = closest(path, self.paths) or self.paths[:3]
+            near = closest_paths(path, self.paths)
             raise KeyError(
                 f"this model has no parameter {path!r}; the closest paths are {', '.join(near)}; "
                 "Model.paths lists all of them"

@@ -1,9 +1,12 @@
 """Paths of parameters, and globs over them."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+
+from jinit.choice import closest
 
 
 def leaf_paths(tree: Any) -> tuple[str, ...]:
@@ -33,3 +36,16 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", pattern)
     wildcards = {"**/": "(?:.*/)?", "/**": "(?:/.*)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return re.compile("".join(wildcards.get(part, re.escape(part)) for part in parts))
+
+
+def closest_paths(wanted: str, paths: Sequence[str]) -> list[str]:
+    """Return paths similar to a path or glob; the first paths if none is similar.
+
+    Args:
+      wanted: the path or glob that matches nothing.
+      paths: the paths that exist.
+
+    >>> closest_paths("**/kernal", ["params/bias", "params/kernel"])
+    ['params/kernel']
+    """
+    return closest(wanted.replace("*", ""), paths, cutoff=0.4) or list(paths[:3])

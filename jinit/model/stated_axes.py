@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from jinit.choice import closest, suggestion
+from jinit.choice import suggestion
 from jinit.model.axis_roles import AXIS_ROLES, IN, LOOKUP, OUT, SPATIAL, AxisRole
 from jinit.model.leaves import Leaf
-from jinit.model.paths import compile_glob
+from jinit.model.paths import closest_paths, compile_glob
 
 AxisRoles = tuple[AxisRole, ...]
 
@@ -38,7 +38,7 @@ def resolve_axes(
         if not paths:
             raise ValueError(
                 f"with_axes: {pattern!r} matches no parameter; the closest paths are "
-                f"{', '.join(_closest_paths(pattern, list(shapes)))}"
+                f"{', '.join(closest_paths(pattern, list(shapes)))}"
             )
         for path in paths:
             resolved.setdefault(path, _check_roles(path, roles, shapes[path]))
@@ -114,7 +114,3 @@ def axes_hint(path: str, shape: Sequence[int]) -> str:
 
 def _example(shape: Sequence[int]) -> tuple[str, ...]:
     return (*["spatial"] * (len(shape) - 2), "in", "out")[-len(shape) :]
-
-
-def _closest_paths(pattern: str, paths: list[str]) -> list[str]:
-    return closest(pattern.replace("*", ""), paths, cutoff=0.4) or paths[:3]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jinit.choice import check_choice, closest
+from jinit.choice import check_choice
 from jinit.model import AXIS_ROLES
 
 _AXIS_SEPARATOR = "·"
@@ -95,13 +95,3 @@ def has_sizes(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
     return len(wanted) == len(shape) and all(
         size in (None, actual) for size, actual in zip(wanted, shape, strict=True)
     )
-
-
-def closest_paths(wanted: str, paths: Sequence[str]) -> list[str]:
-    """Return paths similar to the path in a condition; the first paths if none is.
-
-    >>> closest_paths("**/kernal", ["params/bias", "params/kernel"])
-    ['params/kernel']
-    """
-    text = wanted.replace("*", "")
-    return closest(text, paths, cutoff=0.4) or list(paths[:3])

@@ -10,11 +10,10 @@ from jax import Array
 from jinit.choice import check_choice
 from jinit.initializers import Initializer, from_spec
 from jinit.initializers.catalog import is_factory
-from jinit.model import PATH_ENDS, ROLES, Leaf, compile_glob
+from jinit.model import PATH_ENDS, ROLES, Leaf, closest_paths, compile_glob
 from jinit.rules.conditions import (
     check_flag,
     check_text,
-    closest_paths,
     compile_regex,
     has_sizes,
     is_in_range,

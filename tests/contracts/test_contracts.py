@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import equal_bits
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jinit import initializers
@@ -52,13 +53,6 @@ compiled_for_every_entry = pytest.mark.parametrize(
     "entry",
     [pytest.param(entry, id=entry.name, marks=marks(entry)) for entry in CATALOG],
 )
-
-
-def same(left, right) -> bool:
-    left, right = np.asarray(left), np.asarray(right)
-    return (left.shape, left.dtype) == (right.shape, right.dtype) and left.tobytes() == (
-        right.tobytes()
-    )
 
 
 def attempt(draw: Callable[[], jax.Array]) -> tuple[jax.Array | None, str]:
@@ -126,7 +120,7 @@ def test_it_is_a_value(entry):
         assert copy == example
         assert hash(copy) == hash(example)
         assert repr(copy) == repr(example)
-        assert same(copy(KEY, SHAPE), example(KEY, SHAPE))
+        assert equal_bits(copy(KEY, SHAPE), example(KEY, SHAPE))
     with pytest.raises(dataclasses.FrozenInstanceError):
         example.dtype = "float16"
 
@@ -143,9 +137,9 @@ def test_its_printed_text_builds_it(entry):
 @for_every_entry
 def test_it_is_deterministic_and_uses_its_key(entry):
     draw, other = entry.example, jax.random.key(2025)
-    assert same(draw(KEY, SHAPE), draw(KEY, SHAPE))
-    assert same(draw(KEY, SHAPE), draw(jax.random.key_data(KEY), SHAPE))
-    assert same(draw(KEY, SHAPE), draw(other, SHAPE)) == ignores_its_key(draw)
+    assert equal_bits(draw(KEY, SHAPE), draw(KEY, SHAPE))
+    assert equal_bits(draw(KEY, SHAPE), draw(jax.random.key_data(KEY), SHAPE))
+    assert equal_bits(draw(KEY, SHAPE), draw(other, SHAPE)) == ignores_its_key(draw)
     assert bool(jnp.isfinite(draw(KEY, SHAPE)).all())
 
 
@@ -165,10 +159,10 @@ def test_low_precision_draws_are_rounded_from_single_precision(entry):
     full = draw(KEY, SHAPE)
     assert full.dtype == np.float32
     for low in map(jnp.dtype, ("bfloat16", "float16")):
-        assert same(draw(KEY, SHAPE, low), np.asarray(full).astype(low))
+        assert equal_bits(draw(KEY, SHAPE, low), np.asarray(full).astype(low))
     half = dataclasses.replace(draw, dtype="float16")
-    assert same(half(KEY, SHAPE), draw(KEY, SHAPE, "float16"))
-    assert same(half(KEY, SHAPE, "float32"), full)
+    assert equal_bits(half(KEY, SHAPE), draw(KEY, SHAPE, "float16"))
+    assert equal_bits(half(KEY, SHAPE, "float32"), full)
 
 
 @pytest.mark.once
@@ -180,7 +174,7 @@ def test_double_precision_is_drawn_with_x64(entry):
             assert values.dtype == np.float64
             assert bool(jnp.isfinite(values).all())
         single = entry.example(KEY, SHAPE, "float32")
-    assert same(single, entry.example(KEY, SHAPE))
+    assert equal_bits(single, entry.example(KEY, SHAPE))
 
 
 @pytest.mark.once
@@ -239,8 +233,8 @@ def test_eager_jit_and_vmap_agree(entry, single_dtype, mapped_dtype):
         return draw(keys[0]), jax.vmap(mapped)(keys)
 
     single, batch = program(keys)
-    assert same(single, draw(keys[0]))
-    assert same(batch, np.stack([np.asarray(mapped(key)) for key in keys]))
+    assert equal_bits(single, draw(keys[0]))
+    assert equal_bits(batch, np.stack([np.asarray(mapped(key)) for key in keys]))
 
 
 @compiled_for_every_entry
@@ -250,7 +244,7 @@ def test_sharded_over_eight_devices_agrees(entry):
     values = entry.example(KEY, SHAPE, None, sharding)
     assert values.sharding.is_equivalent_to(sharding, values.ndim)
     assert len({str(shard.index) for shard in values.addressable_shards}) == 8
-    assert same(values, entry.example(KEY, SHAPE))
+    assert equal_bits(values, entry.example(KEY, SHAPE))
 
 
 @pytest.mark.once
@@ -294,4 +288,4 @@ def test_it_exports_to_every_platform(entry):
     exported = jax.export.export(program, platforms=platforms)(jax.random.key_data(KEY))
     assert exported.platforms == platforms
     assert exported.out_avals[0].shape == SHAPE
-    assert same(jax.jit(exported.call)(jax.random.key_data(KEY)), entry.example(KEY, SHAPE))
+    assert equal_bits(jax.jit(exported.call)(jax.random.key_data(KEY)), entry.example(KEY, SHAPE))

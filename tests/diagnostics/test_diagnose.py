@@ -231,10 +231,6 @@ def test_progress_names_each_stage_once_and_changes_nothing():
         "judging",
     ]
     assert diagnosis.to_dict() == diagnose(model, params, X).to_dict()
-    stages.clear()
-    diagnose(model, None, X, seeds=2, progress=stages.append)
-    assert stages[0] == "drawing 2 initializations"
-    assert stages[-1] == "judging"
 
 
 def test_predicted_intervals_of_layers_of_unequal_widths():

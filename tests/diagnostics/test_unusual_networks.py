@@ -96,6 +96,7 @@ def test_unusual_healthy_networks(function):
     assert diagnosis.verdict == "stable", str(diagnosis)
 
 
+@pytest.mark.slow
 def test_half_of_relu6_at_its_lower_limit_is_healthy_in_narrow_layers_too():
     model, _ = initialize(mlp(nn.relu6, 3))
     diagnosis = diagnose(model, None, X, LABELS, seeds=40)

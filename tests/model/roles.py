@@ -2,10 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-
-
-def floats(*shape):
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
+from arrays import floats
 
 
 def numbers(*shape):

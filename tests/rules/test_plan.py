@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import floats
 from flax import linen as nn
 
 import jinit
@@ -13,10 +14,6 @@ from jinit.theory import moments
 
 KEY = jax.random.key(0)
 X = jax.ShapeDtypeStruct((2, 7, 64), jnp.float32)
-
-
-def floats(*shape):
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 def draw_kernel(initializer, apply, kernel):

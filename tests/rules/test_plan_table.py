@@ -1,18 +1,14 @@
 """Plans as text that fits the terminal, as HTML, and as one short line."""
 
-import jax
 import jax.numpy as jnp
 import pytest
+from arrays import floats
 
 import jinit
 from jinit.rules import Rule, plan, recommend
 
 LONG = "encoder/transformer_block_11/attention/output_projection/kernel"
 HEADINGS = "path shape role axes fan in fan out activation initializer std"
-
-
-def floats(*shape):
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import equal_bits
 
 from jinit.sampling import (
     draw_complex_disk,
@@ -28,13 +29,6 @@ PAIRS = {
 }
 CASES = [pytest.param(*pair, id=name) for name, pair in PAIRS.items()]
 OURS = [pytest.param(ours, id=name) for name, (ours, _) in PAIRS.items()]
-
-
-def equal_bits(left, right) -> bool:
-    left, right = np.asarray(left), np.asarray(right)
-    return (left.shape, left.dtype) == (right.shape, right.dtype) and left.tobytes() == (
-        right.tobytes()
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """The measurements of each layer, in execution order, as plain numbers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from jinit.diagnostics.measuring.measure import BranchStatistics, LayerStatistics, Measurements
+from jinit.diagnostics.measuring.measure import (
+    BranchStatistics,
+    LayerStatistics,
+    Measurements,
+    read_iteration,
+)
 from jinit.diagnostics.measuring.statistics import WeightStatistics
 from jinit.diagnostics.measuring.symmetry import count_equal_units
 from jinit.model import Contraction, Leaf, Model
@@ -118,14 +123,14 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
                 path=model.layer_names[place],
                 leaf=model.leaf(path),
                 contraction=contraction,
-                statistics=_read_iteration(measurements.layers[number], lengths, step),
+                statistics=_read_iteration(measurements.layers[number], step),
                 weight=WeightStatistics(*map(float, measurements.weights[path])),
                 equal_counts=equal_counts[path],
                 previous_layer=sources[0] if is_chained else None,
                 next_layer=consumers[place],
                 branch=None
                 if branch is None
-                else _read_iteration(measurements.branches[branch], lengths, step),
+                else _read_iteration(measurements.branches[branch], step),
                 iteration_sizes=_iteration_sizes(measurements.layers[number])
                 if lengths and step is None
                 else None,
@@ -193,15 +198,10 @@ def _iteration_sizes(layer: LayerStatistics) -> IterationSizes:
     )
 
 
-def _read_iteration(values: Any, loop_lengths: Sequence[int], step: int | None) -> Any:
+def _read_iteration(values: Any, step: int | None) -> Any:
     """Return the numbers of one iteration; with `step` None, their means over all iterations."""
 
-    def read(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return type(value)(*map(read, value))
-        flat = np.asarray(value, np.float64).reshape(-1)
-        if not loop_lengths:
-            return float(flat[0])
-        return float(flat.mean() if step is None else flat[step])
+    def read(value: Any) -> float:
+        return float(read_iteration(np.asarray(value, np.float64), step))
 
-    return read(values)
+    return jax.tree.map(read, values)

@@ -14,8 +14,7 @@ import optax
 
 from jinit.choice import check_choice
 from jinit.initializers import Initializer, lecun_normal, scaled
-from jinit.model import Leaf, Model, leaf_paths
-from jinit.rules.conditions import closest_paths
+from jinit.model import Leaf, Model, closest_paths, leaf_paths
 from jinit.rules.fitting import fit_initializer, resolve_initializer
 from jinit.rules.match import Rule, RuleError
 from jinit.rules.recipes.everywhere import everywhere

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jinit.model import Leaf, Model
-from jinit.rules.conditions import closest_paths
+from jinit.model import Leaf, Model, closest_paths
 from jinit.rules.match import RuleError
 
 BaseNetwork = Model | Mapping[str, Sequence[int]]
