@@ -154,7 +154,7 @@ def test_a_low_rank_layer_is_a_tree_of_three_arrays():
         (lambda: pissa(8, scaling="rslora"), ValueError, "unknown scaling 'rslora'; expected one"),
         (lambda: pissa(8, scaling="stabilized"), ValueError, "did you mean 'rank_stabilized'"),
         (lambda: pissa(8, dtype="int8"), TypeError, "real floating-point values, got dtype int8"),
-        (lambda: lora_orthogonal(5), ValueError, "even number, got 5, .* did you mean 6"),
+        (lambda: lora_orthogonal(5), ValueError, "even number, .* got 5; did you mean 6"),
         (lambda: pissa_randomized(8, 0), ValueError, "iterations: expected at least 1, got 0"),
         (lambda: lora_ga(8, direction="A2rB"), ValueError, "did you mean 'A2rBr'"),
         (lambda: lora_ga(8, magnitude="gd"), ValueError, "unknown magnitude 'gd'"),
