@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 
 from jinit.diagnostics.measuring.batch import count_examples
@@ -135,7 +136,7 @@ def contraction_numbers(model: Model) -> dict[Place, int]:
     return {layer.place: number for number, layer in enumerate(model.contractions)}
 
 
-def read_iteration(value: Array, iteration: int | None) -> Array:
+def read_iteration(value: Array | np.ndarray, iteration: int | None) -> Any:
     """Return a statistic of one iteration of a loop.
 
     Args:
