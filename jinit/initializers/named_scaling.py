@@ -1,20 +1,15 @@
 """Named variance-scaling initializers: He, Xavier (Glorot), LeCun and those for sigmoids."""
 
-from collections.abc import Sequence
-
-import jax
-
+from jinit.initializers.base import DTypeOption
+from jinit.initializers.fans import AxesLike
 from jinit.initializers.variance import VarianceScaling, variance_scaling
-
-_AxesLike = int | Sequence[int]
-_DTypeOption = jax.typing.DTypeLike | None
 
 
 def he_normal(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Truncated normal with variance `2 / n_in`, which preserves the second moment with relu.
 
@@ -39,10 +34,10 @@ def he_normal(
 
 
 def he_uniform(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Uniform on `±√(6 / n_in)`, variance `2 / n_in`: preserves the second moment with relu.
 
@@ -67,10 +62,10 @@ def he_uniform(
 
 
 def xavier_normal(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Truncated normal with variance `2 / (n_in + n_out)`.
 
@@ -100,10 +95,10 @@ def xavier_normal(
 
 
 def xavier_uniform(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Uniform on `±√(6 / (n_in + n_out))`: the normalized initialization of Glorot and Bengio.
 
@@ -129,10 +124,10 @@ def xavier_uniform(
 
 
 def lecun_normal(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Truncated normal with variance `1 / n_in`, which preserves the second moment if linear.
 
@@ -157,10 +152,10 @@ def lecun_normal(
 
 
 def lecun_uniform(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Uniform on `±√(3 / n_in)`, variance `1 / n_in`.
 
@@ -185,10 +180,10 @@ def lecun_uniform(
 
 
 def xavier_fan_in_normal(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Forward-only form of Xavier: variance `1 / n_in`, equal to `lecun_normal`.
 
@@ -212,10 +207,10 @@ def xavier_fan_in_normal(
 
 
 def xavier_fan_in_uniform(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Forward-only form of Xavier: uniform with variance `1 / n_in`, equal to `lecun_uniform`.
 
@@ -239,10 +234,10 @@ def xavier_fan_in_uniform(
 
 
 def sigmoid_normal(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Truncated normal with variance `4 / n_in`, for logistic units.
 
@@ -268,10 +263,10 @@ def sigmoid_normal(
 
 
 def sigmoid_uniform(
-    in_axis: _AxesLike = -2,
-    out_axis: _AxesLike = -1,
-    batch_axis: _AxesLike = (),
-    dtype: _DTypeOption = None,
+    in_axis: AxesLike = -2,
+    out_axis: AxesLike = -1,
+    batch_axis: AxesLike = (),
+    dtype: DTypeOption = None,
 ) -> VarianceScaling:
     """Uniform on `±√(12 / n_in)`, variance `4 / n_in`, for logistic units.
 
