@@ -97,6 +97,21 @@ class Activation:
         """Whether the function returns its argument."""
         return not self.scalar_operations and isinstance(self.result, int)
 
+    @property
+    def input_scale(self) -> float:
+        """The constant a > 0 of φ(z) = c·f(a·z)."""
+        return 1.0
+
+    @property
+    def output_scale(self) -> float:
+        """The constant c > 0 of φ(z) = c·f(a·z); 1 if φ is linear."""
+        return 1.0
+
+    @property
+    def unscaled(self) -> "Activation":
+        """The function f of φ(z) = c·f(a·z)."""
+        return self
+
     @cached_property
     def text(self) -> str:
         """Canonical text of what it computes."""

@@ -65,6 +65,21 @@ class Leaf:
     """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+    weight_factor: float = 1.0
+    """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; factors
+    on the signal just before its product with w count too."""
+    normalized_by: str = ""
+    """How the weight that is used is normalized, such as `weight normalization`: it does not change
+    when the parameter is multiplied by a positive number. Empty if it does."""
+    normalized_rms: float | None = None
+    """Root mean square of the entries of a normalized weight, per unit of the parameter that
+    scales it; None if the weight is not normalized, or this cannot be computed."""
+    scale_path: str = ""
+    """Path of the parameter that scales a normalized weight; empty if there is none."""
+    carries: str = ""
+    """Path of the normalized weight that this parameter scales; empty if there is none."""
+    reason: str = ""
+    """Why the role is `unread`, as a clause; empty if it can be said of no single operation."""
 
     @property
     def stacked_layers(self) -> int:
