@@ -9,15 +9,22 @@ from jinit.gains.audit import (
     wrong_fan_cause,
 )
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
-from jinit.gains.naming import activation_name
+from jinit.gains.naming import activation_name, activation_text
+from jinit.gains.needed import CRITERIA, Criterion, NeededScale, accepted_stds, needed
 
 __all__ = [
+    "CRITERIA",
+    "Criterion",
     "Misfit",
+    "NeededScale",
     "ParameterScale",
+    "accepted_stds",
     "activation_name",
+    "activation_text",
     "audit",
     "find_equal_arrays",
     "misfit_cause",
+    "needed",
     "parameter_scales",
     "read_numbers",
     "wrong_fan_cause",

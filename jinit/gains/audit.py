@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
-from jinit.gains.needed import needed_std
+from jinit.gains.needed import NeededScale, accepted_stds, needed
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
 _STD_TOLERANCE = 1.15
@@ -37,7 +37,7 @@ class Misfit:
     """Number of products that an output sums."""
     std: float
     needed_std: float | None
-    """Standard deviation that keeps the second moment of the signal."""
+    """Standard deviation that it needs (see `jinit.gains.needed`)."""
     cause: str
 
     def __str__(self) -> str:
@@ -47,10 +47,10 @@ class Misfit:
 def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     """Return the parameters whose scale does not fit their true fans, in execution order.
 
-    The standard deviation of every kernel is compared with the one that the activation after it
-    needs. The causes that can be named are fans read off the shape where the computation sums over
-    other axes, residual branches that are not scaled, constants, and two equal parameters. The
-    model is not run.
+    The standard deviation of every kernel is compared with those that fit its use: the one that
+    `recommend` gives it, and others that are as good in a network of this depth. The causes that
+    can be named are fans read off the shape where the computation sums over other axes, residual
+    branches that are not scaled, constants, and two equal parameters. The model is not run.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
@@ -72,11 +72,10 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     """
     check_model("audit", model)
     scales = parameter_scales(model, params)
-    branches = sum(leaf.stacked_layers for leaf in model.leaves if leaf.ends_branch)
     misfits = []
     for leaf in model.leaves:
-        scale, needed = scales[leaf.path], needed_std(leaf, branches)
-        cause = misfit_cause(leaf, scale, needed, branches if leaf.ends_branch else 1)
+        scale, needed_scale = scales[leaf.path], needed(leaf)
+        cause = misfit_cause(leaf, scale)
         if cause:
             misfits.append(
                 Misfit(
@@ -84,7 +83,7 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
                     shape=leaf.shape,
                     fan_in=leaf.fan_in,
                     std=scale.std,
-                    needed_std=needed,
+                    needed_std=None if needed_scale is None else needed_scale.std,
                     cause=cause,
                 )
             )
@@ -108,14 +107,12 @@ def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
     return scales
 
 
-def misfit_cause(leaf: Leaf, scale: ParameterScale, needed: float | None, branches: int) -> str:
+def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
     """Return why the scale of a parameter does not fit its use; empty if it fits.
 
     Args:
       leaf: the parameter.
       scale: the scale of its values.
-      needed: the standard deviation that it needs, if that is known.
-      branches: number of residual branches whose sum its branch is part of; 1 if it ends none.
     """
     if scale.equal_path:
         return f"equal to {scale.equal_path}, entry by entry: one key was used twice"
@@ -129,27 +126,32 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale, needed: float | None, branch
             "output",
         )
         return "" if may_be_constant else "constant, so that its units stay equal: draw it"
-    if not needed or _is_close(scale.std, needed):
+    needed_scale, limits = needed(leaf), accepted_stds(leaf)
+    if needed_scale is None or limits is None:
         return ""
-    return _scale_cause(leaf, scale.std, needed, branches)
+    low, high = limits
+    if low / _STD_TOLERANCE < scale.std < high * _STD_TOLERANCE:
+        return ""
+    return _scale_cause(leaf, scale.std, needed_scale)
 
 
-def _scale_cause(leaf: Leaf, std: float, needed: float, branches: int) -> str:
+def _scale_cause(leaf: Leaf, std: float, needed_scale: NeededScale) -> str:
     """Return why a standard deviation is not the needed one; both gains if the cause is unknown."""
-    root = math.sqrt(leaf.fan_in or 1)
-    if branches > 1 and _is_close(std, needed * branches**0.5):
+    root = math.sqrt(leaf.fan_in or 1) * leaf.weight_factor
+    branches = leaf.branch_count or 1
+    if needed_scale.criterion == "branch" and _is_close(std, needed_scale.std * branches**0.5):
         return f"not scaled for {branches} residual branches: divide it by √{branches}"
-    return _shape_fan_cause(leaf, std, needed) or (
-        f"its gain is {std * root:.3g}, and what follows needs {needed * root:.3g}"
+    return _shape_fan_cause(leaf, std, needed_scale.std) or (
+        f"its gain is {std * root:.3g}, and what follows needs {needed_scale.std * root:.3g}"
     )
 
 
-def _shape_fan_cause(leaf: Leaf, std: float, needed: float) -> str:
+def _shape_fan_cause(leaf: Leaf, std: float, needed_std: float) -> str:
     """Return the cause if a standard deviation fits the fan-in of the shape alone; else empty."""
     shape_fan_in, fan_in = _shape_fan_in(leaf.shape), leaf.fan_in or 1
     if shape_fan_in is None or shape_fan_in == fan_in:
         return ""
-    gains = (*_USUAL_GAINS, needed * math.sqrt(fan_in))
+    gains = (*_USUAL_GAINS, needed_std * math.sqrt(fan_in))
     if not any(_is_close(std * shape_fan_in**0.5, gain) for gain in gains):
         return ""
     return f"scaled for a fan-in of {shape_fan_in:g}, but {fan_in:g} products are summed"
@@ -172,12 +174,15 @@ def wrong_fan_cause(leaf: Leaf, std: float) -> str:
         return ""
     if 1 / _FAN_TOLERANCE < shape_fan_in / fan_in < _FAN_TOLERANCE:
         return ""
-    needed = needed_std(leaf) or 0.0
-    if leaf.end == "residual" and std < needed:
-        return ""  # a residual branch may be initialized as small as the user likes
-    gains = (*_USUAL_GAINS, needed * fan_in**0.5)
+    needed_scale, limits = needed(leaf), accepted_stds(leaf)
+    if needed_scale is None or limits is None:
+        return ""
+    low, high = limits
+    gains = (*_USUAL_GAINS, needed_scale.std * fan_in**0.5)
     fits = any(_is_close(std * fan_in**0.5, gain) for gain in gains)
-    return "" if fits else _shape_fan_cause(leaf, std, needed)
+    if fits or low / _STD_TOLERANCE < std < high * _STD_TOLERANCE:
+        return ""
+    return _shape_fan_cause(leaf, std, needed_scale.std)
 
 
 def _is_close(std: float, other: float) -> bool:

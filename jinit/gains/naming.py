@@ -17,6 +17,17 @@ def activation_name(activation: Activation) -> str | None:
     return "identity" if activation.is_identity else _known_names().get(activation.text)
 
 
+def activation_text(activation: Activation | None) -> str:
+    """Return the name of an activation for a message.
+
+    >>> activation_text(None)
+    'what follows'
+    """
+    if activation is None:
+        return "what follows"
+    return activation_name(activation) or "its activation"
+
+
 @lru_cache(maxsize=1)
 def _known_names() -> dict[str, str]:
     return activation_names(ACTIVATIONS)

@@ -48,6 +48,8 @@ class Contraction:
     """Place of the sum with a bias, if this sum is the only use of the result."""
     bias_operand: int = 0
     """Index of the operand of that sum that is the bias."""
+    bias: int | None = None
+    """Index of the bias among the graph's inputs; None if there is none."""
     input_axes: tuple[int, ...] = ()
     """Axes of the signal that enumerate the units it comes from."""
     fan_in: int = 1
@@ -177,6 +179,7 @@ def _build_contraction(
         is_stacked=bool(loop_lengths) and copies == math.prod(loop_lengths),
         bias_place=None if bias is None else bias.place,
         bias_operand=0 if bias is None else bias.operand,
+        bias=None if bias is None else bias.leaf,
         input_axes=inputs.axes,
         fan_in=inputs.fan_in,
         has_single_consumer=place not in followers.shared,
@@ -184,10 +187,11 @@ def _build_contraction(
 
 
 class _BiasSum(NamedTuple):
-    """A sum with a bias, and which of its operands is the bias."""
+    """A sum with a bias, which of its operands is the bias, and the index of the parameter."""
 
     place: Place
     operand: int
+    leaf: int
 
 
 def _find_bias(site: Site) -> _BiasSum | None:
@@ -204,7 +208,7 @@ def _find_bias(site: Site) -> _BiasSum | None:
     value = site.scope.values[operand] if isinstance(operand, int) else None
     if value is None or not value.weights or value.is_signal:
         return None
-    return _BiasSum((*site.scope.place, users[0]), index)
+    return _BiasSum((*site.scope.place, users[0]), index, value.weights[0].leaf)
 
 
 class _Inputs(NamedTuple):

@@ -65,6 +65,10 @@ class Leaf:
     """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+    branch_count: int | None = None
+    """Number of branches that are added to the residual stream of its branch."""
+    branch_normalized: bool = False
+    """Whether a normalization follows the sum of its branch and the stream."""
     weight_factor: float = 1.0
     """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; factors
     on the signal just before its product with w count too."""
@@ -78,6 +82,13 @@ class Leaf:
     """Path of the parameter that scales a normalized weight; empty if there is none."""
     carries: str = ""
     """Path of the normalized weight that this parameter scales; empty if there is none."""
+    chain_length: int = 1
+    """Number of layers, each followed by an activation, of the chain that a kernel is part of: only
+    an activation or pooling lies between one layer of a chain and the next."""
+    begins_chain: bool = True
+    """Whether no other layer of its chain is before it."""
+    bias_path: str = ""
+    """Path of the bias that is added to a kernel's result; empty if there is none."""
     reason: str = ""
     """Why the role is `unread`, as a clause; empty if it can be said of no single operation."""
 

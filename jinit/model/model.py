@@ -8,6 +8,7 @@ from typing import Any, Self
 import jax
 
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
+from jinit.model.chains import chain_positions
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, SiteInBranch, read_leaf
@@ -154,19 +155,42 @@ class Model:
         """Every parameter with what the computation does to it, in execution order."""
         jaxpr = jax.make_jaxpr(self.apply)(self.params, *self.inputs)
         arrays = jax.tree.leaves(self.params)
-        sites = find_sites(
-            Graph.primal_from_jaxpr(jaxpr).prune(), [array.shape for array in arrays]
-        )
+        shapes = [array.shape for array in arrays]
+        graph = Graph.primal_from_jaxpr(jaxpr).prune()
+        sites = find_sites(graph, shapes)
         branches = {scope: find_branches(scope) for scope in {site.scope: None for site in sites}}
         uses: dict[int, list[SiteInBranch]] = {}  # in the order of the first uses
         for site, branch in zip(sites, number_branches(sites, branches), strict=True):
             uses.setdefault(site.use.leaf, []).append(SiteInBranch(site, branch))
         unused = [index for index in range(len(arrays)) if index not in uses]
-        leaves = [
-            read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
+        leaves = {
+            index: read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
             for index in (*uses, *unused)
-        ]
-        return tuple(map(self._override, leaves))
+        }
+        contractions = find_contractions(graph, sites, shapes)
+        leaves = self._add_chains(leaves, contractions)
+        return tuple(map(self._override, leaves.values()))
+
+    def _add_chains(
+        self, leaves: Mapping[int, Leaf], contractions: Sequence[Contraction]
+    ) -> dict[int, Leaf]:
+        """Return the leaves by index, kernels with their position in a chain."""
+        activations = {index: leaf.activation for index, leaf in leaves.items()}
+        positions = chain_positions(contractions, activations)
+        return {
+            index: replace(
+                leaf,
+                chain_length=positions[index].length,
+                begins_chain=positions[index].is_first,
+                bias_path=self._path(positions[index].bias),
+            )
+            if index in positions
+            else leaf
+            for index, leaf in leaves.items()
+        }
+
+    def _path(self, index: int | None) -> str:
+        return "" if index is None else self.paths[index]
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""

@@ -102,10 +102,10 @@ class Plan:
         return f"<Plan of {count:,} parameter{'s' * (count != 1)}, {entries:,} entries>"
 
     def __str__(self) -> str:
-        return plan_text(self.rows, bool(self.current))
+        return plan_text(self.rows)
 
     def _repr_html_(self) -> str:
-        return plan_html(self.rows, bool(self.current))
+        return plan_html(self.rows)
 
 
 def plan(model: Model, rules: Rules) -> Plan:

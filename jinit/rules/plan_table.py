@@ -23,15 +23,14 @@ Columns: TypeAlias = dict[str, list[str]]
 """Cells of a table by the heading of their column."""
 
 
-def plan_text(rows: Sequence[PlanRow], with_current: bool) -> str:
+def plan_text(rows: Sequence[PlanRow]) -> str:
     """Return the rows of a plan as a table that fits the terminal, with advice below it.
 
     Args:
       rows: rows of a plan.
-      with_current: whether to show the current scales as well.
     """
     width = shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns
-    columns = _plan_columns(rows, with_current)
+    columns = _plan_columns(rows)
     shown = _drop_columns(columns, width)
     lines = _align(_shorten_columns(shown, width))
     if missing := [heading for heading in columns if heading not in shown]:
@@ -42,15 +41,14 @@ def plan_text(rows: Sequence[PlanRow], with_current: bool) -> str:
     return "\n".join(lines)
 
 
-def plan_html(rows: Sequence[PlanRow], with_current: bool) -> str:
+def plan_html(rows: Sequence[PlanRow]) -> str:
     """Return the rows of a plan as an HTML table with all columns.
 
     Args:
       rows: rows of a plan.
-      with_current: whether to show the current scales as well.
     """
-    columns = _plan_columns(rows, with_current)
-    if with_current:
+    columns = _plan_columns(rows)
+    if any(row.advice for row in rows):
         columns["advice"] = [_escape(row.advice) for row in rows]
     head = "".join(f"<th>{heading}</th>" for heading in columns)
     body = "".join(
@@ -60,7 +58,7 @@ def plan_html(rows: Sequence[PlanRow], with_current: bool) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _plan_columns(rows: Sequence[PlanRow], with_current: bool) -> Columns:
+def _plan_columns(rows: Sequence[PlanRow]) -> Columns:
     columns = {
         "path": [row.path for row in rows],
         "shape": ["×".join(map(str, row.shape)) for row in rows],
@@ -72,7 +70,7 @@ def _plan_columns(rows: Sequence[PlanRow], with_current: bool) -> Columns:
         "initializer": [_initializer_text(row.initializer) for row in rows],
         "std": [_number(row.std, 4) for row in rows],
     }
-    if with_current:
+    if any(row.current_std is not None for row in rows):
         columns["current std"] = [_number(row.current_std, 4) for row in rows]
         columns["ratio"] = [_number(row.ratio, 3) for row in rows]
     return {heading: list(map(_escape, cells)) for heading, cells in columns.items()}

@@ -1,12 +1,23 @@
 """Recommend the initializer that each parameter needs, compared with its current scale."""
 
+import math
+from collections.abc import Mapping
+
 import jax
 
-from jinit.gains import ParameterScale, misfit_cause, parameter_scales
-from jinit.gains.naming import activation_name
+from jinit.gains import (
+    Criterion,
+    NeededScale,
+    ParameterScale,
+    activation_name,
+    misfit_cause,
+    needed,
+    parameter_scales,
+)
 from jinit.initializers import (
     Initializer,
     activation_scaled,
+    constant,
     he_normal,
     lecun_normal,
     normal,
@@ -14,82 +25,101 @@ from jinit.initializers import (
     variance_scaling,
     zeros,
 )
-from jinit.model import Activation, Leaf, Model
+from jinit.model import Leaf, Model
 from jinit.programs.fast_init import fast_init
 from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import RuleError
 from jinit.rules.plan import CurrentScale, Plan
-from jinit.theory import moments
 
-_GAIN_ENDS = ("product", "pooling")
-"""Ends of an activation's path at which it reaches another kernel, so that its gain counts."""
+_NAMED_VARIANCES = {1.0: lecun_normal(), 2.0: he_normal()}
 _ROLE_DEFAULTS = {"scale": ones, "position": normal(0.02), "token": normal(0.02)}
 """Defaults for non-kernel parameters of models without initializers; everything else is zero."""
 
 
-def recommend(model: Model) -> Plan:
+def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
     r"""Return a plan chosen from how the computation uses each parameter.
 
-    A kernel gets the variance `gain² / fan_in`, with the true fan-in and the gain
-    `√(1 / E[φ(z)²])` of the activation φ that follows, computed by integration. Each of two kernels
-    that are multiplied in a gated unit gets `gain / fan_in`, and each of several kernels whose
-    products are added before φ gets an equal share. Kernels that end a residual branch are divided
-    by `√n`, where n is the number of branches, unless a normalization undoes that. An embedding
-    is a kernel with a fan-in of one, because a lookup sums one product. Every other parameter keeps
-    the model's own initializer.
+    A kernel gets the variance that its place needs, with its true fan-in:
+
+    - in a chain of layers the critical one, at which neither signal nor gradient grows or decays
+      (2 / fan_in for relu, 1 / fan_in for tanh), for as many layers as the chain has. Activations
+      such as gelu need random biases for that, which the biases get. Where there is no critical
+      point, as for sigmoid, the advice below the plan says so;
+    - in a layer that is alone between normalizations or residual sums, `gain² / fan_in` with the
+      gain `√(1 / E[φ(z)²])` of the activation φ that follows, computed by integration. Each of two
+      kernels that are multiplied in a gated unit gets `gain / fan_in`, and each of several kernels
+      whose products are added before φ gets an equal share;
+    - at the end of one of n residual branches `1 / (n fan_in)`, unless a normalization undoes that.
+
+    Constant factors between a kernel and its signal are divided out. A kernel that is normalized
+    (weight normalization) has no scale, so the parameter that scales it gets the value. An
+    embedding is a kernel with a fan-in of one, because a lookup sums one product. Every other
+    parameter keeps the model's own initializer.
 
     Rows show the model's current standard deviation, its ratio to the planned one, and advice
     where the two differ for a known reason.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
+      criterion: "criticality" or "second moment" for every kernel that an activation follows; by
+        default the one above.
 
     Raises:
       RuleError: if the model has no initializers and the use of a parameter cannot be read.
+      ValueError: if the criterion is unknown.
 
     References:
       He et al., "Delving deep into rectifiers", 2015, section 2.2.
+      Schoenholz et al., "Deep information propagation", 2017, section 3 (criticality).
       Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.3
       (branches).
 
     >>> import jax, jinit, jax.numpy as jnp
-    >>> kernels = [jnp.ones((64, 64)), jnp.ones((64, 64))]
-    >>> model = jinit.trace(lambda w, x: jnp.tanh(x @ w[0]) @ w[1], kernels, jnp.ones((2, 64)))
+    >>> kernels = [jnp.ones((64, 64))] * 3
+    >>> def apply(kernels, x):
+    ...     return jax.nn.relu(jax.nn.relu(x @ kernels[0]) @ kernels[1]) @ kernels[2]
+    >>> model = jinit.trace(apply, kernels, jnp.ones((2, 64)))
     >>> [row.initializer for row in recommend(model).rows]
-    [activation_scaled('tanh', 'forward', 'truncated_normal'), lecun_normal()]
+    [he_normal(), he_normal(), lecun_normal()]
     """
-    branches = sum(leaf.stacked_layers for leaf in model.leaves if leaf.ends_branch)
+    scales = {leaf.path: needed(leaf, criterion) for leaf in model.leaves}
     chosen = [
-        fit_initializer(_choose_initializer(leaf, branches, model), leaf, model.leaves)
+        fit_initializer(_choose_initializer(leaf, scales, model), leaf, model.leaves)
         for leaf in model.leaves
     ]
     plan = Plan(model, model.leaves, tuple(chosen))
-    if model.init is None:
-        return plan
-    params = fast_init(model.init)(jax.random.key(0))  # by the model's own initializers and keys
-    return plan.with_current(_current_scales(plan, parameter_scales(model, params), branches))
+    return plan.with_current(_current_scales(model, scales))
 
 
 def _current_scales(
-    plan: Plan, scales: dict[str, ParameterScale], branches: int
+    model: Model, scales: Mapping[str, NeededScale | None]
 ) -> dict[str, CurrentScale]:
     """Return the current scale of each parameter with advice, by path."""
-    planned = {row.path: row.std for row in plan.rows}
-    current = {}
-    for leaf in plan.leaves:
-        scale = scales[leaf.path]
-        count = branches if leaf.ends_branch else 1
-        advice = misfit_cause(leaf, scale, planned[leaf.path], count)
-        current[leaf.path] = CurrentScale(scale.std, advice)
-    return current
+    current: dict[str, ParameterScale] = {}
+    if model.init is not None:  # drawn by the model's own initializers and keys
+        current = parameter_scales(model, fast_init(model.init)(jax.random.key(0)))
+    result = {}
+    for leaf in model.leaves:
+        now, scale = current.get(leaf.path), scales[leaf.path]
+        advice = misfit_cause(leaf, now) if now else ""
+        if scale is not None and not scale.is_stable:
+            advice = scale.reason
+        result[leaf.path] = CurrentScale(now.std if now else None, advice)
+    return result
 
 
-def _choose_initializer(leaf: Leaf, branches: int, model: Model) -> Initializer | None:
+def _choose_initializer(
+    leaf: Leaf, scales: Mapping[str, NeededScale | None], model: Model
+) -> Initializer | None:
     """Return the initializer of a parameter before it is fitted; None for the model's own."""
-    if leaf.role in ("kernel", "embedding"):
-        if branches > 1 and leaf.ends_branch:
-            return variance_scaling(1 / branches, "fan_in", "truncated_normal")
-        return _kernel_initializer(leaf.activation)
+    scale = scales[leaf.path]
+    if scale is not None:
+        return _kernel_initializer(leaf, scale)
+    if leaf.carries and (value := _carried_value(leaf, scales, model)):
+        return constant(value)
+    bias_variance = _bias_variance(leaf, scales, model)
+    if bias_variance:
+        return normal(_round(math.sqrt(bias_variance)))
     if model.init is not None or leaf.role == "state":
         return None
     if leaf.role == "unread":
@@ -103,14 +133,40 @@ def _choose_initializer(leaf: Leaf, branches: int, model: Model) -> Initializer 
     return _ROLE_DEFAULTS.get(leaf.role, zeros)
 
 
-def _kernel_initializer(activation: Activation | None) -> Initializer:
-    if activation is None:
+def _kernel_initializer(leaf: Leaf, scale: NeededScale) -> Initializer:
+    """Return the initializer of a kernel or an embedding."""
+    if leaf.normalized_by:
         return lecun_normal()
-    is_gated, needs_gain = activation.argument_count > 1, activation.end in _GAIN_ENDS
-    if activation.kernel_count > 1 or (is_gated and needs_gain):
-        gain = moments(activation).gain if needs_gain else 1.0
-        scale = gain ** (1 if is_gated else 2) / activation.kernel_count
-        return variance_scaling(scale, "fan_in", "truncated_normal")
-    name = activation_name(activation) if needs_gain else "identity"
-    known = {"identity": lecun_normal(), "relu": he_normal()}
-    return known[name] if name in known else activation_scaled(name or activation)
+    variance = _round(scale.weights / leaf.weight_factor**2)
+    if variance in _NAMED_VARIANCES:
+        return _NAMED_VARIANCES[variance]
+    activation = leaf.activation
+    is_plain = leaf.weight_factor == 1 and activation is not None and activation.input_scale == 1
+    if is_plain and scale.criterion == "second moment" and activation is not None:
+        name = activation_name(activation)
+        if name is not None and activation.argument_count == activation.kernel_count == 1:
+            return activation_scaled(name)
+    return variance_scaling(variance, "fan_in", "truncated_normal")
+
+
+def _carried_value(
+    leaf: Leaf, scales: Mapping[str, NeededScale | None], model: Model
+) -> float | None:
+    """Return the value of a parameter that scales a normalized kernel; None if it is unknown."""
+    kernel, scale = model.leaf(leaf.carries), scales[leaf.carries]
+    if scale is None or not kernel.normalized_rms or not kernel.fan_in:
+        return None
+    return _round(math.sqrt(scale.weights / kernel.fan_in) / kernel.normalized_rms)
+
+
+def _bias_variance(leaf: Leaf, scales: Mapping[str, NeededScale | None], model: Model) -> float:
+    """Return the largest variance that the kernels of a bias need for it; 0 for other leaves."""
+    if leaf.role != "bias":
+        return 0.0
+    kernels = [each.path for each in model.leaves if each.bias_path == leaf.path]
+    return max((scale.biases for path in kernels if (scale := scales[path])), default=0.0)
+
+
+def _round(value: float) -> float:
+    """Return a number with four digits, which are as many as a plan shows."""
+    return float(f"{value:.4g}")

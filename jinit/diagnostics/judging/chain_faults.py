@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_variances
+from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, missing_biases, needed_scale
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
 from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
 from jinit.diagnostics.judging.layers import LayerRow
@@ -184,10 +184,10 @@ def _gain_error(row: LayerRow) -> float:
 
     A last layer may have any gain between a tenth and ten times the needed one.
     """
-    needed = needed_variances(row)
-    if needed is None or not row.squared_gain:
+    scale = needed_scale(row)
+    if scale is None or not row.used_squared_gain:
         return math.inf
-    error = abs(math.log(row.squared_gain / needed.weights))
+    error = abs(math.log(row.used_squared_gain / scale.weights)) + missing_biases(row)
     is_last = row.leaf.activation is None or row.leaf.activation.end == "output"
     return 0.0 if is_last and error < MAX_LOG_GAIN else error
 

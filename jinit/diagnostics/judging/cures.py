@@ -1,66 +1,69 @@
 """The cause of a kernel that does not fit, as a sentence, and its cure, as a line of code."""
 
 import math
-from typing import NamedTuple
 
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE
-from jinit.gains import activation_name, wrong_fan_cause
-from jinit.model import Activation
-from jinit.theory import moments, stable_critical_point
+from jinit.gains import NeededScale, activation_text, needed, wrong_fan_cause
+from jinit.model import Leaf
+from jinit.theory import moments
 
 _NAMED_INITIALIZERS = {1.0: "jinit.lecun_normal()", 2.0: "jinit.he_normal()"}
 _VARIANCE_TOLERANCE = 1e-3
 """Relative difference below which two variances are equal."""
 _ALTERNATIVE = "nn.tanh with kernel_init=jinit.lecun_normal()"
+_MISSING_BIASES = 0.25
+"""Share of the needed variance of biases below which they count as missing."""
 
 
-class NeededVariances(NamedTuple):
-    """Variances at which signal and gradient keep their size from layer to layer."""
-
-    weights: float
-    """σ_w²: variance of the weights times the fan-in."""
-    biases: float
-    """σ_b²."""
-
-
-def activation_text(activation: Activation | None) -> str:
-    """Return the name of an activation for a message."""
-    if activation is None:
-        return "what follows"
-    return activation_name(activation) or "its activation"
-
-
-def needed_variances(row: LayerRow) -> NeededVariances | None:
-    """Return the critical variances of a layer; None if its activation has no critical point."""
+def layer_name(row: LayerRow) -> str:
+    """Return the name of the activation that follows a layer, for a message."""
     activation = row.leaf.activation
-    if activation is None or not row.has_scalar_activation or activation.is_identity:
-        return NeededVariances(1.0, 0.0)
-    point = stable_critical_point(activation)
-    return None if point is None else NeededVariances(*point)
+    return activation_text(None if activation is None else activation.unscaled)
+
+
+def needed_scale(row: LayerRow) -> NeededScale | None:
+    """Return the scale that a layer needs; None if no scale keeps signal and gradient."""
+    scale = needed(row.leaf)
+    return scale if scale is None or scale.is_stable else None
 
 
 def kernel_cure(row: LayerRow) -> str:
     """Return the layer arguments that initialize a kernel well."""
-    needed = needed_variances(row)
-    if needed is None:
-        return f"{_ALTERNATIVE} instead of {activation_text(row.leaf.activation)}"
-    names = [
-        name
-        for variance, name in _NAMED_INITIALIZERS.items()
-        if abs(needed.weights / variance - 1) < _VARIANCE_TOLERANCE
-    ]
-    scaled = f'jinit.variance_scaling({needed.weights:.4g}, "fan_in", "truncated_normal")'
-    cure = f"kernel_init={names[0] if names else scaled}"
-    if not needed.biases:
+    scale = needed_scale(row)
+    if scale is None:
+        return f"{_ALTERNATIVE} instead of {layer_name(row)}"
+    leaf = row.leaf
+    if leaf.normalized_by:
+        return _carrier_cure(leaf, scale)
+    cure = f"kernel_init={_initializer_text(scale.weights / leaf.weight_factor**2)}"
+    if not scale.biases:
         return cure
-    return f"{cure}, bias_init=jinit.normal({math.sqrt(needed.biases):.3g})"
+    return f"{cure}, bias_init=jinit.normal({math.sqrt(scale.biases):.3g})"
+
+
+def _initializer_text(variance: float) -> str:
+    """Return the code of an initializer with this variance times the fan-in."""
+    for known, name in _NAMED_INITIALIZERS.items():
+        if abs(variance / known - 1) < _VARIANCE_TOLERANCE:
+            return name
+    return f'jinit.variance_scaling({variance:.4g}, "fan_in", "truncated_normal")'
+
+
+def _carrier_cure(leaf: Leaf, scale: NeededScale) -> str:
+    """Return the cure of a kernel whose own scale a normalization removes."""
+    if not leaf.normalized_rms or not leaf.fan_in:
+        return f"multiply the result of {leaf.path} by a constant: its kernel is normalized"
+    value = math.sqrt(scale.weights / leaf.fan_in) / leaf.normalized_rms
+    if leaf.scale_path:
+        return f"jinit.constant({value:.4g}) for {leaf.scale_path}, which scales this kernel"
+    return f"multiply the normalized kernel by {value:.4g}: it has no scale of its own"
 
 
 def _gradient_effect(row: LayerRow) -> str:
     """Return what an activation without a critical point does to the gradient."""
     activation = row.leaf.activation
-    grows = activation is not None and moments(activation).chi > 1
+    grows = activation is not None and moments(activation.unscaled).chi > 1
     return "makes the gradient grow" if grows else "shrinks the gradient"
 
 
@@ -74,9 +77,18 @@ def weight_std(row: LayerRow) -> float:
     return math.sqrt(max(row.weight.second - row.weight.mean**2, 0.0))
 
 
+def missing_biases(row: LayerRow) -> float:
+    """Return the variance of the biases that a layer needs and lacks, over that of its results."""
+    scale = needed_scale(row)
+    if scale is None or row.statistics.bias_second > _MISSING_BIASES * scale.biases:
+        return 0.0
+    second = row.statistics.preactivation.second
+    return min(scale.biases / second, 1.0) if second > 0 else 1.0
+
+
 def gain_cause(row: LayerRow) -> str:
     """Return what is wrong with the scale of a kernel: its mean, its fan-in or its gain."""
-    gain, needed = math.sqrt(row.squared_gain), needed_variances(row)
+    gain, scale = math.sqrt(row.used_squared_gain), needed_scale(row)
     if has_large_mean(row):
         return (
             f"its weights have mean {row.weight.mean:.3g}, not zero, so all units get nearly "
@@ -85,11 +97,18 @@ def gain_cause(row: LayerRow) -> str:
     fan_cause = wrong_fan_cause(row.leaf, weight_std(row))
     if fan_cause:
         return fan_cause
-    name = activation_text(row.leaf.activation)
-    if needed is None:
+    name = layer_name(row)
+    if scale is None:
         return f"{name} {_gradient_effect(row)} at any gain that keeps the signal"
     purpose = "keeps the signal" if name == "identity" else f"is what {name} needs"
-    return (
-        f"its gain √(fan_in · mean w²) is {gain:.3g}, where {math.sqrt(needed.weights):.3g} "
+    cause = (
+        f"its gain √(fan_in · mean w²) is {gain:.3g}, where {math.sqrt(scale.weights):.3g} "
         f"{purpose}"
     )
+    if missing_biases(row):
+        biases = math.sqrt(row.statistics.bias_second)
+        cause += (
+            f", with biases of standard deviation {math.sqrt(scale.biases):.2g} instead of "
+            f"{biases:.2g}"
+        )
+    return cause

@@ -5,11 +5,11 @@ import math
 import jax.numpy as jnp
 
 from jinit.diagnostics.judging.cures import (
-    activation_text,
     gain_cause,
     has_large_mean,
     kernel_cure,
-    needed_variances,
+    layer_name,
+    needed_scale,
     weight_std,
 )
 from jinit.diagnostics.judging.finding import Case, Finding, percent_text
@@ -186,7 +186,7 @@ def find_saturation(case: Case, number: int) -> Finding | None:
         return None
     symptom = (
         f"{percent_text(consumer.statistics.input.saturated_fraction)} of its activations are at "
-        f"the limits of {activation_text(row.leaf.activation)}: its pre-activations have RMS "
+        f"the limits of {layer_name(row)}: its pre-activations have RMS "
         f"{math.sqrt(row.statistics.preactivation.second):.3g}"
     )
     if row.has_dominant_biases:
@@ -220,14 +220,14 @@ def find_misscaled_kernel(case: Case, number: int) -> Finding | None:
 
 def _smallest_gain_error(row: LayerRow) -> float:
     """Return ln of the squared gain over the needed one or over 1, whichever is closer."""
-    needed = needed_variances(row)
-    candidates = (1.0,) if needed is None else (1.0, needed.weights)
-    return min((math.log(row.squared_gain / each) for each in candidates), key=abs)
+    scale = needed_scale(row)
+    candidates = (1.0,) if scale is None else (1.0, scale.weights)
+    return min((math.log(row.used_squared_gain / each) for each in candidates), key=abs)
 
 
 def _hidden_scale_cause(row: LayerRow, error: float) -> str:
     """Return the cause for a kernel whose scale the next normalization removes."""
-    factor = row.squared_gain
+    factor = row.used_squared_gain
     speed = f"{factor:.2g} times slower" if error > 0 else f"{1 / factor:.2g} times faster"
     return (
         f"{gain_cause(row)}; the normalization after it removes the scale, but the direction of "

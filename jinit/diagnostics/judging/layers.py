@@ -89,6 +89,14 @@ class LayerRow:
         return self.contraction.fan_in * float(self.statistics.kernel_second)
 
     @property
+    def used_squared_gain(self) -> float:
+        """Fan-in times the mean square of the weights that the signal meets, with all constant
+        factors on their way."""
+        if self.leaf.normalized_by or self.leaf.weight_factor == 1:
+            return self.squared_gain
+        return self.contraction.fan_in * self.weight.second * self.leaf.weight_factor**2
+
+    @property
     def sum_second(self) -> float:
         """Mean square of the units' sums without biases, if inputs and weights are independent."""
         return self.squared_gain * self.statistics.input.second
