@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -12,15 +13,18 @@ from jax import Array
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
+    ParameterFaults,
     conclude,
     conclude_seeds,
     find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
+from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.zero_gradients import find_zero_gradients
 from jinit.model import Model, PyTree
 
 _ProgressCallback = Callable[[str], None]
@@ -106,20 +110,40 @@ def diagnose(
     outputs = output_shapes(model)
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
-    context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
+    context = DiagnosisContext(
+        model,
+        loss_name,
+        classes=output_shape[-1] if output_shape else 1,
+        batch=batch_facts(prepared.inputs, prepared.targets),
+    )
     if seeds is not None:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draw = _params_function(model, params)
         draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
-        return conclude_seeds(context, measurements)
+        networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
+        faults = [_find_parameter_faults(setting, *each, batch=prepared) for each in networks]
+        return conclude_seeds(context, [measured for _, measured in networks], faults)
     leaves = list(model.by_path(params).values())
     _check_dtypes(model, leaves)
     tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
     measurements = _measure_one(setting, tree, prepared, progress)
     report_stage("judging")
-    return conclude(context, measurements, find_equal_leaves(model, measurements, leaves))
+    faults = _find_parameter_faults(setting, tree, measurements, prepared)
+    return conclude(context, measurements, faults)
+
+
+def _find_parameter_faults(
+    setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
+) -> ParameterFaults:
+    leaves = jax.tree.leaves(params)
+    return ParameterFaults(
+        equal=find_equal_leaves(setting.model, measurements, leaves),
+        zero_gradients=find_zero_gradients(
+            setting.model, params, measurements, batch, setting.loss
+        ),
+    )
 
 
 def _ignore_progress(stage: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jinit.gains.constant_kernels import find_stuck_kernels, has_equal_units
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
 from jinit.gains.needed import NeededScale, accepted_stds, needed
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
@@ -23,6 +24,7 @@ class ParameterScale(NamedTuple):
     std: float
     """Standard deviation of the entries."""
     is_constant: bool
+    is_zero: bool
     equal_path: str
     """Path of an earlier parameter with equal values; empty if there is none."""
 
@@ -72,10 +74,13 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     """
     check_model("audit", model)
     scales = parameter_scales(model, params)
+    stuck = find_stuck_kernels(model, [path for path, scale in scales.items() if scale.is_zero])
     misfits = []
     for leaf in model.leaves:
         scale, needed_scale = scales[leaf.path], needed(leaf)
         cause = misfit_cause(leaf, scale)
+        if leaf.path in stuck:
+            cause = f"zero, and so is {stuck[leaf.path]}: neither ever receives a gradient"
         if cause:
             misfits.append(
                 Misfit(
@@ -102,8 +107,12 @@ def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
     scales = {}
     for path, leaf in arrays.items():
         array = read_numbers(leaf)
-        is_constant = bool(array.size < 2 or (array == array.flat[0]).all())
-        scales[path] = ParameterScale(float(array.std()), is_constant, equal_paths.get(path, ""))
+        scales[path] = ParameterScale(
+            std=float(array.std()),
+            is_constant=bool(array.size < 2 or (array == array.flat[0]).all()),
+            is_zero=not array.any(),
+            equal_path=equal_paths.get(path, ""),
+        )
     return scales
 
 
@@ -121,17 +130,15 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
     if leaf.role != "kernel":
         return ""
     if scale.is_constant:
-        may_be_constant = leaf.activation is not None and leaf.activation.end in (
-            "residual",
-            "output",
-        )
-        return "" if may_be_constant else "constant, so that its units stay equal: draw it"
+        are_equal = has_equal_units(leaf) and not scale.is_zero
+        return "constant, so that its units stay equal: draw it" if are_equal else ""
     needed_scale, limits = needed(leaf), accepted_stds(leaf)
     if needed_scale is None or limits is None:
         return ""
     low, high = limits
     if low / _STD_TOLERANCE < scale.std < high * _STD_TOLERANCE:
-        return ""
+        may_be_smaller = leaf.ends_branch or _is_close(scale.std, needed_scale.std)
+        return "" if low or may_be_smaller else _shape_fan_cause(leaf, scale.std, needed_scale.std)
     return _scale_cause(leaf, scale.std, needed_scale)
 
 
@@ -180,8 +187,9 @@ def wrong_fan_cause(leaf: Leaf, std: float) -> str:
     low, high = limits
     gains = (*_USUAL_GAINS, needed_scale.std * fan_in**0.5)
     fits = any(_is_close(std * fan_in**0.5, gain) for gain in gains)
-    if fits or low / _STD_TOLERANCE < std < high * _STD_TOLERANCE:
-        return ""
+    is_accepted = low and low / _STD_TOLERANCE < std < high * _STD_TOLERANCE
+    if fits or is_accepted or (leaf.end == "residual" and std < needed_scale.std):
+        return ""  # a residual branch may be initialized as small as the user likes
     return _shape_fan_cause(leaf, std, needed_scale.std)
 
 

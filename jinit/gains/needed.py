@@ -14,6 +14,8 @@ Criterion = Literal["criticality", "second moment"]
 """What a variance keeps: signal and gradient of a deep chain, or the second moment of one layer."""
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
+_CHAIN_CRITERIA = (*CRITERIA, "least growth")
+"""Criteria that depend on the length of a chain."""
 _GAIN_ENDS = ("product", "pooling")
 """Ends of an activation's path at which it reaches another kernel, so that its gain counts."""
 
@@ -88,9 +90,8 @@ def _used_scale(leaf: Leaf, criterion: Criterion | None) -> NeededScale:
     activation = leaf.activation
     if leaf.ends_branch:
         return _branch_scale(leaf)
-    if activation is None or activation.end not in _GAIN_ENDS or activation.is_identity:
-        reason = "no activation follows, so a gain of 1 keeps the size of the signal"
-        return NeededScale(1.0, 0.0, 0.0, "linear", reason)
+    if activation is None or activation.end not in _GAIN_ENDS or activation.unscaled.is_identity:
+        return _linear_scale(activation)
     if activation.argument_count > 1 or activation.kernel_count > 1:
         return _shared_scale(activation)
     if activation.has_normalization:
@@ -101,6 +102,14 @@ def _used_scale(leaf: Leaf, criterion: Criterion | None) -> NeededScale:
     if criterion == "second moment" or (criterion is None and not is_deep):
         return _second_moment_scale(activation)
     return _deep_scale(leaf, activation)
+
+
+def _linear_scale(activation: Activation | None) -> NeededScale:
+    reason = "no activation follows, so a gain of 1 keeps the size of the signal"
+    scale = NeededScale(1.0, 0.0, 0.0, "linear", reason)
+    if activation is None or activation.argument_count > 1 or activation.end == "attention":
+        return scale  # factors on queries belong to the attention, not to the kernel
+    return _divide_factor(scale, activation)
 
 
 def _branch_scale(leaf: Leaf) -> NeededScale:
@@ -215,16 +224,14 @@ def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
     if leaf.begins_chain:
         gains2.append(min(scale.weights, 1.0))
     activation = leaf.activation
-    if (
-        activation is None
-        or scale.criterion not in (*CRITERIA, "least growth")
-        or activation.argument_count > 1
-    ):
+    if activation is None or scale.criterion not in _CHAIN_CRITERIA:
         return gains2
     others = [needed(leaf, criterion) for criterion in CRITERIA]
     healthy = [
         other.weights
         for other in others
-        if other is not None and keeps_size(activation, other.weights, leaf.chain_length)
+        if other is not None
+        and activation.argument_count == 1
+        and keeps_size(activation, other.weights, leaf.chain_length)
     ]
     return gains2 + healthy
