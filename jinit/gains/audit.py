@@ -14,6 +14,9 @@ _STD_TOLERANCE = 1.15
 """Standard deviations whose ratio is less than this count as equal."""
 _FAN_TOLERANCE = 2.0
 """Fans whose ratio is less than this are indistinguishable."""
+_PURPOSE = 3.0
+"""Factor by which a kernel that no activation follows is smaller than needed if it is so on
+purpose."""
 _USUAL_GAINS = (1.0, math.sqrt(2))
 """Gains of LeCun's and of He's initialization."""
 
@@ -137,9 +140,15 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
         return ""
     low, high = limits
     if low / _STD_TOLERANCE < scale.std < high * _STD_TOLERANCE:
-        may_be_smaller = leaf.ends_branch or _is_close(scale.std, needed_scale.std)
-        return "" if low or may_be_smaller else _shape_fan_cause(leaf, scale.std, needed_scale.std)
+        return ""
+    if _is_small_on_purpose(scale.std, needed_scale):
+        return _shape_fan_cause(leaf, scale.std, needed_scale.std)
     return _scale_cause(leaf, scale.std, needed_scale)
+
+
+def _is_small_on_purpose(std: float, needed_scale: NeededScale) -> bool:
+    """Return whether a result that no activation follows is small, as that of a policy's head."""
+    return needed_scale.criterion == "linear" and std * _PURPOSE < needed_scale.std
 
 
 def _scale_cause(leaf: Leaf, std: float, needed_scale: NeededScale) -> str:

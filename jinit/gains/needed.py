@@ -11,7 +11,7 @@ from jinit.model import Activation, Leaf
 from jinit.theory import moments
 
 Criterion = Literal["criticality", "second moment"]
-"""What a variance keeps: signal and gradient of a deep chain, or the second moment of one layer."""
+"""The aim of a variance: signal and gradient of a deep chain, or the second moment of one layer."""
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 _CHAIN_CRITERIA = (*CRITERIA, "least growth")
@@ -71,10 +71,10 @@ def needed(leaf: Leaf, criterion: Criterion | None = None) -> NeededScale | None
       Schoenholz et al., "Deep information propagation", 2017, section 3.
 
     >>> import jax, jinit, jax.numpy as jnp
-    >>> apply = lambda w, x: jax.nn.relu(3 * jax.nn.relu(x @ w[0]) @ w[1]) @ w[2]
+    >>> apply = lambda w, x: jax.nn.relu(jax.nn.relu(x @ w[0]) @ (3 * w[1])) @ w[2]
     >>> model = jinit.trace(apply, [jnp.eye(4)] * 3, jnp.ones((2, 4)))
-    >>> [round(needed(leaf).std * 2 / needed(leaf).weights ** 0.5, 3) for leaf in model.leaves]
-    [1.0, 0.333, 1.0]
+    >>> [round(needed(leaf).std * leaf.fan_in**0.5, 3) for leaf in model.leaves]
+    [1.414, 0.471, 1.0]
     """
     if criterion is not None:
         criterion = check_choice("criterion", criterion, CRITERIA)
@@ -214,8 +214,7 @@ def accepted_stds(leaf: Leaf) -> tuple[float, float] | None:
     gains2 = _accepted_gains(leaf, scale)
     fans = [leaf.fan_in, (leaf.fan_in + (leaf.fan_out or leaf.fan_in)) / 2]
     stds = [math.sqrt(gain2 / fan) / leaf.weight_factor for gain2 in gains2 for fan in fans]
-    is_free = scale.criterion in ("linear", "branch")
-    return 0.0 if is_free else min(stds), max(stds)
+    return 0.0 if scale.criterion == "branch" else min(stds), max(stds)
 
 
 def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:

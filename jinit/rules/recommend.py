@@ -168,5 +168,5 @@ def _bias_variance(leaf: Leaf, scales: Mapping[str, NeededScale | None], model: 
 
 
 def _round(value: float) -> float:
-    """Return a number with four digits, which are as many as a plan shows."""
-    return float(f"{value:.4g}")
+    """Return a number with six digits."""
+    return float(f"{value:.6g}")

@@ -8,6 +8,7 @@ from arrays import floats
 from flax import linen as nn
 
 import jinit
+from jinit.gains import needed
 from jinit.model import apply_taps
 from jinit.rules import plan, recommend
 from jinit.theory import moments
@@ -100,7 +101,7 @@ def recommended_rows(module):
 
 def test_gains_are_those_of_the_activation_that_follows():
     rows = recommended_rows(Net(jinit.lecun_normal()))
-    gains = {"to_tanh": 1.5925374, "to_relu": 2**0.5, "branch_0": 0.5**0.5, "head": 1.0}
+    gains = {"to_tanh": 1.0, "to_relu": 2**0.5, "branch_0": 0.5**0.5, "head": 1.0}
     for name, gain in gains.items():
         assert rows[f"{name}/kernel"].std == pytest.approx(gain / 8, rel=1e-5)
     assert rows["LayerNorm_0/scale"].initializer is None
@@ -129,7 +130,7 @@ def test_tokens_and_positions_of_a_model_without_initializers():
 def test_advice_names_the_cause():
     rows = recommended_rows(Net(jinit.lecun_normal()))
     advice = {path: row.advice for path, row in rows.items() if row.role == "kernel"}
-    assert advice["to_tanh/kernel"].endswith("and what follows needs 1.59")
+    assert advice["to_tanh/kernel"] == ""
     assert advice["to_relu/kernel"].endswith("and what follows needs 1.41")
     assert advice["branch_1/kernel"] == "not scaled for 2 residual branches: divide it by √2"
     assert advice["head/kernel"] == ""
@@ -169,7 +170,7 @@ def test_a_recommended_initialization_needs_no_advice():
     ],
 )
 def test_the_signal_of_a_deep_network_is_as_predicted(activation):
-    """E[z²] of every layer in a forward pass is q' = gain² E[φ(√q n)²], within 5σ over seeds."""
+    """E[z²] of every layer in a forward pass is q' = σ_w² E[φ(√q n)²], within 5σ over seeds."""
     depth, width, seeds = 6, 256, 64
 
     def apply(kernels, x):
@@ -179,11 +180,10 @@ def test_the_signal_of_a_deep_network_is_as_predicted(activation):
 
     model = jinit.trace(apply, [floats(width, width)] * depth, floats(8, width))
     plan = recommend(model)
-    gain = moments(activation).gain
-    predicted = [gain**2]
-    for _ in range(depth - 2):
-        predicted.append(gain**2 * moments(activation, predicted[-1]).second)
-    predicted.append(moments(activation, predicted[-1]).second)  # the output layer undoes nothing
+    scales = [needed(leaf).weights for leaf in model.leaves]
+    predicted = [scales[0]]
+    for scale in scales[1:]:
+        predicted.append(scale * moments(activation, predicted[-1]).second)
 
     @jax.jit
     def second_moments(kernels, x):
