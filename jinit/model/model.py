@@ -10,12 +10,13 @@ import jax
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, SiteInBranch, read_leaf
+from jinit.model.leaves import Leaf, SiteInBranch, choose_use, read_leaf
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import closest_paths, leaf_paths
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
 from jinit.model.table import leaf_table, leaf_table_html, model_summary
 from jinit.model.uses import Site, find_sites
+from jinit.model.weight_links import link_weights
 
 
 def _first_argument(params: PyTree, *_: Any) -> PyTree:
@@ -162,11 +163,13 @@ class Model:
         for site, branch in zip(sites, number_branches(sites, branches), strict=True):
             uses.setdefault(site.use.leaf, []).append(SiteInBranch(site, branch))
         unused = [index for index in range(len(arrays)) if index not in uses]
-        leaves = [
-            read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
+        leaves = {
+            index: read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
             for index in (*uses, *unused)
-        ]
-        return tuple(map(self._override, leaves))
+        }
+        chosen = {index: choose_use(uses[index]).site for index in uses}
+        linked = link_weights(leaves, chosen, sites, branches)
+        return tuple(map(self._override, linked.values()))
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""
