@@ -129,7 +129,7 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
     if scale.equal_path:
         return f"equal to {scale.equal_path}, entry by entry: one key was used twice"
     if leaf.role == "unread":
-        return f"jinit cannot read how it is used: {axes_hint(leaf.path, leaf.shape)}"
+        return f"jinit cannot read how it is used: {axes_hint(leaf.path, leaf.shape, leaf.reason)}"
     if leaf.role != "kernel":
         return ""
     if scale.is_constant:

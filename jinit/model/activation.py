@@ -1,10 +1,10 @@
 """Activations: scalar functions given by the elementwise operations of a traced computation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ class ScalarOperation:
     operands: tuple[Operand, ...]
     sum_size: float = 0.0
     """Number of terms of a sum, whose result is `sum_size` times the mean; 0 otherwise."""
+    sum_over: str = ""
+    """Range of a sum: the `batch`, the `features`, or a `group` of positions or features."""
 
     @property
     def text(self) -> str:
@@ -47,6 +49,24 @@ class ScalarOperation:
         settings = sorted((name, str(value)) for name, value in self.params.items())
         operands = sorted(self.operands) if str(self.primitive) in _COMMUTATIVE else self.operands
         return f"{self.primitive}{settings}{list(operands)}{self.sum_size}"
+
+
+class ActivationParts(NamedTuple):
+    """An activation φ(z) = c·f(a·z) with its scales apart."""
+
+    description: str
+    """The operations, in words."""
+    input_scale: float = 1.0
+    output_scale: float = 1.0
+    unscaled: "Activation | None" = None
+    """The function f; None if it is φ itself."""
+
+
+def list_primitives(activation: "Activation") -> ActivationParts:
+    """Return an activation as one part, described by its operations."""
+    steps = activation.scalar_operations
+    names = ["mean" if step.sum_size else str(step.primitive) for step in steps]
+    return ActivationParts(" ".join(names) or "identity")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,6 +93,8 @@ class Activation:
     (`shortcut`); in `pooling`, a `softmax` or an `output`; or in an `other` operation."""
     kernel_count: int = 1
     """Number of kernels whose products are summed into the argument: 2 in a recurrent cell."""
+    take_apart: Callable[["Activation"], ActivationParts] = list_primitives
+    """Function that separates its scales and describes it."""
 
     def __call__(self, *numbers: Any) -> Array:
         """Return φ of the pre-activations, entry by entry.
@@ -99,18 +121,27 @@ class Activation:
 
     @property
     def input_scale(self) -> float:
-        """The constant a > 0 of φ(z) = c·f(a·z)."""
-        return 1.0
+        """The constant a > 0 of φ(z) = c·f(a·z); of a gated unit, that of its first argument."""
+        return self._parts.input_scale
 
     @property
     def output_scale(self) -> float:
         """The constant c > 0 of φ(z) = c·f(a·z); 1 if φ is linear."""
-        return 1.0
+        return self._parts.output_scale
 
     @property
     def unscaled(self) -> "Activation":
         """The function f of φ(z) = c·f(a·z)."""
-        return self
+        return self if self._parts.unscaled is None else self._parts.unscaled
+
+    @property
+    def description(self) -> str:
+        """The operations in words, such as `gelu`, `BatchNorm, then relu` or `10 x, then tanh`."""
+        return self._parts.description
+
+    @cached_property
+    def _parts(self) -> ActivationParts:
+        return self.take_apart(self)
 
     @cached_property
     def text(self) -> str:
@@ -130,10 +161,7 @@ class Activation:
         return self.text, self.end, self.kernel_count
 
     def __repr__(self) -> str:
-        names = [
-            str(step.primitive) if not step.sum_size else "mean" for step in self.scalar_operations
-        ]
-        return f"{' '.join(names) or 'identity'} → {self.end}"
+        return f"{self.description} → {self.end}"
 
     def _evaluate(self, means: Sequence[float], *numbers: Array) -> Array:
         values: list[Any] = list(numbers)

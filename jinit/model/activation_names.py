@@ -1,13 +1,17 @@
 """Names of the activations found in a model's computation."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.model.tracing import trace
+from jinit.model.find_activation import find_activation
+from jinit.model.graph import Graph
+from jinit.model.uses import find_sites
+
+_KERNEL = jax.ShapeDtypeStruct((4, 4), jnp.float32)
 
 
 def activation_names(functions: Mapping[str, Callable[..., Array]]) -> dict[str, str]:
@@ -23,27 +27,31 @@ def activation_names(functions: Mapping[str, Callable[..., Array]]) -> dict[str,
       Names by `Activation.text`.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jinit.model import trace
     >>> model = trace(lambda w, x: jax.nn.silu(x @ w) @ w, jnp.eye(4), jnp.ones((2, 4)))
     >>> activation_names({"silu": jax.nn.silu})[model.leaves[0].activation.text]
     'silu'
     """
-    kernel = signal = jax.ShapeDtypeStruct((4, 4), jnp.float32)
     names: dict[str, str] = {}
     for name, function in functions.items():
-        arguments = _argument_count(function)
-
-        def apply(
-            kernels: Sequence[Array],
-            x: Array,
-            function: Callable[..., Array] = function,
-            arguments: int = arguments,
-        ) -> Array:
-            return function(*[x @ kernel for kernel in kernels[:arguments]]) @ kernels[-1]
-
-        for leaf in trace(apply, [kernel] * 3, signal).leaves[:arguments]:
-            if leaf.activation is not None:
-                names.setdefault(leaf.activation.text, name)
+        for text in _texts(function):
+            names.setdefault(text, name)
     return names
+
+
+def _texts(function: Callable[..., Array]) -> list[str]:
+    """Return the text of a function after each kernel that it takes a pre-activation from."""
+    count = _argument_count(function)
+
+    def apply(*arrays: Array) -> Array:
+        *kernels, last, x = arrays
+        return function(*[x @ kernel for kernel in kernels]) @ last
+
+    arrays = [_KERNEL] * (count + 2)
+    graph = Graph.primal_from_jaxpr(jax.make_jaxpr(apply)(*arrays)).prune()
+    sites = find_sites(graph, [_KERNEL.shape] * (count + 1))
+    found = [find_activation(site, {}) for site in sites if site.use.leaf < count]
+    return [activation.text for activation in found if activation is not None]
 
 
 def _argument_count(function: Callable[..., Array]) -> int:

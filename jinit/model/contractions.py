@@ -132,7 +132,8 @@ def find_contractions(
     scopes: dict[Place, Scope] = {}
     for site in sites:
         is_read = lengths[site.scope.place] is not None
-        if is_read and _is_product(site.operation) and any(_signal_sides(site)):
+        is_layer = site.use.role != "scale" and _is_product(site.operation)
+        if is_read and is_layer and any(_signal_sides(site)):
             uses.setdefault(site.place, []).append(site)
             scopes[site.scope.place] = site.scope
     followers = find_followers(graph, scopes, frozenset(uses))

@@ -32,11 +32,9 @@ class _ValueWalk(Protocol):
 
 def enter_bodies(
     walk: _ValueWalk, operation: Operation, operands: Sequence[KnownValue]
-) -> list[KnownValue] | None:
-    """Return the known results of a control-flow operation; None for any other operation."""
-    enter = _CONTROL_FLOW.get(operation.name)
-    if enter is None:
-        return None
+) -> list[KnownValue]:
+    """Return the known results of an operation of `CONTROL_FLOW`."""
+    enter = CONTROL_FLOW[operation.name]
     return enter(walk, operation, [value.forget_uses() for value in operands])
 
 
@@ -110,6 +108,7 @@ def _walk_loop(
     slices: list[KnownValue],
 ) -> list[KnownValue]:
     """Iterate the carry to a fixed point, then walk the body once."""
+    carry = [replace(value, number=None) for value in carry]
     while True:
         after = walk.preview(body, constants + carry + slices)[: len(carry)]
         joined = [old.join(new) for old, new in zip(carry, after, strict=True)]
@@ -175,4 +174,4 @@ def _map_axes(
     return replace(value, weights=tuple(map(change_weight, value.weights)))
 
 
-_CONTROL_FLOW = {"scan": _scan, "while": _while, "cond": _cond, "shard_map": _shard_map}
+CONTROL_FLOW = {"scan": _scan, "while": _while, "cond": _cond, "shard_map": _shard_map}

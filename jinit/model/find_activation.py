@@ -94,6 +94,7 @@ class _ScalarFunction:
                     params=step.params,
                     operands=tuple(map(renumber, step.operands)),
                     sum_size=step.sum_size,
+                    sum_over=step.sum_over,
                 )
                 for step in self.scalar_operations
             ),
@@ -141,8 +142,7 @@ class _ScalarFunction:
         if _keeps_entries(name):
             return self._emit(first)
         if name == "reduce_sum" and self.path.contains(value):
-            size = math.prod(operation.operand_shapes[0]) / math.prod(operation.shapes[0])
-            return self._append_unary("mean", self._emit(first), size)
+            return self._append_sum(operation, self._emit(first))
         if name == "concatenate":
             on_path = [operand for operand in operation.operands if self.path.contains(operand)]
             return self._emit(on_path[0] if on_path else first)
@@ -152,12 +152,19 @@ class _ScalarFunction:
             return self._emit_elementwise(operation, list(map(emit, operation.operands)))
         return self._add_argument(value) if self.scope.is_signal(value) else None
 
-    def _append_unary(
-        self, kind: str, operand: Operand | None, sum_size: float = 0.0
-    ) -> Operand | None:
+    def _append_unary(self, kind: str, operand: Operand | None) -> Operand | None:
         if operand is None:
             return None
-        return self._append_operation(ScalarOperation(kind, {}, (operand,), sum_size))
+        return self._append_operation(ScalarOperation(kind, {}, (operand,)))
+
+    def _append_sum(self, operation: Operation, operand: Operand | None) -> Operand | None:
+        if operand is None:
+            return None
+        shape, axes = operation.operand_shapes[0], operation.params["axes"]
+        size = math.prod(shape) / math.prod(operation.shapes[0])
+        inner = "features" if tuple(axes) == (len(shape) - 1,) else "group"
+        over = "batch" if 0 in axes and len(shape) > 1 else inner
+        return self._append_operation(ScalarOperation("mean", {}, (operand,), size, over))
 
     def _emit_addend(self, operand: Any) -> Operand | None:
         """Return an operand of a sum on the path; the product of another kernel is unknown."""

@@ -1,6 +1,6 @@
 """Abstract values: what is known of a value in a traced computation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jinit.model.weight_axes import TrackedWeight, merge_weights
 
@@ -18,6 +18,8 @@ class KnownValue:
     """Index of the site of the contraction that produced it, while nothing has changed it."""
     chosen_weights: tuple[TrackedWeight, ...] = ()
     """Parameters whose entries a signal has selected: tables, or the kernels of experts."""
+    number: float | None = field(default=None, compare=False)
+    """The value of all entries of a constant that enters the body of a loop."""
 
     def forget_uses(self) -> "KnownValue":
         """Return the same value for use in another body, where sites have other indices."""
@@ -31,7 +33,7 @@ class KnownValue:
             return self.forget_uses()
         weights = merge_weights(self.weights + other.weights)
         if self.weights and other.weights:
-            weights = tuple(weight.forget_axes() for weight in weights)
+            weights = tuple(weight.change() for weight in weights)
         return KnownValue(weights)
 
 

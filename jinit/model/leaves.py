@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jinit.model.activation import Activation, PathEnd
+from jinit.model.activation_parts import take_apart
 from jinit.model.axis_roles import STACKED, UNIT
 from jinit.model.branches import Branches
 from jinit.model.find_activation import find_activation, find_end
 from jinit.model.roles import Role, Use
+from jinit.model.used_weights import UsedWeight, read_used_weight
 from jinit.model.uses import Scope, Site
 
 _PRIORITY = {"kernel": 0, "embedding": 1, "unread": 3}
@@ -130,11 +132,12 @@ def read_leaf(
     shape = tuple(abstract.shape)
     if not uses:
         return Leaf(path, shape, abstract.dtype)
-    chosen = min(uses, key=lambda use: _use_priority(use.site.use))
-    site, use = chosen.site, chosen.site.use
+    chosen = choose_use(uses)
+    site, used = chosen.site, read_used_weight(chosen.site)
+    use = Use(site.use.leaf, "unread") if _is_unread(site, used) else site.use
     residual_streams = branches[site.scope].residual_streams
     has_activation = site.is_contraction or use.role == "embedding"
-    activation = find_activation(site, residual_streams) if has_activation else None
+    activation = _read_activation(site, residual_streams) if has_activation else None
     end: PathEnd | Literal[""] = ""
     if use.role == "scale":
         end = find_end(site, residual_streams)
@@ -155,7 +158,34 @@ def read_leaf(
         activation=activation,
         end=end,
         branch=chosen.branch,
+        weight_factor=used.factor,
+        normalized_by=used.normalized_by,
+        normalized_rms=used.normalized_rms,
+        reason=used.reason if use.role == "unread" else "",
     )
+
+
+def choose_use(uses: Sequence[SiteInBranch]) -> SiteInBranch:
+    """Return the use that describes a parameter; one that can be read if there is one."""
+    if len(uses) == 1:
+        return uses[0]
+    return min(
+        uses,
+        key=lambda use: (
+            _PRIORITY["unread"]
+            if _is_unread(use.site, read_used_weight(use.site))
+            else _use_priority(use.site.use)
+        ),
+    )
+
+
+def _is_unread(site: Site, used: UsedWeight) -> bool:
+    return bool(used.reason) and site.use.role not in ("other", "unused")
+
+
+def _read_activation(site: Site, residual_streams: Mapping[int, int]) -> Activation | None:
+    activation = find_activation(site, residual_streams)
+    return activation and replace(activation, take_apart=take_apart)
 
 
 def _read_axes(use: Use, shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -70,5 +70,5 @@ def _gather_lookup(operation: Operation, weight: TrackedWeight) -> Lookup:
     consumed = weight.consume(indexed_segments, LOOKUP)
     return Lookup(
         use=Use.embedding(weight, roles),
-        selected=TrackedWeight(weight.leaf, tuple(axes), consumed),
+        selected=TrackedWeight(weight.leaf, tuple(axes), consumed, form=weight.form),
     )

@@ -11,12 +11,13 @@ from jinit.model.branches import ResidualSum, find_branches, find_residual_sums,
 from jinit.model.chains import chain_positions
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, SiteInBranch, read_leaf
+from jinit.model.leaves import Leaf, SiteInBranch, choose_use, read_leaf
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import closest_paths, leaf_paths
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
 from jinit.model.table import leaf_table, leaf_table_html, model_summary
 from jinit.model.uses import Site, find_sites
+from jinit.model.weight_links import link_weights
 
 
 def _first_argument(params: PyTree, *_: Any) -> PyTree:
@@ -167,8 +168,9 @@ class Model:
             index: read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
             for index in (*uses, *unused)
         }
-        contractions = find_contractions(graph, sites, shapes)
-        leaves = self._add_chains(leaves, contractions)
+        chosen = {index: choose_use(uses[index]).site for index in uses}
+        leaves = link_weights(leaves, chosen, sites, branches)
+        leaves = self._add_chains(leaves, find_contractions(graph, sites, shapes))
         return tuple(map(self._override, leaves.values()))
 
     def _add_chains(

@@ -11,7 +11,8 @@ VALUE_PRESERVING = frozenset(_COPIES | _PLACEMENTS | _DEVICE_SUMS)
 
 _PIECEWISE = {"abs", "ceil", "clamp", "floor", "max", "min", "neg", "nextafter", "rem", "round"}
 _SELECTIONS = {"is_finite", "select_n", "sign"}
-_COMPARISONS = {"and", "eq", "ge", "gt", "le", "lt", "ne", "not", "or", "xor"}
+COMPARISONS = frozenset({"and", "eq", "ge", "gt", "le", "lt", "ne", "not", "or", "xor"})
+"""Comparisons, and operations on their results."""
 _EXPONENTIALS = {"exp", "exp2", "expm1", "log", "log1p", "logistic"}
 _POWERS = {"cbrt", "integer_pow", "pow", "rsqrt", "sqrt", "square"}
 _SPECIAL = {"digamma", "erf", "erf_inv", "erfc", "lgamma"}
@@ -24,7 +25,7 @@ ELEMENTWISE = frozenset().union(
     VALUE_PRESERVING,
     _PIECEWISE,
     _SELECTIONS,
-    _COMPARISONS,
+    COMPARISONS,
     _EXPONENTIALS,
     _POWERS,
     _SPECIAL,

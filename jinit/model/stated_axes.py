@@ -69,6 +69,7 @@ def state_axes(leaf: Leaf, roles: AxisRoles) -> Leaf:
         groups=1,
         strides=(),
         dilation=(),
+        reason="",
     )
 
 
@@ -99,17 +100,19 @@ def _count_text(count: int) -> str:
     return f"{count} role{'' if count == 1 else 's'}"
 
 
-def axes_hint(path: str, shape: Sequence[int]) -> str:
+def axes_hint(path: str, shape: Sequence[int], reason: str = "") -> str:
     """Return a remedy for a parameter whose axes cannot be read: how to state them.
 
     Args:
       path: path of the parameter.
       shape: its shape.
+      reason: why they cannot be read, if that is known.
 
     >>> axes_hint("w", (4, 3))
     "state its axes, such as model.with_axes({'w': ('in', 'out')})"
     """
-    return f"state its axes, such as model.with_axes({{{path!r}: {_example(shape)}}})"
+    remedy = f"state its axes, such as model.with_axes({{{path!r}: {_example(shape)}}})"
+    return f"{reason}; {remedy}" if reason else remedy
 
 
 def _example(shape: Sequence[int]) -> tuple[str, ...]:

@@ -3,19 +3,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from jinit.model.axis_roles import IN, OUT
-from jinit.model.control_flow import enter_bodies
+from jinit.model.constants import Constants
+from jinit.model.control_flow import CONTROL_FLOW, enter_bodies
 from jinit.model.graph import Graph
 from jinit.model.known_values import CONSTANT, SIGNAL, KnownValue
 from jinit.model.lookups import gather_lookups, slice_lookups
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
+from jinit.model.power_iterations import divides_parameter
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS
 from jinit.model.roles import Use, contraction_use, read_operand_roles, sum_use
 from jinit.model.signals import move_weights, propagate_signals
 from jinit.model.weight_axes import AXIS_MOVES, Segment, TrackedWeight, merge_weights
-from jinit.model.weight_products import apply_factor, combine_weights, join_weights
+from jinit.model.weight_products import (
+    apply_factor,
+    combine_weights,
+    join_weights,
+    multiply_shared,
+)
 
 _INSERTIONS = frozenset({"concatenate", "dynamic_update_slice", "select_n"})
 
@@ -31,6 +39,20 @@ class Scope:
     place: Place = ()
     """Positions of the operations that enclose the graph, outermost first."""
     values: dict[int, KnownValue] = field(default_factory=dict)
+
+    @cached_property
+    def constants(self) -> Constants:
+        """The constants of the graph."""
+        numbers = {
+            value: known.number
+            for value in self.graph.inputs
+            if (known := self.values[value]).number is not None
+        }
+        return Constants(self.graph, numbers)
+
+    def is_constant(self, operand: Any) -> bool:
+        """Return whether an operand depends neither on a signal nor on a parameter."""
+        return not isinstance(operand, int) or self.values[operand] == CONSTANT
 
     def is_signal(self, operand: Any) -> bool:
         """Return whether an operand is a signal; literals are not."""
@@ -119,9 +141,10 @@ class _Walk:
 
     def _visit(self, operation: Operation, operands: list[KnownValue]) -> list[KnownValue]:
         name = operation.name
-        results = enter_bodies(self, operation, operands)
-        if results is not None:
-            return results
+        if name in CONTROL_FLOW:
+            return enter_bodies(
+                self, operation, list(map(self._bind_number, operation.operands, operands))
+            )
         if name in CONTRACTION_PRIMITIVES:
             return [self._contract(operation, operands)]
         if not any(value.weights for value in operands):
@@ -136,8 +159,14 @@ class _Walk:
         if any(value.is_signal for value in operands):
             return self._apply_elementwise(operation, operands)
         if name in ELEMENTWISE:
-            return [KnownValue(merge_weights(combine_weights(operation, operands)))]
-        return [join_weights(name, operands)] * len(operation.results)
+            return [KnownValue(combine_weights(operation, operands, self._scope.constants))]
+        return join_weights(operation, operands)
+
+    def _bind_number(self, operand: Any, value: KnownValue) -> KnownValue:
+        """Return what is known of an operand of a loop, with its value if it is a constant."""
+        if value != CONSTANT:
+            return value
+        return replace(value, number=self._scope.constants.uniform(operand))
 
     def _note_use(self, use: Use) -> int:
         """Append a site and return its index."""
@@ -152,6 +181,11 @@ class _Walk:
         if len(weighted) == 2:
             return self._multiply_matrices(operation, operands)
         (number,) = weighted
+        weights = operands[number].weights
+        if operands[1 - number] == CONSTANT and divides_parameter(
+            self._scope.graph, self._scope.values, operation, {weight.leaf for weight in weights}
+        ):
+            return KnownValue(multiply_shared(operation, weights, ()))
         layout = read_operand_roles(operation, number)
         uses = [contraction_use(weight, layout) for weight in operands[number].weights]
         if operands[1 - number].is_indicator:
@@ -208,8 +242,7 @@ class _Walk:
             weight.leaf for weight in right.weights
         }
         if operation.name != "dot_general" or shared:
-            weights = merge_weights(left.weights + right.weights)
-            return KnownValue(tuple(weight.forget_axes() for weight in weights))
+            return KnownValue(multiply_shared(operation, left.weights, right.weights))
         rank = len(operation.shapes[0])
         left_layout, right_layout = (read_operand_roles(operation, number) for number in (0, 1))
         left_factors = [apply_factor(weight, left_layout, rank, OUT) for weight in left.weights]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jinit.model.axis_roles import IN, AxisRole
+from jinit.model.form_numbers import reduce_form
 from jinit.model.operation import Operation
+from jinit.model.weight_forms import CHANGING, PLAIN, WeightForm
 
 _Shape = tuple[int, ...]
 
@@ -54,6 +56,8 @@ class TrackedWeight:
     consumed_axes: tuple[ConsumedAxis, ...] = ()
     """Axes that earlier operations have summed over or indexed."""
     factor_kind: FactorKind = ""
+    form: WeightForm = PLAIN
+    """How the value depends on the parameter's numbers."""
 
     @property
     def segment_count(self) -> int:
@@ -64,9 +68,17 @@ class TrackedWeight:
         """Return the same parameter with other segments along the axes of the value."""
         return replace(self, axes=tuple(axes))
 
-    def forget_axes(self) -> "TrackedWeight":
-        """Return the same parameter after an operation that cannot be followed."""
-        return replace(self, axes=None)
+    def forget_axes(self, reason: str = "") -> "TrackedWeight":
+        """Return the same parameter after an operation that cannot be followed.
+
+        Args:
+          reason: why not, as a clause.
+        """
+        return replace(self, axes=None, form=self.form.because(self.form.reason or reason))
+
+    def change(self) -> "TrackedWeight":
+        """Return the same parameter in a value that is another one in every iteration."""
+        return replace(self, axes=None, form=CHANGING)
 
     def consume(self, segments: Iterable[Segment], role: AxisRole) -> tuple[ConsumedAxis, ...]:
         """Return the consumed axes, these segments included."""
@@ -85,6 +97,8 @@ def merge_weights(weights: Iterable[TrackedWeight]) -> tuple[TrackedWeight, ...]
 
 def move_weight(weight: TrackedWeight, operation: Operation, result: int = 0) -> TrackedWeight:
     """Return the parameter after an operation of `AXIS_MOVES`."""
+    if operation.name in REDUCTIONS:
+        weight = replace(weight, form=reduce_form(operation, weight.form))
     if weight.axes is None:
         return weight
     before, after = operation.operand_shapes[0], operation.shapes[result]

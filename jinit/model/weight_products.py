@@ -1,9 +1,13 @@
 """Values computed from several parameters: elementwise operations and matrix products."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from jinit.model.axis_roles import BATCH, IN, OUT, AxisRole
-from jinit.model.known_values import KnownValue
+from jinit.model.constants import Constants, ConstantScale
+from jinit.model.form_numbers import contraction_form, decomposition_form
+from jinit.model.form_rules import apply_form
+from jinit.model.known_values import CONSTANT, KnownValue
 from jinit.model.operation import Operation
 from jinit.model.primitives import PRODUCTS
 from jinit.model.roles import OperandRoles
@@ -14,10 +18,58 @@ from jinit.model.weight_axes import (
     broadcast_weight,
     merge_weights,
 )
+from jinit.model.weight_forms import WeightForm, join_forms
 
 
-def combine_weights(operation: Operation, operands: list[KnownValue]) -> list[TrackedWeight]:
-    """Return the parameters in the result of an elementwise operation."""
+def combine_weights(
+    operation: Operation, operands: list[KnownValue], constants: Constants
+) -> tuple[TrackedWeight, ...]:
+    """Return the parameters in the result of an elementwise operation.
+
+    Args:
+      operation: the operation.
+      operands: what is known of its operands.
+      constants: the constants of its graph.
+    """
+    weights = merge_weights(_combine_axes(operation, operands))
+    has_product = any(weight.factor_kind == "right" for weight in weights)
+    return tuple(
+        _combine_form(
+            operation,
+            weight,
+            operands,
+            # A factor of a matrix product counts once, as one of the factor that comes last.
+            None if has_product and weight.factor_kind != "right" else constants,
+        )
+        for weight in weights
+    )
+
+
+def _combine_form(
+    operation: Operation,
+    weight: TrackedWeight,
+    operands: list[KnownValue],
+    constants: Constants | None,
+) -> TrackedWeight:
+    """Return the parameter with its form in the result."""
+
+    def read(number: int) -> ConstantScale | None:
+        if constants is None or operands[number] != CONSTANT:
+            return None
+        return constants.read(operation.operands[number])
+
+    form = apply_form(operation, [_form_in(value, weight.leaf) for value in operands], read)
+    if weight.axes is None:
+        form = form.because(form.reason or weight.form.reason)
+    return weight if form == weight.form else replace(weight, form=form)
+
+
+def _form_in(value: KnownValue, leaf: int) -> WeightForm | None:
+    return next((weight.form for weight in value.weights if weight.leaf == leaf), None)
+
+
+def _combine_axes(operation: Operation, operands: list[KnownValue]) -> Iterable[TrackedWeight]:
+    """Return the parameters of all operands, with their axes in the result."""
     sides = [
         [broadcast_weight(weight, shape, operation.shapes[0]) for weight in value.weights]
         for value, shape in zip(operands, operation.operand_shapes, strict=True)
@@ -40,7 +92,8 @@ def _multiply_weights(
         return [left, right]
     left_axes, right_axes = _occupied_axes(left), _occupied_axes(right)
     if left_axes == right_axes and left_axes:
-        return [[weight.forget_axes() for weight in side] for side in (left, right)]
+        reason = "it is multiplied entry by entry with another parameter"
+        return [[weight.forget_axes(reason) for weight in side] for side in (left, right)]
     kinds: tuple[FactorKind, FactorKind] = ("factor", "factor")
     if left_axes <= right_axes or right_axes <= left_axes:
         kinds = ("scale", "") if left_axes < right_axes else ("", "scale")
@@ -60,17 +113,44 @@ def _occupied_axes(weights: list[TrackedWeight]) -> set[int]:
     }
 
 
-def join_weights(name: str, operands: list[KnownValue]) -> KnownValue:
-    """Return the result of any other operation on parameters; `concatenate` keeps their axes."""
+def join_weights(operation: Operation, operands: list[KnownValue]) -> list[KnownValue]:
+    """Return the results of any other operation on parameters; `concatenate` keeps their axes."""
+    name = operation.name
     is_partial = name == "concatenate" and not all(value.weights for value in operands)
     weights = merge_weights(
         replace(weight, factor_kind=weight.factor_kind or "factor") if is_partial else weight
         for value in operands
         for weight in value.weights
     )
-    if name != "concatenate":
-        weights = tuple(weight.forget_axes() for weight in weights)
-    return KnownValue(weights)
+    if name == "concatenate":
+        return [KnownValue(tuple(_join_pieces(weight, operands) for weight in weights))]
+    return [
+        KnownValue(tuple(_mix_entries(weight, name, result) for weight in weights))
+        for result in range(len(operation.results))
+    ]
+
+
+def _mix_entries(weight: TrackedWeight, name: str, result: int) -> TrackedWeight:
+    return replace(weight, axes=None, form=decomposition_form(weight.form, name, result))
+
+
+def _join_pieces(weight: TrackedWeight, operands: list[KnownValue]) -> TrackedWeight:
+    """Return a parameter whose pieces are concatenated."""
+    forms = [form for value in operands if (form := _form_in(value, weight.leaf)) is not None]
+    return replace(weight, form=join_forms(forms, "its parts are used in different ways"))
+
+
+def multiply_shared(
+    operation: Operation, left: tuple[TrackedWeight, ...], right: tuple[TrackedWeight, ...]
+) -> tuple[TrackedWeight, ...]:
+    """Return the parameters in a matrix product of two functions of one parameter."""
+    values, shape = (KnownValue(left), KnownValue(right)), operation.shapes[0]
+    products = []
+    for weight in merge_weights(left + right):
+        forms = [form for value in values if (form := _form_in(value, weight.leaf)) is not None]
+        product = contraction_form(forms, shape)
+        products.append(replace(weight, axes=None, form=product))
+    return tuple(products)
 
 
 def apply_factor(
@@ -95,4 +175,5 @@ def apply_factor(
         axes=(*batch, *free, *others) if role == OUT else (*batch, *others, *free),
         consumed_axes=weight.consume(summed, role),
         factor_kind="right" if role == IN else weight.factor_kind,
+        form=weight.form,
     )

@@ -115,8 +115,9 @@ def _check_axes(initializer: Initializer, leaf: Leaf) -> None:
     if leaf.role == "unread":
         raise RuleError(
             f"{initializer!r} depends on the axes of {leaf.path} (shape {leaf.shape}), and jinit "
-            f"cannot read how the computation uses it: {axes_hint(leaf.path, leaf.shape)}, or give "
-            "it an initializer that does not depend on fans, such as jinit.normal(0.02)"
+            f"cannot read how the computation uses it: "
+            f"{axes_hint(leaf.path, leaf.shape, leaf.reason)}, or give it an initializer that does "
+            "not depend on fans, such as jinit.normal(0.02)"
         )
     if several := [role for role in leaf.axes if "·" in role]:
         raise RuleError(

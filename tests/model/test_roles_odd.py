@@ -17,7 +17,7 @@ def spectral(params, x):
     w, u = params["w"], params["u"]
     v = w @ u
     v = v / jnp.linalg.norm(v)
-    u = lax.stop_gradient(v @ w)
+    u = lax.stop_gradient(v @ w / jnp.linalg.norm(v @ w))
     return x @ (w / (v @ w @ u))
 
 
@@ -113,7 +113,8 @@ ODD = {
         lambda p, x: x @ (p["w"] * p["s"]), W | {"s": floats()}, X, DENSE | {"s": "scale"},
     ),
     "a temperature": (
-        lambda p, x: jnp.exp(p["t"]) * (x @ p["w"]), W | {"t": floats()}, X, DENSE | {"t": "scale"},
+        lambda p, x: jnp.exp(p["t"]) * (x @ p["w"]), W | {"t": floats()}, X,
+        DENSE | {"t": "unread"},
     ),
     "weight normalization": (
         lambda p, x: x @ (p["g"][None] * p["w"] / jnp.linalg.norm(p["w"], axis=0)[None]),

@@ -77,7 +77,8 @@ def test_a_model_with_stated_axes_gets_a_recommendation():
     assert rows["experts"].initializer is None
     remedy = "model.with_axes({'experts': ('spatial', 'in', 'out')})"
     assert rows["experts"].advice == (
-        f"jinit cannot read how it is used: state its axes, such as {remedy}"
+        "jinit cannot read how it is used: the weight that is used mixes its entries (sort); "
+        f"state its axes, such as {remedy}"
     )
     stated = with_init.with_axes({"experts": ("batch", "out", "in")})
     rows = {row.path: row for row in jinit.recommend(stated).rows}

@@ -1,0 +1,289 @@
+"""Activations taken apart: constants before and after, normalizations, and the name of the rest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jinit.model.activation import (
+    Activation,
+    ActivationParts,
+    Operand,
+    ScalarOperation,
+    list_primitives,
+)
+from jinit.model.activation_names import activation_names
+
+_FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
+    function.__name__: function
+    for function in (
+        jax.nn.relu,
+        jax.nn.relu6,
+        jax.nn.leaky_relu,
+        jax.nn.elu,
+        jax.nn.selu,
+        jax.nn.gelu,
+        jax.nn.silu,
+        jax.nn.mish,
+        jax.nn.sigmoid,
+        jax.nn.log_sigmoid,
+        jax.nn.hard_sigmoid,
+        jax.nn.hard_silu,
+        jax.nn.hard_tanh,
+        jax.nn.softplus,
+        jax.nn.soft_sign,
+        jax.nn.squareplus,
+        jnp.tanh,
+        jnp.sin,
+        jnp.cos,
+        jnp.square,
+        lax.erf,
+    )
+}
+_FUNCTIONS |= {
+    "gelu_exact": lambda x: jax.nn.gelu(x, approximate=False),
+    "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
+    "squared relu": lambda x: jnp.square(jax.nn.relu(x)),
+    "bilinear": lambda x, gate: x * gate,
+    "glu": lambda x, gate: x * jax.nn.sigmoid(gate),
+    "reglu": lambda x, gate: x * jax.nn.relu(gate),
+    "geglu": lambda x, gate: x * jax.nn.gelu(gate),
+    "swiglu": lambda x, gate: x * jax.nn.silu(gate),
+}
+"""Functions that are named in descriptions. Constants inside of them are not scales."""
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Return the name of every function of `_FUNCTIONS` by the text of its operations."""
+    return activation_names(_FUNCTIONS)
+
+
+@lru_cache(maxsize=256)
+def take_apart(activation: Activation) -> ActivationParts:
+    """Return an activation with the constants before and after it apart, and a description.
+
+    A constant after a function that has a name, or after a product of two functions of one
+    argument, such as in `0.5 * x * (1 + tanh(x))`, is a part of that function.
+
+    Args:
+      activation: the activation.
+    """
+    if _known_name(activation):
+        return ActivationParts(_known_name(activation))
+    inner, scales = _strip_inputs(activation)
+    inner, output_scale = _strip_output(inner)
+    description = _describe(inner)
+    if scales[0] != 1:
+        first = f"{scales[0]:.4g} x"
+        description = first if inner.is_identity else f"{first}, then {description}"
+    if output_scale != 1:
+        description += f", times {output_scale:.4g}"
+    is_whole = output_scale == 1 and set(scales) == {1.0}
+    return ActivationParts(
+        description, scales[0], output_scale, None if is_whole else replace(inner)
+    )
+
+
+def _known_name(activation: Activation) -> str:
+    if activation.is_identity:
+        return "identity"
+    return _names().get(activation.text, "")
+
+
+class _Factor(NamedTuple):
+    """A product of a value and a constant."""
+
+    value: Operand
+    constant: float
+
+
+def _constant_factor(step: ScalarOperation) -> _Factor | None:
+    """Return the operand that an operation multiplies by a constant; None if it does not."""
+    name, operands = str(step.primitive), step.operands
+    if name == "neg":
+        return _Factor(operands[0], -1.0)
+    if name not in ("mul", "div") or isinstance(operands[0], float) == isinstance(
+        operands[1], float
+    ):
+        return None
+    value, constant = operands
+    if isinstance(value, float):
+        return _Factor(constant, value) if name == "mul" and value else None
+    return _Factor(value, float(constant) if name == "mul" else 1 / constant) if constant else None
+
+
+def _strip_inputs(activation: Activation) -> tuple[Activation, list[float]]:
+    """Return the activation without constants on its arguments, and the constant on each.
+
+    Only the size of a constant is stripped; its sign stays.
+    """
+    scales = []
+    for argument in range(activation.argument_count):
+        scale, sign, last, dropped = 1.0, 1.0, argument, set[int]()
+        while (position := _only_user(activation, last)) is not None:
+            factor = _constant_factor(activation.scalar_operations[position])
+            if factor is None:
+                break
+            scale, sign = scale * abs(factor.constant), sign * (-1 if factor.constant < 0 else 1)
+            dropped.add(position)
+            last = activation.argument_count + position
+        scales.append(scale)
+        is_negative = sign < 0 and last != activation.result
+        kept = {min(dropped)} if is_negative else set()
+        activation = _drop(activation, dropped, argument, kept)
+    return activation, scales
+
+
+def _only_user(activation: Activation, value: int) -> int | None:
+    """Return the position of the only operation that uses a value; None if there are others."""
+    users = [
+        position
+        for position, step in enumerate(activation.scalar_operations)
+        if value in [operand for operand in step.operands if isinstance(operand, int)]
+    ]
+    return users[0] if len(users) == 1 and value != activation.result else None
+
+
+def _drop(activation: Activation, dropped: set[int], value: int, negated: set[int]) -> Activation:
+    """Return the activation without some operations, whose results become a value.
+
+    Args:
+      activation: the activation.
+      dropped: positions of the operations.
+      value: the value.
+      negated: positions among them that negate the value instead.
+    """
+    count, numbers = activation.argument_count, {}
+    steps: list[ScalarOperation] = []
+    current: Operand = value
+
+    def renumber(operand: Operand) -> Operand:
+        return numbers.get(operand, operand) if isinstance(operand, int) else operand
+
+    for position, step in enumerate(activation.scalar_operations):
+        if position in negated:
+            steps.append(ScalarOperation(lax.neg_p, {}, (value,)))
+            current = count + len(steps) - 1
+        elif position not in dropped:
+            operands = tuple(map(renumber, step.operands))
+            steps.append(replace(step, operands=operands))
+        numbers[count + position] = current if position in dropped else count + len(steps) - 1
+    return replace(activation, scalar_operations=tuple(steps), result=renumber(activation.result))
+
+
+def _strip_output(activation: Activation) -> tuple[Activation, float]:
+    """Return the activation without the constants after it, and their product."""
+    inner, scale = activation, 1.0
+    while not _known_name(inner):
+        factor = _last_factor(inner)
+        if factor is None:
+            return (activation, 1.0) if _ends_in_own_product(inner) else (inner, scale)
+        inner = _cut(inner, 0, factor.value)
+        scale *= abs(factor.constant)
+    return inner, scale
+
+
+def _last_factor(activation: Activation) -> _Factor | None:
+    if isinstance(activation.result, float) or activation.result < activation.argument_count:
+        return None
+    position = activation.result - activation.argument_count
+    return _constant_factor(activation.scalar_operations[position])
+
+
+def _ends_in_own_product(activation: Activation) -> bool:
+    """Return whether the last operation multiplies two functions of the same argument."""
+    if isinstance(activation.result, float) or activation.result < activation.argument_count:
+        return False
+    step = activation.scalar_operations[activation.result - activation.argument_count]
+    if str(step.primitive) not in ("mul", "div") or any(
+        isinstance(v, float) for v in step.operands
+    ):
+        return False
+    left, right = (_arguments_of(activation, operand) for operand in step.operands)
+    return bool(left & right)
+
+
+def _arguments_of(activation: Activation, operand: Operand) -> set[int]:
+    """Return the arguments that a value depends on."""
+    if isinstance(operand, float):
+        return set()
+    if operand < activation.argument_count:
+        return {operand}
+    step = activation.scalar_operations[operand - activation.argument_count]
+    return set().union(*(_arguments_of(activation, value) for value in step.operands))
+
+
+def _cut(activation: Activation, first: int, result: Operand) -> Activation:
+    """Return the operations from a position on as a function with this result.
+
+    Args:
+      activation: the activation.
+      first: position of the first operation; the result of the one before is then the argument.
+      result: the result.
+    """
+    steps = activation.scalar_operations
+    if not first:
+        last = result if isinstance(result, int) else activation.argument_count - 1
+        kept = steps[: max(last - activation.argument_count + 1, 0)]
+        return replace(activation, scalar_operations=kept, result=result)
+    shift = activation.argument_count + first - 1
+
+    def renumber(operand: Operand) -> Operand:
+        return operand - shift if isinstance(operand, int) else operand
+
+    moved = (replace(step, operands=tuple(map(renumber, step.operands))) for step in steps[first:])
+    return replace(
+        activation, argument_count=1, scalar_operations=tuple(moved), result=renumber(result)
+    )
+
+
+def _describe(activation: Activation) -> str:
+    """Return the name of a function, or of the normalization and the function it consists of."""
+    name = _known_name(activation)
+    first = None if name else _end_of_normalization(activation)
+    if first is None:
+        return name or list_primitives(activation).description
+    normalization = _normalization_name(activation.scalar_operations[:first])
+    rest = take_apart(_cut(activation, first, activation.result)).description
+    return normalization if rest == "identity" else f"{normalization}, then {rest}"
+
+
+def _end_of_normalization(activation: Activation) -> int | None:
+    """Return the position after a normalization; None if there is none.
+
+    All that follows depends on the result of the operation before this position alone.
+    """
+    steps, count = activation.scalar_operations, activation.argument_count
+    sums = [position for position, step in enumerate(steps) if step.sum_size]
+    if not sums or count > 1:
+        return None
+    for first in range(sums[-1] + 1, len(steps) + 1):
+        later = [value for step in steps[first:] for value in step.operands]
+        values = [value for value in (*later, activation.result) if isinstance(value, int)]
+        if min(values) >= count + first - 1:
+            return first
+    return None
+
+
+def _normalization_name(steps: Sequence[ScalarOperation]) -> str:
+    sums = [step for step in steps if step.sum_size]
+    if any(str(step.primitive) == "exp" for step in steps):
+        return "softmax"
+    if any(step.sum_over == "batch" for step in sums):
+        return "BatchNorm"
+    literals = [value for step in steps for value in step.operands if isinstance(value, float)]
+    if not any(_is_mean(value, step.sum_size) for value in literals for step in sums):
+        return "L2 normalization"
+    if any(step.sum_over == "group" for step in sums):
+        return "GroupNorm"
+    return "LayerNorm" if len(sums) > 1 else "RMSNorm"
+
+
+def _is_mean(literal: float, size: float) -> bool:
+    """Return whether a literal turns a sum of this size into a mean."""
+    return abs(literal - size) < 1e-6 * size or abs(literal * size - 1) < 1e-6
