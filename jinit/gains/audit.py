@@ -134,7 +134,7 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale, needed: float | None, branch
         return ""
     if scale.is_constant:
         are_equal = has_equal_units(leaf) and not scale.is_zero
-        return "constant, so that its units stay equal: draw it" if are_equal else ""
+        return "constant, so that all of its units are equal: draw it" if are_equal else ""
     if not needed or _is_close(scale.std, needed):
         return ""
     return _scale_cause(leaf, scale.std, needed, branches)
