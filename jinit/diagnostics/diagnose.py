@@ -137,12 +137,13 @@ def diagnose(
 def _find_parameter_faults(
     setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
 ) -> ParameterFaults:
-    leaves = jax.tree.leaves(params)
+    def gradients(params: PyTree) -> dict[str, Array]:
+        changes = _observe_one(setting, params, batch).changes  # a program that is compiled already
+        return {path: change.gradient for path, change in changes.items()}
+
     return ParameterFaults(
-        equal=find_equal_leaves(setting.model, measurements, leaves),
-        zero_gradients=find_zero_gradients(
-            setting.model, params, measurements, batch, setting.loss
-        ),
+        equal=find_equal_leaves(setting.model, measurements, jax.tree.leaves(params)),
+        zero_gradients=find_zero_gradients(setting.model, params, measurements, gradients),
     )
 
 

@@ -134,7 +134,7 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
         return ""
     if scale.is_constant:
         are_equal = has_equal_units(leaf) and not scale.is_zero
-        return "constant, so that its units stay equal: draw it" if are_equal else ""
+        return "constant, so that all of its units are equal: draw it" if are_equal else ""
     needed_scale, limits = needed(leaf), accepted_stds(leaf)
     if needed_scale is None or limits is None:
         return ""

@@ -63,9 +63,9 @@ def find_gradient_growth(case: Case, number: int) -> Finding | None:
 
 
 def _follows_zeros(case: Case, number: int) -> bool:
-    """Return whether a kernel of zeros comes before, which is no fault of scale: it learns, or
-    `find_dead_kernel` judges it."""
-    return any(case.layers[each].weight.second == 0 for each in case.chain_head(number))
+    """Return whether a kernel or a factor of zeros comes before, which is no fault of scale: it
+    learns, or `find_dead_kernel` judges it."""
+    return any(case.layers[each].passes_zeros for each in case.chain_head(number))
 
 
 def _has_allowed_decay(case: Case, number: int) -> bool:
@@ -73,7 +73,7 @@ def _has_allowed_decay(case: Case, number: int) -> bool:
     branch may be small, and zeros that learn may stop the gradient until they do."""
     if case.expectations[number].gradient_growth >= 0:
         return False
-    has_zeros = any(case.layers[each].weight.second == 0 for each in case.chain_tail(number))
+    has_zeros = any(case.layers[each].passes_zeros for each in case.chain_tail(number))
     is_waiting = case.layers[number].statistics.gradient.total == 0 and case.wakes_later(number)
     end = case.layers[case.chain_end(number)].leaf.end
     return has_zeros or is_waiting or end == "residual"

@@ -326,9 +326,9 @@ def _notes(context: DiagnosisContext, measurements: Measurements, case: Case) ->
             f"not measured: {unread} {'product' if unread == 1 else 'products'} inside branches, "
             "custom derivatives or while loops"
         )
-    if context.loss_name == "cross-entropy":
-        std = float(measurements.outputs.std)
-        notes.append(_loss_note(float(measurements.loss), std, context))
+    loss, std = float(measurements.loss), float(measurements.outputs.std)
+    if context.loss_name == "cross-entropy" and math.isfinite(loss):
+        notes.append(_loss_note(loss, std, context))
     return notes
 
 

@@ -9,6 +9,8 @@ from jinit.diagnostics.judging.thresholds import DEAD_DEVIATIONS, DEAD_FRACTION
 
 _INITIALIZERS = {"kernel": "jinit.lecun_normal()", "scale": "jinit.ones"}
 """What to give a parameter of each role that must not stay as it is."""
+_SYMPTOM = "its gradient is zero and stays zero in training"
+_REDRAW = "draw all parameters: jinit.recommend(model).init(key)"
 _MAX_NAMES = 3
 """Paths that a sentence lists."""
 
@@ -70,7 +72,7 @@ def dead_parameters(facts: ParameterFacts, kernels: Collection[str]) -> dict[str
 def cut_note(facts: ParameterFacts) -> str:
     """Return a note about parameters whose gradient is zero for any values; empty without them."""
     cut = facts.zero_gradients.cut
-    if not cut:
+    if len(cut) in (0, len(facts.weights)):  # a network without any gradient is a fault
         return ""
     return (
         f"{list_text(cut)} {'receives' if len(cut) == 1 else 'receive'} no gradient, whatever the "
@@ -80,16 +82,23 @@ def cut_note(facts: ParameterFacts) -> str:
 
 
 def _dead_finding(facts: ParameterFacts, path: str) -> Finding:
-    dead = facts.zero_gradients.dead
-    blockers = dead[path] or [other for other in dead if _is_zero(facts, other)]
-    source = "" if path in blockers or not blockers else blockers[0]
-    cause = f"its gradient is zero and stays zero in training{_reason(facts, blockers)}"
-    return Finding("dead", cause, _dead_cure(facts, blockers or [path]), source)
+    blockers = facts.zero_gradients.dead[path]
+    if not blockers:
+        return Finding("dead", f"{_SYMPTOM}, {_joint_reason(facts)}", _REDRAW)
+    source = "" if path in blockers else blockers[0]
+    return Finding("dead", f"{_SYMPTOM}{_reason(facts, blockers)}", _cure(facts, blockers), source)
+
+
+def _joint_reason(facts: ParameterFacts) -> str:
+    """Return why a gradient stays zero that no single parameter keeps at zero."""
+    zeros = [path for path in facts.zero_gradients.dead if _is_zero(facts, path)]
+    zeros.sort(key=lambda path: facts.roles[path] != "kernel")
+    return (
+        f"because {list_text(zeros)} are all zero" if zeros else "whatever other parameters learn"
+    )
 
 
 def _reason(facts: ParameterFacts, blockers: Sequence[str]) -> str:
-    if not blockers:
-        return ", whatever the other parameters learn"
     if not all(_is_zero(facts, path) for path in blockers):
         return f", because of the values of {list_text(blockers, 'or')}"
     names = list_text(blockers)
@@ -99,10 +108,10 @@ def _reason(facts: ParameterFacts, blockers: Sequence[str]) -> str:
 
 
 def _is_zero(facts: ParameterFacts, path: str) -> bool:
-    return facts.weights[path].second == 0
+    return facts.weights[path].is_zero
 
 
-def _dead_cure(facts: ParameterFacts, blockers: Sequence[str]) -> str:
+def _cure(facts: ParameterFacts, blockers: Sequence[str]) -> str:
     choices = [f"{path} with {_initializer(facts, path)}" for path in blockers[:2]]
     return f"initialize {' or '.join(choices)}"
 

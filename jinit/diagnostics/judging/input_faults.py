@@ -94,7 +94,7 @@ def _find_wrong_scale(case: Case, facts: ArrayFacts) -> Finding | None:
         return Finding("misscaled", _column_cause(facts), STANDARDIZE, "inputs")
     if facts.rms > MAX_INPUT_RMS:
         return Finding("misscaled", _scale_cause(facts, "large"), _large_cure(facts), "inputs")
-    if facts.nonzero_rms < MIN_INPUT_RMS:
+    if 0 < facts.nonzero_rms < MIN_INPUT_RMS:
         return Finding("misscaled", _scale_cause(facts, "small"), STANDARDIZE, "inputs")
     return None
 

@@ -49,7 +49,7 @@ def find_overflow(case: Case, number: int) -> Finding | None:
             return _find_nonfinite_source(case)
         cause = (
             f"its results, of up to {result.largest:.3g}, are {_TOO_LARGE}"
-            if math.isfinite(result.largest)
+            if math.isfinite(result.mean)
             else "its results are not finite"
         )
         source = sources[0] if sources else ""
@@ -68,7 +68,7 @@ def find_overflow(case: Case, number: int) -> Finding | None:
 
 
 def _find_nonfinite_weights(row: LayerRow) -> Finding:
-    if math.isfinite(row.weight.value_range):
+    if math.isfinite(row.weight.mean):
         cause = f"its weights, which differ by up to {row.weight.value_range:.3g}, are {_TOO_LARGE}"
         return Finding("overflowing", cause, kernel_cure(row))
     cure = f"draw them again: jinit.init(model, key, only={row.leaf.path!r}, keep=params)"
@@ -81,7 +81,7 @@ def _find_nonfinite_source(case: Case) -> Finding:
     if case.parameters.nonfinite:
         path = case.parameters.nonfinite[0]
         cure = f"draw it again: jinit.init(model, key, only={path!r}, keep=params)"
-        is_finite = math.isfinite(case.parameters.weights[path].value_range)
+        is_finite = math.isfinite(case.parameters.weights[path].mean)
         what = (
             f"the entries of {path} are {_TOO_LARGE}"
             if is_finite
@@ -143,7 +143,7 @@ def _has_equal_units(row: LayerRow) -> bool:
 
 def _equality_cause(row: LayerRow, name: str, count: int) -> str:
     are_equal = f"{name} has" if count == 1 else f"{name}s have"
-    value = f", {row.weight.mean:.3g}" if row.weight.value_range == 0 else ""
+    value = f" ({row.weight.mean:.3g})" if row.weight.value_range == 0 else ""
     return (
         f"{count} {are_equal} the same weights{value} and the same gradient as another {name}, so "
         "training keeps them equal"

@@ -85,6 +85,11 @@ class WeightStatistics(NamedTuple):
     update_second: Scalar
     """Mean square of the optimizer's first update; NaN without an optimizer."""
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether every entry is zero; small ones may have a mean square of zero as well."""
+        return bool(self.value_range == 0 and self.mean == 0)
+
 
 @partial(jax.jit, static_argnames=("units", "limits"))
 def input_statistics(
