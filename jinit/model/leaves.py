@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jinit.model.activation import Activation, PathEnd
+from jinit.model.attention import AttentionPart
 from jinit.model.axis_roles import STACKED, UNIT
 from jinit.model.branches import Branches
 from jinit.model.find_activation import find_activation, find_end
@@ -65,6 +66,13 @@ class Leaf:
     """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+    attention: tuple[AttentionPart, ...] = ()
+    """What a kernel is in attention; several parts if it computes queries, keys and values."""
+
+    @property
+    def attention_role(self) -> str:
+        """`query`, `key`, `value` or `output`; joined by `·` if several; empty if none."""
+        return "·".join(part.role for part in self.attention)
 
     @property
     def stacked_layers(self) -> int:

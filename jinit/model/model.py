@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import jax
 
+from jinit.model.attention import find_attention
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
@@ -166,6 +167,8 @@ class Model:
             read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
             for index in (*uses, *unused)
         ]
+        attention = {self.paths[n]: parts for n, parts in find_attention(sites, branches).items()}
+        leaves = [replace(leaf, attention=attention.get(leaf.path, ())) for leaf in leaves]
         return tuple(map(self._override, leaves))
 
     def _override(self, leaf: Leaf) -> Leaf:
