@@ -10,6 +10,7 @@ from jinit.model.attention import AttentionPart
 from jinit.model.axis_roles import STACKED, UNIT
 from jinit.model.branches import Branches
 from jinit.model.find_activation import find_activation, find_end
+from jinit.model.normalization import follows_normalization
 from jinit.model.roles import Role, Use
 from jinit.model.uses import Scope, Site
 
@@ -68,6 +69,8 @@ class Leaf:
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
     attention: tuple[AttentionPart, ...] = ()
     """What a kernel is in attention; several parts if it computes queries, keys and values."""
+    is_normalization: bool = False
+    """Whether it is the scale or the bias of a normalization."""
 
     @property
     def attention_role(self) -> str:
@@ -137,6 +140,7 @@ def read_leaf(
         activation=activation,
         end=end,
         branch=chosen.branch,
+        is_normalization=follows_normalization(site, residual_streams),
     )
 
 
