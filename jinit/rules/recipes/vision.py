@@ -1,11 +1,13 @@
 """Vision transformers."""
 
+import math
 from collections.abc import Sequence
 
 from jinit.initializers import (
     Initializer,
     lecun_normal,
     normal,
+    random_uniform,
     timm_trunc_normal,
     torch_default,
     truncated_normal,
@@ -132,12 +134,16 @@ def vit_jax_bias(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
     return normal(1e-6)
 
 
-def vit_moco() -> Recipe:
+def vit_moco(fused: str | None = None) -> Recipe:
     """Xavier uniform, separately for queries, keys and values; tokens N(0, 1e-12).
 
     Queries, keys and values that are fused in one kernel are drawn like three kernels. The patch
     kernel is also Xavier uniform, as the dense kernel of a flattened patch. Positions, which are
     fixed in MoCo, are truncated N(0, 0.02²), as in timm.
+
+    Args:
+      fused: glob of kernels that contain queries, keys and values, where jinit cannot read this
+        from the computation; None if it can.
 
     Reference: Chen, Xie, He, "An empirical study of training self-supervised vision transformers",
     2021 (MoCo v3, its source code).
@@ -146,8 +152,19 @@ def vit_moco() -> Recipe:
     ['query', 'key', 'value']
     """
     parts = ("query", "key", "value")
+    stated: Recipe = ()
+    if fused is not None:
+        stated = (Rule(DeferredInitializer(fused_xavier_uniform), path=fused, role="kernel"),)
     return (
+        *stated,
         *(Rule(xavier_uniform(), attention=part, optional=True) for part in parts),
         *weight_rules(xavier_uniform()),
         *minor_rules(token=normal(1e-6), position=_TIMM_NORMAL),
     )
+
+
+def fused_xavier_uniform(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    """Return Xavier uniform with the fans of one of three kernels that are concatenated."""
+    del leaves
+    bound = math.sqrt(6 / ((leaf.fan_in or 0) + (leaf.fan_out or 0) / 3))
+    return random_uniform(-bound, bound)
