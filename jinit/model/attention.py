@@ -1,4 +1,4 @@
-"""The kernels of attention, found by what the computation does with their products.
+"""The kernels of attention, found by the use of their products.
 
 Attention is a product of two signals, the scores, that weighs the entries of a third signal. The
 operand of the scores along whose positions the weighted sum runs holds the keys, the other one the
@@ -47,7 +47,7 @@ class UnitBlocks:
 
 @dataclass(frozen=True)
 class AttentionPart:
-    """What a kernel, or a block of its units, is in one attention of the network."""
+    """The part of a kernel, or of a block of its units, in one attention of the network."""
 
     role: AttentionRole
     attention: int

@@ -68,7 +68,7 @@ class Leaf:
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
     attention: tuple[AttentionPart, ...] = ()
-    """What a kernel is in attention; several parts if it computes queries, keys and values."""
+    """Parts of a kernel in attention; several if it computes queries, keys and values."""
     is_normalization: bool = False
     """Whether it is the scale or the bias of a normalization."""
 

@@ -22,7 +22,7 @@ def attention_blocks(leaf: Leaf) -> tuple[Leaf, ...]:
 
 
 def block_leaves(leaf: Leaf) -> tuple[Leaf, ...]:
-    """Return the blocks of a kernel as kernels `(..., in, out)` of their own.
+    """Return the blocks of a kernel as separate kernels `(..., in, out)`.
 
     Args:
       leaf: a kernel with several parts in attention.

@@ -1,7 +1,8 @@
-"""Draw a kernel in blocks of units, each by an initializer of its own."""
+"""Draw a kernel in blocks of units, each by a separate initializer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from jinit.initializers import Initializer
+from jinit.initializers.marginals import Marginal
 from jinit.model import UnitBlocks
 from jinit.programs.parameters import SharedKey
 
@@ -17,7 +19,7 @@ from jinit.programs.parameters import SharedKey
 class JoinedKernel(Initializer):
     """A kernel `(..., in, out)` whose units are drawn in blocks, such as fused queries and keys.
 
-    Each block is drawn like a kernel of its own, from a key derived from the kernel's; a draw that
+    Each block is drawn like a separate kernel, from a key derived from the kernel's; a draw that
     is shared with another kernel uses the kernel's key itself.
     """
 
@@ -29,16 +31,29 @@ class JoinedKernel(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw every block and put its units in their place."""
-        numbers = [blocks.numbers(shape[-1]) for blocks in self.blocks]
-        rest = np.setdiff1d(np.arange(shape[-1]), np.concatenate(numbers))
-        pairs = zip(self.initializers, (*numbers, rest), strict=False)
+        pairs = self._units(shape[-1])
         drawn = [
             _draw_block(initializer, jax.random.fold_in(key, index), key, shape, len(units), dtype)
             for index, (initializer, units) in enumerate(pairs)
-            if len(units)
         ]
-        order = np.argsort(np.concatenate([*numbers, rest]), kind="stable")
+        order = np.argsort(np.concatenate([units for _, units in pairs]))
         return jnp.concatenate(drawn, -1)[..., order]
+
+    def marginal(self, shape: Sequence[int]) -> Marginal | None:
+        """Return the distribution of an entry; None if blocks differ or one does not state it."""
+        first, *others = [
+            initializer.marginal((*shape[:-1], len(units)))
+            if hasattr(initializer, "marginal")
+            else None
+            for initializer, units in self._units(shape[-1])
+        ]
+        return first if all(other == first for other in others) else None
+
+    def _units(self, total: int) -> list[tuple[Any, np.ndarray]]:
+        """Return every initializer with the numbers of its units."""
+        numbers = [blocks.numbers(total) for blocks in self.blocks]
+        rest = np.setdiff1d(np.arange(total), np.concatenate(numbers))
+        return list(zip(self.initializers, (*numbers, rest), strict=False))
 
 
 def _draw_block(

@@ -68,8 +68,8 @@ class Rule:
     branch: bool | None = None
     """Whether a kernel is in a residual branch."""
     attention: str | None = None
-    """What a kernel is in attention: `query`, `key`, `value` or `output`. A kernel that computes
-    several of them is matched in blocks, each like a kernel of its own."""
+    """Part of a kernel in attention: `query`, `key`, `value` or `output`. A kernel that computes
+    several of them is matched in blocks, each like a separate kernel."""
     optional: bool = False
     """Whether the rule may match nothing, as part of a recipe for many models."""
 
