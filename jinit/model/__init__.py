@@ -2,6 +2,7 @@
 
 from jinit.model.activation import PATH_ENDS, Activation, PathEnd
 from jinit.model.activation_names import activation_names
+from jinit.model.attention import ATTENTION_ROLES, AttentionPart, UnitBlocks
 from jinit.model.axis_roles import AXIS_ROLES, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
@@ -20,11 +21,13 @@ from jinit.model.taps import Tap, apply_taps
 from jinit.model.tracing import trace
 
 __all__ = [
+    "ATTENTION_ROLES",
     "AXIS_ROLES",
     "ELEMENTWISE",
     "PATH_ENDS",
     "ROLES",
     "Activation",
+    "AttentionPart",
     "AxisRole",
     "Contraction",
     "Graph",
@@ -38,6 +41,7 @@ __all__ = [
     "Role",
     "Scan",
     "Tap",
+    "UnitBlocks",
     "abstract_inputs",
     "activation_names",
     "apply_taps",

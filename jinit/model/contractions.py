@@ -171,7 +171,7 @@ def _build_contraction(
         place=place,
         kernel=site.use.leaf,
         signal_operand=signal,
-        unit_axes=_unit_axes(operation, 1 - signal),
+        unit_axes=unit_axes(operation, 1 - signal),
         shape=operation.shapes[0],
         dtype=operation.dtypes[0],
         follower=followers.first.get(place),
@@ -237,7 +237,7 @@ def _kernel_priority(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:
     return (len(shape), math.prod(shape), -leaf)
 
 
-def _unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:
+def unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:
     """Return the axes of the result that come from the weight's free axes."""
     numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from jinit.model.activation import Activation, PathEnd
 from jinit.model.activation_parts import take_apart
+from jinit.model.attention import AttentionPart
 from jinit.model.axis_roles import STACKED, UNIT
 from jinit.model.branches import Branches
 from jinit.model.find_activation import find_activation, find_end
+from jinit.model.normalization import follows_normalization
 from jinit.model.roles import Role, Use
 from jinit.model.used_weights import UsedWeight, read_used_weight
 from jinit.model.uses import Scope, Site
@@ -93,6 +95,15 @@ class Leaf:
     """Path of the bias that is added to a kernel's result; empty if there is none."""
     reason: str = ""
     """Why the role is `unread`, as a clause; empty if it can be said of no single operation."""
+    attention: tuple[AttentionPart, ...] = ()
+    """Parts of a kernel in attention; several if it computes queries, keys and values."""
+    is_normalization: bool = False
+    """Whether it is the scale or the bias of a normalization."""
+
+    @property
+    def attention_role(self) -> str:
+        """`query`, `key`, `value` or `output`; joined by `·` if several; empty if none."""
+        return "·".join(part.role for part in self.attention)
 
     @property
     def stacked_layers(self) -> int:
@@ -162,6 +173,7 @@ def read_leaf(
         normalized_by=used.normalized_by,
         normalized_rms=used.normalized_rms,
         reason=used.reason if use.role == "unread" else "",
+        is_normalization=follows_normalization(site, residual_streams),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import jax
 
+from jinit.model.attention import find_attention
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
 from jinit.model.chains import chain_positions
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
@@ -171,6 +172,8 @@ class Model:
         chosen = {index: choose_use(uses[index]).site for index in uses}
         leaves = link_weights(leaves, chosen, sites, branches)
         leaves = self._add_chains(leaves, find_contractions(graph, sites, shapes))
+        for index, parts in find_attention(sites, branches).items():
+            leaves[index] = replace(leaves[index], attention=parts)
         return tuple(map(self._override, leaves.values()))
 
     def _add_chains(

@@ -14,7 +14,9 @@ from jinit.initializers import Initializer, stacked, variance_scaling
 from jinit.initializers.combinators import Scaled
 from jinit.initializers.fans import fans
 from jinit.model import Leaf, axes_hint
-from jinit.rules.match import RuleError
+from jinit.rules.attention_blocks import block_leaves
+from jinit.rules.joined import JoinedKernel
+from jinit.rules.match import BlockInitializers, RuleError
 
 _COPY_AXES = ("batch", "stacked")
 _AXIS_ORDER = ("batch", "stacked", "spatial", "in", "out")
@@ -63,6 +65,8 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
     Raises:
       RuleError: if the initializer depends on the axes and they cannot be read.
     """
+    if isinstance(initializer, BlockInitializers):
+        initializer = _join_blocks(initializer.initializers, leaf, leaves)
     initializer = resolve_initializer(initializer, leaf, leaves)
     if isinstance(initializer, Scaled):
         inner = fit_initializer(initializer.initializer, leaf, leaves)
@@ -83,6 +87,15 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
         return initializer
     axes = tuple(role if role in _AXIS_ORDER else "batch" for role in leaf.axes)
     return AxisPermutation(initializer, axes)
+
+
+def _join_blocks(initializers: Sequence[Any], leaf: Leaf, leaves: Sequence[Leaf]) -> Any:
+    """Return the initializer of a kernel that is drawn in blocks; None if a block has none."""
+    blocks = zip(initializers, block_leaves(leaf), strict=True)
+    fitted = tuple(fit_initializer(initializer, block, leaves) for initializer, block in blocks)
+    if None in fitted:
+        return None
+    return JoinedKernel(initializers=fitted, blocks=tuple(part.units for part in leaf.attention))
 
 
 def resolve_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any:

@@ -3,14 +3,15 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from jax import Array
 
 from jinit.choice import check_choice
 from jinit.initializers import Initializer, from_spec
 from jinit.initializers.catalog import is_factory
-from jinit.model import PATH_ENDS, ROLES, Leaf, closest_paths, compile_glob
+from jinit.model import ATTENTION_ROLES, PATH_ENDS, ROLES, Leaf, closest_paths, compile_glob
+from jinit.rules.attention_blocks import attention_blocks
 from jinit.rules.conditions import (
     check_flag,
     check_text,
@@ -27,7 +28,7 @@ InitializerLike: TypeAlias = Initializer | Callable[..., Array] | str | Mapping[
 """An initializer, its name in the catalog, or its plain data."""
 
 _ROLES = tuple(role for role in ROLES if role != "state")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "end", "branch")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "end", "branch", "attention")
 _READERS = {"shape": read_shape, "axes": read_axes, "depth": read_depth_condition}
 
 
@@ -66,6 +67,9 @@ class Rule:
     """How the path after a kernel or scale ends: `residual`, `output`, ..."""
     branch: bool | None = None
     """Whether a kernel is in a residual branch."""
+    attention: str | None = None
+    """Part of a kernel in attention: `query`, `key`, `value` or `output`. A kernel that computes
+    several of them is matched in blocks, each like a separate kernel."""
     optional: bool = False
     """Whether the rule may match nothing, as part of a recipe for many models."""
 
@@ -79,6 +83,8 @@ class Rule:
             check_choice("role", self.role, _ROLES)
         if self.end is not None:
             check_choice("end", self.end, PATH_ENDS)
+        if self.attention is not None:
+            check_choice("attention", self.attention, ATTENTION_ROLES)
         if self.branch is not None:
             check_flag("branch", self.branch)
         check_flag("optional", self.optional)
@@ -97,6 +103,7 @@ class Rule:
             "depth": lambda: is_in_range(self.depth, read_depth(leaf.path)),
             "end": lambda: leaf.end == self.end,
             "branch": lambda: (leaf.branch is not None) == self.branch,
+            "attention": lambda: leaf.attention_role == self.attention,
         }
         return all(checks[name]() for name in self.conditions)
 
@@ -194,21 +201,42 @@ def _read_initializer(value: Any) -> Any:
     )
 
 
+class BlockInitializers(NamedTuple):
+    """Different initializers of the blocks of one kernel, in the order of `attention_blocks`."""
+
+    initializers: tuple[Any, ...]
+
+
 def assign_initializers(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[Any]:
     """Return the initializer of every leaf, from the first rule that matches; None for state.
+
+    A kernel whose parts in attention match different rules gets `BlockInitializers`.
 
     Raises:
       RuleError: if a rule is used by no leaf and is not optional, or no rule matches a leaf.
     """
-    numbers = {leaf.path: _first_match(rules, leaf) for leaf in leaves if leaf.role != "state"}
-    used = set(numbers.values())
+    numbers = {
+        leaf.path: [_first_match(rules, block) for block in attention_blocks(leaf)]
+        for leaf in leaves
+        if leaf.role != "state"
+    }
+    used = {number for matches in numbers.values() for number in matches}
     unused = [rule for n, rule in enumerate(rules) if n not in used and not rule.optional]
     trained = [leaf for leaf in leaves if leaf.path in numbers]
-    unmatched = [leaf for leaf in trained if numbers[leaf.path] is None]
+    unmatched = [leaf for leaf in trained if None in numbers[leaf.path]]
     if unused or unmatched:
         raise RuleError(_mismatch_message(unused, unmatched, trained))
-    chosen = [numbers.get(leaf.path) for leaf in leaves]
-    return [None if number is None else rules[number].initializer for number in chosen]
+    chosen = [[rules[n or 0].initializer for n in numbers.get(leaf.path, ())] for leaf in leaves]
+    return list(map(_join_equal, chosen))
+
+
+def _join_equal(initializers: Sequence[Any]) -> Any:
+    """Return the initializer of all blocks if they have the same; None if there are no blocks."""
+    if not initializers:
+        return None
+    first, *others = initializers
+    same = all(other is first for other in others)
+    return first if same else BlockInitializers(tuple(initializers))
 
 
 def _first_match(rules: Sequence[Rule], leaf: Leaf) -> int | None:
@@ -230,7 +258,7 @@ def _mismatch_message(
 
 
 def _explain_unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
-    matched = [leaf.path for leaf in leaves if rule.matches(leaf)]
+    matched = [leaf.path for leaf in leaves if any(map(rule.matches, attention_blocks(leaf)))]
     if matched:
         return f"earlier rules match every parameter of {rule!r}, such as {matched[0]}"
     wanted = str(rule.path or rule.regex or "")

@@ -11,7 +11,7 @@ from jax import Array
 from jinit.model import Leaf, Model, PyTree
 from jinit.rules.draw_model import Shardings, draw_model
 from jinit.rules.fitting import fit_initializer
-from jinit.rules.match import Rules, assign_initializers, read_rules
+from jinit.rules.match import RuleError, Rules, assign_initializers, read_rules
 from jinit.rules.plan_row import PlanRow
 from jinit.rules.plan_table import plan_html, plan_text
 
@@ -120,7 +120,8 @@ def plan(model: Model, rules: Rules) -> Plan:
       A plan, which prints as a table: the role, fans and initializer of every parameter.
 
     Raises:
-      RuleError: if a rule matches nothing, or no rule matches a parameter.
+      RuleError: if a rule matches nothing, no rule matches a parameter, or a recipe leaves a
+        parameter to the model's own initializers and the model has none.
       TypeError: if `rules` is anything else.
 
     >>> import jax, jinit, jax.numpy as jnp
@@ -135,7 +136,24 @@ def plan(model: Model, rules: Rules) -> Plan:
         fit_initializer(initializer, leaf, model.leaves)
         for initializer, leaf in zip(chosen, model.leaves, strict=True)
     )
+    own = [
+        leaf
+        for leaf, rule, initializer in zip(model.leaves, chosen, fitted, strict=True)
+        if rule is not None and initializer is None
+    ]
+    if own and model.init is None:
+        raise RuleError(_no_own_message(own))
     return Plan(model, model.leaves, fitted)
+
+
+def _no_own_message(leaves: Sequence[Leaf]) -> str:
+    shown = [f"{leaf.path or 'the parameter'} ({leaf.role}, shape {leaf.shape})" for leaf in leaves]
+    return (
+        "the rules leave some parameters to the model's own initializers, which a function traced "
+        f"from abstract parameters does not have: {', '.join(shown)}; put rules for them first, "
+        f"such as jinit.Rule(jinit.normal(0.02), path={leaves[0].path!r}), or give "
+        "jinit.trace(apply, params, *inputs, init=...) the function that draws them"
+    )
 
 
 def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:

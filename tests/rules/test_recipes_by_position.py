@@ -4,17 +4,17 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from architectures.gpt2 import Config, LinenGPT2, NnxGPT2
 from flax import linen as nn
-from networks import Images, Mixture, ResNet, Stack, image, sequence
+from networks import Mixture, ResNet, Stack, image, sequence
 
 import jinit
 from jinit import RuleError, recipes
 from jinit.rules import plan
 
 STD_CUT_AT_3 = 0.9865783  # of a standard normal truncated at ±3
+STD_CUT_AT_1 = 0.5395598
 TINY = Config(vocabulary=50, positions=16, width=32, heads=4, layers=3, tied=False)
 TOKENS = jax.ShapeDtypeStruct((2, 8), jnp.int32)
 
@@ -42,21 +42,9 @@ def resnet():
     return jinit.linen.trace(ResNet(), image())
 
 
-def test_mitchell_scales_by_block(gpt2):
-    stated = stds(gpt2, recipes.mitchell())
-    for layer in range(3):
-        block = f"block_{layer}"
-        end = STD_CUT_AT_3 / math.sqrt(2 * (layer + 1))
-        assert stated[f"{block}/up/kernel"] == pytest.approx(STD_CUT_AT_3 / 32**0.5, rel=1e-4)
-        assert stated[f"{block}/attention/out/kernel"] == pytest.approx(end / 32**0.5, rel=1e-4)
-        assert stated[f"{block}/down/kernel"] == pytest.approx(end / 128**0.5, rel=1e-4)
-    assert stated["head/kernel"] == pytest.approx(STD_CUT_AT_3 / 32**0.5, rel=1e-4)
-    assert stated["tokens/embedding"] == pytest.approx(STD_CUT_AT_3 / 32**0.5, rel=1e-4)
-
-
 @pytest.mark.parametrize(
     ("recipe", "std"),
-    [(recipes.mitchell(), STD_CUT_AT_3 / 32**0.5), (recipes.beit(), 0.02)],
+    [(recipes.mitchell(), STD_CUT_AT_3 / 32**0.5), (recipes.beit(), 0.02 * STD_CUT_AT_1)],
     ids=["mitchell", "beit"],
 )
 def test_stacked_blocks_are_counted_separately(stack, recipe, std):
@@ -64,15 +52,7 @@ def test_stacked_blocks_are_counted_separately(stack, recipe, std):
     ends = [*params["loop"]["down"]["kernel"], params["last"]["down"]["kernel"]]
     for block, kernel in enumerate(ends):  # 512 entries: 4 standard errors are 13 %
         assert float(kernel.std()) == pytest.approx(std / math.sqrt(2 * (block + 1)), rel=0.13)
-    assert float(params["loop"]["up"]["kernel"].std()) > 0.9 * min(std, 0.25)
-
-
-def test_beit_scales_by_block(gpt2):
-    stated = stds(gpt2, recipes.beit())
-    ends = [stated[f"block_{layer}/attention/out/kernel"] for layer in range(3)]
-    expected = [0.02 / math.sqrt(2 * (layer + 1)) for layer in range(3)]
-    assert ends == pytest.approx(expected, rel=1e-4)
-    assert stated["block_2/attention/query/kernel"] == pytest.approx(0.02, rel=1e-4)
+    assert float(params["loop"]["up"]["kernel"].std()) > 0.9 * std
 
 
 def test_a_single_branch_is_block_zero():
@@ -113,17 +93,6 @@ def test_gated_branches_without_gates_raise(gpt2):
         plan(gpt2, recipes.gated_branches())
 
 
-def test_experts_use_the_fan_in_of_one_expert():
-    model = jinit.linen.trace(Mixture(), sequence())
-    stated = stds(model, recipes.switch_transformer(router=jinit.normal(0.02)))
-    assert stated["router/kernel"] == pytest.approx(0.02)
-    assert stated["up"] == pytest.approx(math.sqrt(0.1 / 16), rel=1e-4)
-    assert stated["down"] == pytest.approx(math.sqrt(0.1 / 32), rel=1e-4)
-    assert stds(model, recipes.switch_transformer())["router/kernel"] == pytest.approx(
-        math.sqrt(0.1 / 16), rel=1e-4
-    )
-
-
 class Fused(nn.Module):
     """Queries, keys and values in one fused kernel."""
 
@@ -135,51 +104,9 @@ class Fused(nn.Module):
 
 
 def test_moco_treats_fused_kernels_as_three():
-    stated = stds(jinit.linen.trace(Fused(), sequence()), recipes.vit_moco("**/qkv/kernel"))
+    stated = stds(jinit.linen.trace(Fused(), sequence()), recipes.vit_moco())
     assert stated["qkv/kernel"] == pytest.approx(math.sqrt(2 / 32), rel=1e-4)
     assert stated["out/kernel"] == pytest.approx(math.sqrt(2 / 32), rel=1e-4)
-
-
-def test_moco_draws_patches_as_a_dense_layer():
-    stated = stds(jinit.linen.trace(Images(), image()), recipes.vit_moco())
-    assert stated["patches/kernel"] == pytest.approx(math.sqrt(2 / (48 + 16)), rel=1e-4)
-    assert stated["token"] == pytest.approx(1e-6, rel=1e-4)
-
-
-class Translation(nn.Module):
-    """An encoder and a decoder of one branch each."""
-
-    @nn.compact
-    def __call__(self, x):
-        for name in ("encoder", "decoder"):
-            x = x + nn.MultiHeadDotProductAttention(2, name=f"{name}_attention")(x)
-        return x
-
-
-@pytest.mark.parametrize(
-    ("recipe", "encoder", "decoder"),
-    [
-        (
-            recipes.deepnorm_encoder_decoder(4, 9),
-            0.87 * (4**4 * 9) ** (-1 / 16),
-            (12 * 9) ** -0.25,
-        ),
-        (
-            recipes.sub_ln_encoder_decoder(4, 9),
-            math.sqrt(math.log(27) * math.log(8) / 3),
-            math.sqrt(math.log(27)),
-        ),
-        (recipes.t_fixup(4, encoder="encoder"), 0.67 * 4**-0.25, 36**-0.25),
-    ],
-    ids=["deepnorm", "sub_ln", "t_fixup"],
-)
-def test_encoder_and_decoder_have_different_factors(recipe, encoder, decoder):
-    stated = stds(jinit.linen.trace(Translation(), sequence()), recipe)
-    xavier = math.sqrt(1 / 16)
-    for side, factor in (("encoder", encoder), ("decoder", decoder)):
-        assert stated[f"{side}_attention/value/kernel"] == pytest.approx(factor * xavier, rel=1e-4)
-        assert stated[f"{side}_attention/out/kernel"] == pytest.approx(factor * xavier, rel=1e-4)
-        assert stated[f"{side}_attention/query/kernel"] == pytest.approx(xavier, rel=1e-4)
 
 
 class Cells(nn.Module):
@@ -195,65 +122,3 @@ def test_recurrent_cells_of_equinox_scale_by_their_units():
     cell = [std for path, std in stated.items() if "Cell" in path]
     assert cell == pytest.approx([1 / 8 / 3**0.5] * len(cell))
     assert stated["head/bias"] == pytest.approx(1 / 8 / 3**0.5)
-
-
-def parameter(params, *names):
-    for name in names:
-        params = params[name] if isinstance(params, dict) else getattr(params, name)
-    return np.asarray(params)
-
-
-@pytest.mark.parametrize("beta", [0.4, pytest.param(-0.4, marks=pytest.mark.slow)])
-def test_mimetic_pairs_share_one_draw(gpt2, beta):
-    params = jinit.init(gpt2, jax.random.key(0), recipes.mimetic(beta=beta))
-    params = params["params"] if isinstance(params, dict) else params
-    for layer in range(3):
-        kernels = [
-            parameter(params, f"block_{layer}", "attention", name, "kernel")
-            for name in ("query", "key", "value", "out")
-        ]
-        query, key, value, out = kernels
-        products = np.einsum("ihk,jhk->hij", query, key)
-        traces = products.trace(axis1=1, axis2=2) / 8  # rank 8 approximation of 0.7 (Z + I)
-        assert (traces > 0.7).all()
-        both = value.reshape(32, 32) @ out.reshape(32, 32)
-        assert both.trace() / 32 == pytest.approx(-beta, abs=0.1)
-        assert np.linalg.norm(both + beta * np.eye(32)) / 32**0.5 == pytest.approx(0.4, rel=0.2)
-    first, second = (
-        parameter(params, f"block_{n}", "attention", "query", "kernel") for n in (0, 1)
-    )
-    assert not np.allclose(first, second)
-
-
-@pytest.mark.slow  # the compilation of singular values of several matrices at once
-def test_mimetic_in_a_loop(stack):
-    params = jinit.init(stack, jax.random.key(0), recipes.mimetic())["params"]
-    attention = params["loop"]["attention"]
-    value, out = attention["value"]["kernel"], attention["out"]["kernel"]
-    both = value.reshape(3, 16, 16) @ out.reshape(3, 16, 16)
-    assert (np.trace(both, axis1=1, axis2=2) / 16 < -0.2).all()
-    assert not np.allclose(both[0], both[1])
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"keys": "**/block_0/**/key/kernel"}, "3 kernels match"),
-        ({"values": "**/up/kernel"}, "have to be square"),
-        (
-            {"queries": "**/up/kernel", "keys": "**/down/kernel"},
-            "does not show its heads; give their number, such as mimetic(heads=8)",
-        ),
-        ({"queries": "**/up/kernel", "keys": "**/down/kernel", "heads": 4}, "differ in features"),
-    ],
-)
-def test_mimetic_rejects_kernels_that_are_not_pairs(gpt2, options, text):
-    with pytest.raises(RuleError) as caught:
-        plan(gpt2, recipes.mimetic(**options))
-    assert text in str(caught.value)
-
-
-def test_the_kernels_of_a_pair_can_be_printed(gpt2):
-    text = " ".join(repr(row.initializer) for row in plan(gpt2, recipes.mimetic()).rows)
-    assert "mimetic('query_key', 0, 0.7, 0.7" in text
-    assert "mimetic('value_output', 1, 0.4, 0.4" in text

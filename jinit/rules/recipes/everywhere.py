@@ -1,7 +1,7 @@
 """One initializer for all kernels."""
 
 from jinit.initializers import Initializer
-from jinit.rules.recipes.minor_parameters import Recipe, minor_rules, weight_rules
+from jinit.rules.recipes.minor_parameters import SMALL_NORMAL, Recipe, minor_rules, weight_rules
 
 
 def everywhere(initializer: Initializer) -> Recipe:
@@ -9,7 +9,7 @@ def everywhere(initializer: Initializer) -> Recipe:
 
     An initializer that does not depend on fans, such as `normal(0.02)`, is also used for embeddings
     and position tables. With any other initializer, embeddings are N(0, 1/features) and position
-    tables N(0, 0.02²), because a lookup has no sum over inputs.
+    tables N(0, 0.02²), because a lookup has no sum over inputs. Tokens are N(0, 0.02²).
 
     Args:
       initializer: initializer of all kernels.
@@ -18,4 +18,4 @@ def everywhere(initializer: Initializer) -> Recipe:
     >>> [rule.initializer for rule in everywhere(jinit.he_normal())[:2]]
     [he_normal(), variance_scaling(scale=1, mode='fan_out', distribution='normal')]
     """
-    return (*weight_rules(initializer), *minor_rules())
+    return (*weight_rules(initializer), *minor_rules(SMALL_NORMAL, SMALL_NORMAL))

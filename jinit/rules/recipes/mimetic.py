@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -12,11 +13,12 @@ from jinit.initializers import (
     Initializer,
     mimetic_query_key,
     mimetic_value_output,
-    stacked,
     xavier_uniform,
 )
-from jinit.model import Leaf, compile_glob
+from jinit.model import AttentionPart, Leaf
 from jinit.programs.parameters import SharedKey
+from jinit.rules.attention_blocks import attention_blocks
+from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import Rule, RuleError
 from jinit.rules.recipes.minor_parameters import (
     DeferredInitializer,
@@ -26,18 +28,15 @@ from jinit.rules.recipes.minor_parameters import (
 )
 
 _PairName = Literal["query_key", "value_output"]
-
-
-class _AttentionSizes(NamedTuple):
-    """Heads and features of an attention kernel."""
-
-    heads: int
-    features: int
+_PAIRS: dict[_PairName, tuple[str, str]] = {
+    "query_key": ("query", "key"),
+    "value_output": ("value", "output"),
+}
 
 
 @dataclass(frozen=True, repr=False)
 class MimeticKernel(Initializer):
-    """One of two kernels that are drawn together for their product."""
+    """One of two kernels `(in, out)` that are drawn together for their product."""
 
     name = "mimetic"
     positional = ("pair", "pair_index", "alpha", "beta")
@@ -51,6 +50,7 @@ class MimeticKernel(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw both kernels from the shared key and return this member of the pair."""
         if self.pair == "value_output":
+            key = jax.random.fold_in(key, 1)  # queries and keys may share the kernel and its key
             kernels = mimetic_value_output(key, self.features, self.alpha, self.beta, dtype)
         else:
             width = math.prod(shape) // self.features // self.heads
@@ -60,58 +60,45 @@ class MimeticKernel(Initializer):
         return kernels[self.pair_index].reshape(shape)
 
 
-def mimetic(
-    queries: str = "**/query/kernel",
-    keys: str = "**/key/kernel",
-    values: str = "**/value/kernel",
-    outputs: str = "**/out/kernel",
-    heads: int | None = None,
-    beta: float = 0.4,
-) -> Recipe:
+def mimetic(beta: float = 0.4, heads: int | None = None) -> Recipe:
     """Mimetic initialization of self-attention; all other kernels are Xavier uniform.
 
     `W_q W_kᵀ ≈ 0.7 (Z + I)` per head and `W_v W_o = 0.4 Z - beta I`, where Z is normal with
-    variance 1/features. A query and a key kernel are drawn together from the random key of the
-    query's path, and a value and an output kernel from that of the value's path.
-    The n-th parameter of one glob and the n-th of the other, in execution order, are a pair.
+    variance 1/features. The kernels are found by what the computation does with their products, so
+    that heads may be an axis of a kernel or not, and queries, keys and values may be fused in one
+    kernel. Two kernels of a pair share one random key. Attention to another signal is Xavier
+    uniform.
 
     Args:
-      queries: glob of the query kernels of self-attention.
-      keys: glob of the key kernels.
-      values: glob of the value kernels.
-      outputs: glob of the output kernels.
-      heads: number of heads; needed if the shape of a query or key kernel,
-        `(features, heads · head_dim)`, does not contain it.
       beta: 0.4 for images; negative, such as -0.4, for language models.
+      heads: number of heads, only to be checked; it is read from the computation.
 
     Raises:
-      RuleError: in a plan, if two globs match different numbers of kernels, or the kernels of a
-        pair do not fit together.
+      RuleError: in a plan, if no kernel of attention can be read, the other kernel of a pair cannot
+        be read, the two do not fit together, or the number of heads differs.
 
     Reference: Trockman & Kolter, "Mimetic initialization of self-attention layers", 2023,
     section 4.
 
-    >>> [rule.path for rule in mimetic()[:4]]
-    ['**/query/kernel', '**/key/kernel', '**/value/kernel', '**/out/kernel']
+    >>> [rule.attention for rule in mimetic()[:4]]
+    ['query', 'key', 'value', 'output']
     """
     return (
-        *_pair_rules("query_key", (queries, keys), 0.7, 0.7, heads),
-        *_pair_rules("value_output", (values, outputs), 0.4, beta, heads),
+        *_pair_rules("query_key", 0.7, 0.7, heads),
+        *_pair_rules("value_output", 0.4, beta, None),
         *weight_rules(xavier_uniform()),
         *minor_rules(),
     )
 
 
-def _pair_rules(
-    pair: _PairName, globs: tuple[str, str], alpha: float, beta: float, heads: int | None
-) -> Recipe:
+def _pair_rules(pair: _PairName, alpha: float, beta: float, heads: int | None) -> Recipe:
     """Return one rule for each kernel of a pair."""
     return tuple(
         Rule(
-            DeferredInitializer(mimetic_kernel, (pair, globs, index, alpha, beta, heads)),
-            path=globs[index],
+            DeferredInitializer(mimetic_kernel, (pair, index, alpha, beta, heads)),
+            attention=role,
         )
-        for index in (0, 1)
+        for index, role in enumerate(_PAIRS[pair])
     )
 
 
@@ -119,76 +106,96 @@ def mimetic_kernel(
     leaf: Leaf,
     leaves: Sequence[Leaf],
     pair: _PairName,
-    globs: tuple[str, str],
     pair_index: int,
     alpha: float,
     beta: float,
     heads: int | None,
-) -> SharedKey:
-    """Return the initializer of one kernel of a pair, with the random key of the first one."""
-    first, second = _find_pair(leaf, leaves, globs, pair_index)
-    sizes, second_sizes = (
-        _value_sizes(kernel) if pair == "value_output" else _query_sizes(kernel, heads)
-        for kernel in (first, second)
-    )
-    if sizes != second_sizes:
+) -> Initializer | SharedKey:
+    """Return the initializer of one kernel of a pair, with the random key that the two share."""
+    (part,) = leaf.attention
+    if part.is_cross:
+        return xavier_uniform()
+    first, second = _find_pair(leaf, part, leaves, pair)
+    sizes = _value_features if pair == "value_output" else _query_features
+    features, other_features = sizes(first), sizes(second)
+    found_heads = first.attention[0].unit_count // part.head_dim
+    if features != other_features or _unit_counts_differ(first, second):
         raise RuleError(
             f"mimetic: expected two kernels with equal features and heads, got {first.path} "
             f"{first.shape} and {second.path} {second.shape}, which differ in features or heads; "
             "grouped queries and attention between signals of different widths have no mimetic "
             "initialization: put rules for these kernels first"
         )
-    initializer: Initializer = MimeticKernel(
+    if heads not in (None, found_heads):
+        raise RuleError(
+            f"mimetic: heads={heads} is given, but {first.path} {first.shape} has {found_heads} "
+            f"heads of {part.head_dim} features in the computation; leave out heads"
+        )
+    kernel = MimeticKernel(
         pair=pair,
         pair_index=pair_index,
         alpha=alpha,
         beta=beta,
-        heads=sizes.heads,
-        features=sizes.features,
+        heads=1 if pair == "value_output" else found_heads,
+        features=features,
     )
-    return SharedKey(stacked(initializer) if "stacked" in leaf.axes else initializer, first.path)
+    return SharedKey(fit_initializer(kernel, leaf, leaves), _key_path(first, second, leaves))
 
 
 def _find_pair(
-    leaf: Leaf, leaves: Sequence[Leaf], globs: tuple[str, str], pair_index: int
+    leaf: Leaf, part: AttentionPart, leaves: Sequence[Leaf], pair: _PairName
 ) -> tuple[Leaf, Leaf]:
-    """Return the pair of a parameter: the n-th kernel of each glob."""
-    firsts, seconds = (
-        [other for other in leaves if compile_glob(glob).fullmatch(other.path)] for glob in globs
-    )
-    if len(firsts) != len(seconds):
-        raise RuleError(
-            f"mimetic: {len(firsts)} kernels match {globs[0]!r}, but {len(seconds)} match "
-            f"{globs[1]!r}; expected equal numbers, because kernels are drawn in pairs"
-        )
-    number = (firsts, seconds)[pair_index].index(leaf)
-    return firsts[number], seconds[number]
+    """Return the two kernels of a pair in one attention, as blocks if they are fused."""
+    found = []
+    for role in _PAIRS[pair]:
+        matches = [
+            block
+            for other in leaves
+            for block in attention_blocks(other)
+            if any(
+                candidate.role == role and candidate.attention == part.attention
+                for candidate in block.attention
+            )
+        ]
+        if len(matches) != 1 or not matches[0].attention[0].is_ordered:
+            raise RuleError(
+                f"mimetic: {leaf.path} {leaf.shape} is a {part.role} kernel of attention, and "
+                f"jinit cannot read one {role} kernel with the same heads and order of features "
+                "to pair it with, as in grouped queries; put rules for these kernels first, such "
+                f"as jinit.Rule(jinit.xavier_uniform(), path={leaf.path!r})"
+            )
+        found.append(matches[0])
+    return found[0], found[1]
 
 
-def _query_sizes(leaf: Leaf, heads: int | None) -> _AttentionSizes:
-    """Return the heads and features of a query or key kernel."""
-    outputs = _axis_sizes(leaf, "out")
-    if len(outputs) < 2 and heads is None:
-        raise RuleError(
-            f"mimetic: the shape of the kernel {leaf.path} {leaf.shape} does not show its heads; "
-            "give their number, such as mimetic(heads=8)"
-        )
-    features = math.prod(_axis_sizes(leaf, "in"))
-    return _AttentionSizes(heads=heads or outputs[0], features=features)
+def _unit_counts_differ(first: Leaf, second: Leaf) -> bool:
+    return first.attention[0].unit_count != second.attention[0].unit_count
 
 
-def _value_sizes(leaf: Leaf) -> _AttentionSizes:
-    """Return one head, and the features of a value or output kernel."""
-    inputs, outputs = (math.prod(_axis_sizes(leaf, name)) for name in ("in", "out"))
+def _key_path(first: Leaf, second: Leaf, leaves: Sequence[Leaf]) -> str:
+    """Return the path whose key a pair shares: that of a fused kernel, which draws from its own."""
+    fused = {leaf.path for leaf in leaves if len(leaf.attention) > 1}
+    return next((leaf.path for leaf in (first, second) if leaf.path in fused), first.path)
+
+
+def _query_features(leaf: Leaf) -> int:
+    """Return the features of the tokens of a query or key kernel."""
+    return _axis_product(leaf, "in")
+
+
+def _value_features(leaf: Leaf) -> int:
+    """Return the features of a value or output kernel, which is square."""
+    inputs, outputs = _axis_product(leaf, "in"), _axis_product(leaf, "out")
+    if leaf.attention[0].role == "value":
+        outputs = leaf.attention[0].unit_count
     if inputs != outputs:
         raise RuleError(
             f"mimetic: expected a square kernel, got {leaf.path} {leaf.shape} with {inputs} inputs "
             f"and {outputs} outputs; value and output kernels are drawn for a product near the "
-            "identity and have to be square"
+            "identity and have to be square: put rules for these kernels first"
         )
-    return _AttentionSizes(heads=1, features=inputs)
+    return inputs
 
 
-def _axis_sizes(leaf: Leaf, name: str) -> list[int]:
-    """Return the sizes of the axes with this name."""
-    return [size for size, axis in zip(leaf.shape, leaf.axes, strict=True) if axis == name]
+def _axis_product(leaf: Leaf, name: str) -> int:
+    return math.prod(size for size, axis in zip(leaf.shape, leaf.axes, strict=True) if axis == name)

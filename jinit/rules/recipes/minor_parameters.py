@@ -1,4 +1,9 @@
-"""Rules that many recipes share: biases, scales, tokens, positions, and tables."""
+"""Rules that many recipes share: biases, scales, tokens, positions, and tables.
+
+A recipe sets the parameters that its source knows. All others keep the model's own initializer,
+which is a good choice for what only the author of the model knows: decays of state-space layers,
+latents, masks, gates.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +21,7 @@ from jinit.model import Leaf
 from jinit.rules.match import Rule
 
 Recipe = tuple[Rule, ...]
-_SMALL_NORMAL = normal(0.02)
+SMALL_NORMAL = normal(0.02)
 _UNIT_EMBEDDING = variance_scaling(1.0, "fan_out", "normal")
 """N(0, 1/features), Flax's default for embeddings: the mean squared length of a row is 1."""
 
@@ -26,7 +31,8 @@ class DeferredInitializer:
     """An initializer that is built for each parameter from all parameters of the model."""
 
     make: Callable[..., Any]
-    """Function of the parameter, all parameters in execution order, and the options."""
+    """Function of the parameter, all parameters in execution order, and the options. It returns an
+    initializer, another deferred one, or None for the model's own."""
     options: tuple[Any, ...] = ()
     """Further arguments of the function."""
 
@@ -38,13 +44,30 @@ class DeferredInitializer:
         return f"{self.make.__name__}({', '.join(map(repr, self.options))})"
 
 
-def minor_rules(token: Initializer = _SMALL_NORMAL, bias: object = zeros) -> Recipe:
-    """Return optional rules for biases, tokens, scales (one) and positions (N(0, 0.02²))."""
+def models_own(leaf: Leaf, leaves: Sequence[Leaf]) -> None:
+    """Return None, which stands for the model's own initializer."""
+    del leaf, leaves
+
+
+def minor_rules(
+    token: Initializer | None = None, position: Initializer | None = None, bias: object = zeros
+) -> Recipe:
+    """Return optional rules for all parameters that are not kernels or tables.
+
+    Biases of kernels and normalizations, and scales of normalizations (one), are set. All others
+    keep the model's own initializer.
+
+    Args:
+      token: initializer of tokens; None for the model's own.
+      position: initializer of position tables that are added to a signal; None for the model's own.
+      bias: initializer of biases.
+    """
+    tables = {"token": token, "position": position}
     return (
-        Rule(bias, role="bias", optional=True),
-        Rule(ones, role="scale", optional=True),
-        Rule(token, role="token", optional=True),
-        Rule(_SMALL_NORMAL, role="position", optional=True),
+        Rule(DeferredInitializer(known_bias, (bias,)), role="bias", optional=True),
+        Rule(DeferredInitializer(normalization_scale), role="scale", optional=True),
+        *(Rule(table, role=role, optional=True) for role, table in tables.items() if table),
+        Rule(DeferredInitializer(models_own), optional=True),
     )
 
 
@@ -61,13 +84,56 @@ def weight_rules(initializer: Initializer) -> Recipe:
     return tuple(Rule(chosen, role=role, optional=True) for role, chosen in by_role.items())
 
 
+def normalization_scale(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer | None:
+    """Return ones for the scale of a normalization, and the model's own for any other scale."""
+    del leaves
+    return ones if leaf.is_normalization else None
+
+
+def known_bias(leaf: Leaf, leaves: Sequence[Leaf], bias: Any) -> Any:
+    """Return `bias` for the bias of a kernel, zeros for that of a normalization, else None."""
+    del leaves
+    if leaf.fan_in is not None:
+        return bias
+    return zeros if leaf.is_normalization else None
+
+
+def biased_kernel(leaf: Leaf, leaves: Sequence[Leaf]) -> Leaf | None:
+    """Return the kernel whose product a bias is added to: the last one before it with its fan-in.
+
+    Args:
+      leaf: a bias.
+      leaves: all parameters of the model, in execution order.
+    """
+    before = leaves[: leaves.index(leaf)]
+    kernels = (other for other in reversed(before) if other.role == "kernel")
+    return next((kernel for kernel in kernels if kernel.fan_in == leaf.fan_in), None)
+
+
 def uniform_bias(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
-    """Return uniform on ±1/√fan_in of the kernel of a bias, or zeros if it has no kernel."""
+    """Return uniform on ±1/√fan_in of the kernel of a bias."""
     del leaves
-    return zeros if leaf.fan_in is None else torch_default_bias(int(leaf.fan_in))
+    return torch_default_bias(int(leaf.fan_in or 1))
 
 
-def normal_bias(leaf: Leaf, leaves: Sequence[Leaf], std: float) -> Initializer:
-    """Return N(0, std²) for a bias, or zeros if it has no kernel, as in a normalization."""
-    del leaves
-    return zeros if leaf.fan_in is None else normal(std)
+def is_logit_table(leaf: Leaf) -> bool:
+    """Return whether a looked-up table is added to the logits of attention.
+
+    Args:
+      leaf: an embedding.
+    """
+    return leaf.activation is not None and leaf.activation.end == "softmax"
+
+
+def stream_width(leaves: Sequence[Leaf]) -> float | None:
+    """Return the width of the residual stream: the inputs of the first kernel of a branch.
+
+    Args:
+      leaves: all parameters of the model, in execution order.
+
+    Returns:
+      The width; without branches, the features of the first embedding, or else None.
+    """
+    widths = [leaf.fan_in for leaf in leaves if leaf.branch is not None]
+    tables = [leaf.fan_out for leaf in leaves if leaf.role == "embedding"]
+    return next(iter((*widths, *tables)), None)

@@ -68,8 +68,11 @@ def mup_initializer(
     leaves: Sequence[Leaf],
     known: Sequence[tuple[str, BaseParameter]],
     rules: Sequence[Rule],
-) -> Initializer:
-    """Return the initializer of a parameter, rescaled from the base width to its own width."""
+) -> Initializer | None:
+    """Return the initializer of a parameter, rescaled from the base width to its own width.
+
+    None stands for the model's own, which is not rescaled.
+    """
     narrow = find_base_leaf(leaf, dict(known))
     rule = next((rule for rule in rules if rule.matches(narrow)), None)
     if rule is None:
@@ -81,6 +84,8 @@ def mup_initializer(
     base_initializer = resolve_initializer(rule.initializer, narrow, base_network)
     base_fitted = fit_initializer(base_initializer, narrow, base_network)
     fitted = fit_initializer(initializer, leaf, leaves)
+    if fitted is None:  # the model's own
+        return None
     factor = _std_factor(width_ratios(leaf, narrow))
     factor = factor * _entry_std(base_fitted, narrow) / _entry_std(fitted, leaf)
     return initializer if factor == 1 else scaled(initializer, factor)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jinit.initializers import Initializer, constant, he_normal, variance_scaling, zeros
+from jinit.initializers import Initializer, constant, he_normal, ones, variance_scaling, zeros
 from jinit.model import Leaf
 from jinit.rules.match import Rule
 from jinit.rules.recipes.branch_depth import branch_iterations
@@ -12,6 +12,9 @@ from jinit.rules.recipes.minor_parameters import (
     minor_rules,
     weight_rules,
 )
+
+_SCALARS = ((), (1,))
+"""Shapes of scalar parameters."""
 
 
 def zero_branches(kernel: Initializer | None = None) -> Recipe:
@@ -60,7 +63,7 @@ def fixup() -> Recipe:
     """Fixup: He normal, times `L^(-1/(2m-2))` in residual branches, whose last kernel is zero.
 
     L is the number of branches in the model and m the number of kernels in the branch. The output
-    layer is zero. Scalar biases are 0 and scalar scales 1, as in other layers.
+    layer is zero. Scalar biases are 0 and scalar scales 1.
 
     Reference: Zhang, Dauphin, Ma, "Fixup initialization: residual learning without normalization",
     2019, section 3.
@@ -73,6 +76,8 @@ def fixup() -> Recipe:
         Rule(zeros, role="kernel", end="output", optional=True),
         Rule(DeferredInitializer(fixup_he_normal), role="kernel", branch=True, optional=True),
         *weight_rules(he_normal()),
+        *(Rule(ones, role="scale", shape=shape, optional=True) for shape in _SCALARS),
+        *(Rule(zeros, role="bias", shape=shape, optional=True) for shape in _SCALARS),
         *minor_rules(),
     )
 

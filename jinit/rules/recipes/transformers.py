@@ -10,13 +10,18 @@ from jinit.rules.recipes.branch_depth import block_numbers, scale_layers
 from jinit.rules.recipes.minor_parameters import (
     DeferredInitializer,
     Recipe,
+    is_logit_table,
     minor_rules,
+    stream_width,
     weight_rules,
 )
 
 
 def gpt2(layers: int, std: float = 0.02) -> Recipe:
     """GPT-2: all weights N(0, std²), with std/√(2 layers) for kernels that end a residual branch.
+
+    Token and position tables are N(0, std²) too, as in nanoGPT and Hugging Face; OpenAI's code has
+    half that standard deviation for positions.
 
     Args:
       layers: number of transformer blocks, with two residual branches each.
@@ -82,7 +87,8 @@ def mitchell(cutoff: float = 3.0) -> Recipe:
     """Mitchell: truncated N(0, 1/fan_in), and N(0, 1/(2 (l + 1) fan_in)) at branch ends of block l.
 
     Blocks l = 0, 1, ... have two residual branches each. They are counted in execution order, and
-    each stacked layer of a loop separately. Embeddings have the standard deviation 1/√features.
+    each stacked layer of a loop separately. Embeddings and position tables have the standard
+    deviation 1/√width, with the width of the residual stream.
 
     Args:
       cutoff: bound of the truncated normals in standard deviations, which is not corrected.
@@ -96,7 +102,10 @@ def mitchell(cutoff: float = 3.0) -> Recipe:
     return (
         Rule(DeferredInitializer(olmo_branch_end, (cutoff,)), role="kernel", end="residual"),
         Rule(DeferredInitializer(olmo_kernel, (cutoff,)), role="kernel", optional=True),
-        Rule(DeferredInitializer(olmo_embedding, (cutoff,)), role="embedding", optional=True),
+        *(
+            Rule(DeferredInitializer(olmo_table, (cutoff,)), role=role, optional=True)
+            for role in ("embedding", "position")
+        ),
         *minor_rules(),
     )
 
@@ -107,10 +116,15 @@ def olmo_kernel(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initialize
     return truncated_normal((leaf.fan_in or 1) ** -0.5, lower=-cutoff, upper=cutoff)
 
 
-def olmo_embedding(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
-    """Return `z / √features`, z standard normal truncated at ±`cutoff`."""
-    del leaves
-    return truncated_normal((leaf.fan_out or 1) ** -0.5, lower=-cutoff, upper=cutoff)
+def olmo_table(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
+    """Return `z / √width` for a table of tokens or positions, z as in `olmo_kernel`."""
+    return truncated_normal(_table_width(leaf, leaves) ** -0.5, lower=-cutoff, upper=cutoff)
+
+
+def _table_width(leaf: Leaf, leaves: Sequence[Leaf]) -> float:
+    """Return the width of a row of a table, or that of the residual stream for positions."""
+    width = leaf.fan_out if leaf.role == "embedding" else stream_width(leaves)
+    return width or leaf.shape[-1]
 
 
 def olmo_branch_end(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initializer:
@@ -122,7 +136,8 @@ def olmo_branch_end(leaf: Leaf, leaves: Sequence[Leaf], cutoff: float) -> Initia
 def small_init_wang(layers: int) -> Recipe:
     """N(0, 2/(5 d)), with N(0, 4/(layers² d)) for kernels that end a residual branch.
 
-    d is the width of the residual stream. GPT-NeoX calls them `small_init` and `wang_init`.
+    d is the width of the residual stream. Tables of tokens and positions are N(0, 2/(5 d)) too.
+    GPT-NeoX calls them `small_init` and `wang_init`.
 
     Args:
       layers: number of transformer blocks.
@@ -136,31 +151,54 @@ def small_init_wang(layers: int) -> Recipe:
     return (
         Rule(variance_scaling(4 / layers**2, "fan_out", "normal"), role="kernel", end="residual"),
         Rule(variance_scaling(0.4, "fan_in", "normal"), role="kernel", optional=True),
-        Rule(variance_scaling(0.4, "fan_out", "normal"), role="embedding", optional=True),
+        *(
+            Rule(DeferredInitializer(small_init_table), role=role, optional=True)
+            for role in ("embedding", "position")
+        ),
         *minor_rules(),
     )
+
+
+def small_init_table(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    """Return N(0, 2/(5 d)) for a table with rows of width d."""
+    return normal(math.sqrt(0.4 / _table_width(leaf, leaves)))
 
 
 def t5() -> Recipe:
-    """T5: kernels N(0, 1/fan_in), embeddings N(0, 1).
+    """T5: kernels N(0, 1/fan_in), query kernels N(0, 1/(fan_in · head_dim)), embeddings N(0, 1).
+
+    The factor 1/√head_dim of the queries stands for that of attention logits, which T5 leaves out.
+    Tables that are added to attention logits are N(0, 1/d), d the width of the residual stream.
 
     Reference: Raffel et al., "Exploring the limits of transfer learning with a unified text-to-text
-    transformer", 2020 (as in Flaxformer's source).
+    transformer", 2020 (source code: Mesh TensorFlow, and Hugging Face Transformers).
 
-    >>> t5()[0].initializer
+    >>> t5()[1].initializer
     variance_scaling(scale=1, mode='fan_in', distribution='normal')
     """
     return (
+        Rule(DeferredInitializer(t5_query), attention="query", optional=True),
         Rule(variance_scaling(1.0, "fan_in", "normal"), role="kernel"),
-        Rule(normal(1.0), role="embedding", optional=True),
+        Rule(DeferredInitializer(t5_table), role="embedding", optional=True),
         *minor_rules(),
     )
+
+
+def t5_query(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    """Return N(0, 1/(fan_in · head_dim)) for a query kernel."""
+    del leaves
+    return variance_scaling(1 / leaf.attention[0].head_dim, "fan_in", "normal")
+
+
+def t5_table(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
+    """Return N(0, 1) for a table of tokens, N(0, 1/d) for one that is added to attention logits."""
+    return normal((stream_width(leaves) or 1) ** -0.5 if is_logit_table(leaf) else 1.0)
 
 
 def modded_nanogpt() -> Recipe:
     """Kernels uniform with std 0.5/√fan_in, branch ends zero, output layer N(0, 0.005²).
 
-    Embeddings are N(0, 1), the default of PyTorch.
+    Embeddings are N(0, 1), the default of PyTorch. Fused kernels have the same distribution.
 
     Reference: Jordan et al., "modded-nanogpt: speedrunning the NanoGPT baseline", 2024 (source
     code).
