@@ -65,7 +65,7 @@ def fast_init(function: Callable[_P, _T]) -> Callable[_P, _T]:
     return initialize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _TracedFunction:
     """A function cut into draws, with all that is needed to assemble its result."""
 
@@ -124,7 +124,10 @@ class _TracedFunction:
         return jax.tree.unflatten(self.tree, filled)
 
     def _draw_inline(self, arrays: Sequence[Array]) -> list[Array]:
-        """Return the arrays as part of a program that is being traced."""
+        """Return the arrays as one call of a program that is being traced, or of a vmap."""
+        return jax.jit(self._draw_outputs)(list(arrays))
+
+    def _draw_outputs(self, arrays: Sequence[Array]) -> list[Array]:
         return list(map(jnp.asarray, draw_outputs(self.graph, arrays)))
 
     def _run_programs(self, inputs: dict[int, Any]) -> list[Array]:

@@ -23,6 +23,11 @@ def is_typed_key(value: Any) -> bool:
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
+def is_threefry(value: Any) -> bool:
+    """Return whether an array holds typed threefry keys, or is the data of keys."""
+    return not is_typed_key(value) or str(value.dtype) == THREEFRY_DTYPE
+
+
 def key_data(value: Any) -> Any:
     """Return the data of typed keys, and any other array unchanged."""
     return jax.random.key_data(value) if is_typed_key(value) else value
