@@ -59,7 +59,10 @@ def fast_init(function: Callable[_P, _T]) -> Callable[_P, _T]:
         leaves, tree = jax.tree.flatten((args, kwargs))
         signature = tree, tuple(map(_signature, leaves))
         if signature not in traced:
-            traced[signature] = _TracedFunction.from_function(function, leaves, tree)
+            draws = _TracedFunction.from_function(function, leaves, tree)
+            if draws is None:
+                return function(*args, **kwargs)
+            traced[signature] = draws
         return traced[signature].run([leaf for leaf in leaves if _is_array(leaf)])
 
     return initialize
@@ -82,8 +85,11 @@ class _TracedFunction:
     @classmethod
     def from_function(
         cls, function: Callable[..., Any], leaves: Sequence[Any], tree: Any
-    ) -> "_TracedFunction":
+    ) -> "_TracedFunction | None":
         """Trace a function, with arguments other than arrays as constants.
+
+        Returns None for a function of traced values that are not among its arguments, which
+        differ from call to call.
 
         Args:
           function: the function.
@@ -103,6 +109,8 @@ class _TracedFunction:
             return [leaf for leaf in result if _is_array(leaf)]
 
         closed = jax.make_jaxpr(return_arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
+        if is_traced(closed.consts):
+            return None
         graph = draw_graph(closed)
         keys = HostKeys.from_graph(graph)
         draws = OutputDraws(output_slicer(graph, keys.key_avals))
