@@ -9,7 +9,7 @@ from jax import Array
 THREEFRY_DTYPE = "key<fry>"
 """Name of the dtype of the keys whose random bits jinit draws with its own sampler."""
 
-DATA_PRESERVING_PRIMITIVES = ("random_wrap", "random_unwrap", "random_clone")
+DATA_PRESERVING_PRIMITIVES = frozenset({"random_wrap", "random_unwrap", "random_clone"})
 """Names of the primitives that return the same key, or its data."""
 
 

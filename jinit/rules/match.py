@@ -203,10 +203,9 @@ def assign_initializers(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[A
     numbers = {leaf.path: _first_match(rules, leaf) for leaf in leaves if leaf.role != "state"}
     used = set(numbers.values())
     unused = [rule for n, rule in enumerate(rules) if n not in used and not rule.optional]
-    trained = [leaf for leaf in leaves if leaf.path in numbers]
-    unmatched = [leaf for leaf in trained if numbers[leaf.path] is None]
+    unmatched = [leaf for leaf in leaves if numbers.get(leaf.path, 0) is None]
     if unused or unmatched:
-        raise RuleError(_mismatch_message(unused, unmatched, trained))
+        raise RuleError(_mismatch_message(unused, unmatched, leaves))
     chosen = [numbers.get(leaf.path) for leaf in leaves]
     return [None if number is None else rules[number].initializer for number in chosen]
 
@@ -230,9 +229,16 @@ def _mismatch_message(
 
 
 def _explain_unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
-    matched = [leaf.path for leaf in leaves if rule.matches(leaf)]
+    matched = [leaf for leaf in leaves if rule.matches(leaf)]
+    trained = [leaf.path for leaf in leaves if leaf.role != "state"]
+    if matched and {leaf.path for leaf in matched}.isdisjoint(trained):
+        return (
+            f"{rule!r} matches {matched[0].path} ({matched[0].dtype}), which is not trained and so "
+            "not drawn by rules: give its value with keep="
+        )
     if matched:
-        return f"earlier rules match every parameter of {rule!r}, such as {matched[0]}"
+        first = next(leaf.path for leaf in matched if leaf.path in trained)
+        return f"earlier rules match every parameter of {rule!r}, such as {first}"
     wanted = str(rule.path or rule.regex or "")
-    paths = ", ".join(closest_paths(wanted, [leaf.path for leaf in leaves]))
+    paths = ", ".join(closest_paths(wanted, trained))
     return f"no parameter matches {rule!r}; {'similar paths' if wanted else 'there are'}: {paths}"

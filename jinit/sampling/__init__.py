@@ -12,6 +12,8 @@ from jinit.sampling.orthonormal_over_mesh import draw_orthonormal_over_mesh
 from jinit.sampling.products import exact_product, full_precision_product
 from jinit.sampling.rounding import (
     SamplingDtypes,
+    check_dtype,
+    check_signed,
     factorization_dtype,
     pin_rounding,
     real_dtype,
@@ -42,7 +44,9 @@ __all__ = [
 __all__ += [
     "FUSED_BITS_CALL",
     "SamplingDtypes",
+    "check_dtype",
     "check_key",
+    "check_signed",
     "exact_product",
     "factorization_dtype",
     "fold_in_key_data",

@@ -52,16 +52,34 @@ def check_dtype(
       remedy: last words of the error message, which say what to pass.
 
     Raises:
-      TypeError: if `dtype` is not a dtype, or does not belong to `category`.
+      TypeError: if `dtype` is not a dtype, does not belong to `category`, or has no sign.
     """
     try:
         if jnp.issubdtype(dtype, category):
-            return
+            return check_signed(dtype)
         is_extended = jnp.issubdtype(dtype, jax.dtypes.extended)  # a dtype of random keys
         name = str(dtype) if is_extended else jnp.dtype(dtype).name
     except TypeError:
         raise TypeError(f"{requirement}, and {dtype!r} is not a dtype: {remedy}") from None
     raise TypeError(f"{requirement}, got dtype {name}: {remedy}")
+
+
+def check_signed(dtype: DTypeLike) -> None:
+    """Raise unless a numeric dtype holds negative numbers and zero, or holds no fractions.
+
+    Args:
+      dtype: a numeric dtype.
+
+    Raises:
+      TypeError: if it is a floating dtype for scales only, such as float8_e8m0fnu.
+
+    >>> check_signed("float8_e4m3fn")
+    """
+    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).min >= 0:
+        raise TypeError(
+            f"dtype {jnp.dtype(dtype).name} has neither a sign nor zero: it stores the scales of "
+            "blocks of numbers, not weights; use a dtype such as float8_e4m3fn or bfloat16"
+        )
 
 
 def factorization_dtype(dtype: np.dtype) -> np.dtype:
