@@ -75,7 +75,7 @@ def check_signed(dtype: DTypeLike) -> None:
 
     >>> check_signed("float8_e4m3fn")
     """
-    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).min >= 0:
+    if jnp.issubdtype(dtype, jnp.floating) and float(jnp.finfo(dtype).min) >= 0:
         raise TypeError(
             f"dtype {jnp.dtype(dtype).name} has neither a sign nor zero: it stores the scales of "
             "blocks of numbers, not weights; use a dtype such as float8_e4m3fn or bfloat16"
