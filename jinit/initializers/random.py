@@ -1,6 +1,8 @@
 """Independent, identically distributed entries whose scale does not depend on the shape."""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +25,7 @@ from jinit.initializers.marginals import (
 )
 from jinit.sampling import (
     draw_normal,
+    draw_normal_tail,
     draw_truncated_normal,
     draw_uniform,
     round_to_dtype,
@@ -91,6 +94,8 @@ class TruncatedNormal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw `stddev · z`, z standard normal between the bounds."""
+        draw_dtype, _ = sampling_dtypes(dtype, self.name)
+        _check_resolution(self.lower, self.upper, draw_dtype)
         return draw_truncated_normal(key, self.lower, self.upper, shape, dtype, scale=self.stddev)
 
 
@@ -157,11 +162,20 @@ class BoundedNormal(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw `mean + stddev · z`, z standard normal between the bounds."""
         draw_dtype, _ = sampling_dtypes(dtype, self.name)
-        # Beyond this limit erf rounds to one, and the draw would return the bound, an outlier.
-        limit = 8.0 if draw_dtype == np.float64 else 5.25
-        lower, upper = np.clip(self._standard_bounds(), -limit, limit)
-        deviation = draw_truncated_normal(key, lower, upper, shape, draw_dtype, scale=self.stddev)
+        deviation = self._draw_deviation(key, shape, draw_dtype)
         return round_to_dtype(jnp.clip(deviation + self.mean, self.minval, self.maxval), dtype)
+
+    def _draw_deviation(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Draw the difference from the mean, in the tail if the mean is not between the bounds."""
+        lower, upper = self._standard_bounds()
+        if lower > 0:
+            return draw_normal_tail(key, lower, upper, shape, dtype, scale=self.stddev)
+        if upper < 0:
+            return -draw_normal_tail(key, -upper, -lower, shape, dtype, scale=self.stddev)
+        # Beyond this limit erf rounds to one, and the draw would return the bound, an outlier.
+        limit = 8.0 if dtype == np.float64 else 5.25
+        lower, upper = np.clip((lower, upper), -limit, limit)
+        return draw_truncated_normal(key, lower, upper, shape, dtype, scale=self.stddev)
 
     def _standard_bounds(self) -> tuple[float, float]:
         """Return the bounds in standard deviations from the mean."""
@@ -219,6 +233,9 @@ def truncated_normal(
     As in JAX, `stddev` is the standard deviation before truncation. With bounds of ±2 the result
     has the standard deviation 0.8796 `stddev`. `variance_scaling` corrects for this.
 
+    The values are JAX's, which have few distinct values far from zero: in float32 bounds beyond
+    about four standard deviations on one side are refused. `timm_trunc_normal` draws such tails.
+
     Args:
       stddev: standard deviation before truncation, >= 0.
       dtype: default dtype of the result.
@@ -227,7 +244,8 @@ def truncated_normal(
 
     Raises:
       TypeError: if an option is not a number.
-      ValueError: if `stddev` is negative, an option not finite, or `lower >= upper`.
+      ValueError: if `stddev` is negative, an option not finite, or `lower >= upper`; here or when
+        called, if JAX's draw between these bounds does not have the distribution.
 
     >>> import jax
     >>> w = truncated_normal(0.1)(jax.random.key(0), (1000,))
@@ -235,6 +253,7 @@ def truncated_normal(
     True
     """
     low, high = check_ordered("lower", lower, "upper", upper)
+    _check_resolution(low, high, np.dtype(np.float64))
     return TruncatedNormal(check_non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
 
 
@@ -335,3 +354,36 @@ def timm_trunc_normal(
             "the bounds are absolute values, not multiples of stddev"
         )
     return initializer
+
+
+_FEWEST_VALUES = 200
+"""A truncated normal with fewer distinct values is not drawn: its standard deviation would be
+wrong by more than two percent."""
+_LARGEST_EXCESS = 0.04
+"""Largest relative error of the variance, two percent of the standard deviation."""
+
+
+@lru_cache(maxsize=128)
+def _check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
+    """Raise if JAX's truncated normal has another distribution between bounds on one side.
+
+    JAX draws a number u between `erf(lower/√2)` and `erf(upper/√2)`. Near one u has a spacing of
+    half the epsilon of the dtype. If the farther erf rounds to one, so does half a spacing of u,
+    for which JAX returns the farther bound.
+    """
+    near, far = sorted((abs(lower), abs(upper)))
+    if lower * upper <= 0 or near < 2:
+        return
+    spacing = float(jnp.finfo(dtype).eps) / 2
+    beyond = math.erfc(far / math.sqrt(2))
+    values = (math.erfc(near / math.sqrt(2)) - beyond) / spacing
+    exact = truncated_normal_marginal(1.0, near, far)
+    outliers = 0.5 / values if values and beyond < spacing / 2 else 0.0
+    excess = outliers * (far - exact.mean) ** 2
+    if values < _FEWEST_VALUES or excess > _LARGEST_EXCESS * exact.std**2:
+        raise ValueError(
+            f"truncated_normal: JAX's draw in {dtype.name} does not have the distribution between "
+            f"lower={lower:g} and upper={upper:g} standard deviations, where a normal distribution "
+            "has almost no mass: use timm_trunc_normal(mean, stddev, minval, maxval), which draws "
+            "tails exactly, or bounds nearer to zero; bounds are multiples of stddev"
+        )

@@ -82,6 +82,27 @@ def check_signed(dtype: DTypeLike) -> None:
         )
 
 
+def check_range(name: str, largest: float, dtype: np.dtype) -> None:
+    """Raise unless a floating dtype holds values up to a given size.
+
+    Args:
+      name: what draws the values, for the message.
+      largest: largest absolute value that is drawn or computed.
+      dtype: a floating dtype.
+
+    Raises:
+      ValueError: if it would overflow.
+
+    >>> check_range("normal", 6.0, np.dtype("float16"))
+    """
+    limit = float(jnp.finfo(dtype).max)
+    if largest > limit:
+        raise ValueError(
+            f"{name}: values up to {largest:.3g} overflow {dtype.name}, whose largest value is "
+            f"{limit:.3g}; ask for a smaller scale, or for a dtype with a wider range"
+        )
+
+
 def factorization_dtype(dtype: np.dtype) -> np.dtype:
     """Return the dtype in which a matrix of `dtype` is factorized: float32 for narrower ones."""
     return dtype if dtype.itemsize >= 4 else np.dtype(np.float32)
