@@ -1,8 +1,6 @@
 """Independent, identically distributed entries whose scale does not depend on the shape."""
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +21,7 @@ from jinit.initializers.marginals import (
     truncated_normal_marginal,
     uniform_marginal,
 )
+from jinit.initializers.resolution import check_resolution
 from jinit.sampling import (
     draw_normal,
     draw_normal_tail,
@@ -95,7 +94,7 @@ class TruncatedNormal(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw `stddev · z`, z standard normal between the bounds."""
         draw_dtype, _ = sampling_dtypes(dtype, self.name)
-        _check_resolution(self.lower, self.upper, draw_dtype)
+        check_resolution(self.lower, self.upper, draw_dtype)
         return draw_truncated_normal(key, self.lower, self.upper, shape, dtype, scale=self.stddev)
 
 
@@ -234,7 +233,8 @@ def truncated_normal(
     has the standard deviation 0.8796 `stddev`. `variance_scaling` corrects for this.
 
     The values are JAX's, which have few distinct values far from zero: in float32 bounds beyond
-    about four standard deviations on one side are refused. `timm_trunc_normal` draws such tails.
+    about four standard deviations on one side are refused. `timm_trunc_normal` draws tails that
+    begin up to five standard deviations from the mean.
 
     Args:
       stddev: standard deviation before truncation, >= 0.
@@ -253,7 +253,7 @@ def truncated_normal(
     True
     """
     low, high = check_ordered("lower", lower, "upper", upper)
-    _check_resolution(low, high, np.dtype(np.float64))
+    check_resolution(low, high, np.dtype(np.float64))
     return TruncatedNormal(check_non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
 
 
@@ -354,36 +354,3 @@ def timm_trunc_normal(
             "the bounds are absolute values, not multiples of stddev"
         )
     return initializer
-
-
-_FEWEST_VALUES = 200
-"""A truncated normal with fewer distinct values is not drawn: its standard deviation would be
-wrong by more than two percent."""
-_LARGEST_EXCESS = 0.04
-"""Largest relative error of the variance, two percent of the standard deviation."""
-
-
-@lru_cache(maxsize=128)
-def _check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
-    """Raise if JAX's truncated normal has another distribution between bounds on one side.
-
-    JAX draws a number u between `erf(lower/√2)` and `erf(upper/√2)`. Near one u has a spacing of
-    half the epsilon of the dtype. If the farther erf rounds to one, so does half a spacing of u,
-    for which JAX returns the farther bound.
-    """
-    near, far = sorted((abs(lower), abs(upper)))
-    if lower * upper <= 0 or near < 2:
-        return
-    spacing = float(jnp.finfo(dtype).eps) / 2
-    beyond = math.erfc(far / math.sqrt(2))
-    values = (math.erfc(near / math.sqrt(2)) - beyond) / spacing
-    exact = truncated_normal_marginal(1.0, near, far)
-    outliers = 0.5 / values if values and beyond < spacing / 2 else 0.0
-    excess = outliers * (far - exact.mean) ** 2
-    if values < _FEWEST_VALUES or excess > _LARGEST_EXCESS * exact.std**2:
-        raise ValueError(
-            f"truncated_normal: JAX's draw in {dtype.name} does not have the distribution between "
-            f"lower={lower:g} and upper={upper:g} standard deviations, where a normal distribution "
-            "has almost no mass: use timm_trunc_normal(mean, stddev, minval, maxval), which draws "
-            "tails exactly, or bounds nearer to zero; bounds are multiples of stddev"
-        )

@@ -157,9 +157,7 @@ def _own_draws(
     return None if all(path in initializers for path in paths) else find_model_draws(model)
 
 
-def _copy_sources(
-    own_draws: ModelDraws | None, initializers: Mapping[str, Any]
-) -> dict[str, str]:
+def _copy_sources(own_draws: ModelDraws | None, initializers: Mapping[str, Any]) -> dict[str, str]:
     """Return the path that is copied, by path of the copies that have no initializer."""
     sources = own_draws.copy_sources if own_draws else {}
     return {path: source for path, source in sources.items() if path not in initializers}

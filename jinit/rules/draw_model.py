@@ -66,7 +66,8 @@ def _read_key(key: Any) -> Array:
         check_key(key, "init")
     except ValueError as error:
         raise ValueError(
-            f"{error}; for a model per key, write jax.vmap(lambda key: jinit.init(model, key))(keys)"
+            f"{error}; for a model per key, write "
+            "jax.vmap(lambda key: jinit.init(model, key))(keys)"
         ) from None
     return wrap_key(key)
 

@@ -77,7 +77,7 @@ def _check_kept(path: str, value: Any, aval: Any) -> None:
         raise TypeError(f"keep: {path} is a shape without values; take it out of keep to draw it")
     if kind != expected:
         raise TypeError(
-            f"keep: {path} holds {kind} ({jnp.result_type(value)}), but the model's holds "
+            f"keep: {path} holds {kind} ({jnp.result_type(value)}), but the model's "
             f"{expected} ({aval.dtype}); convert it, or take it out of keep to draw it anew"
         )
     if jnp.shape(value) != aval.shape:
