@@ -105,7 +105,7 @@ def truncated_normal_marginal(
     >>> round(truncated_normal_marginal(1.0, -2.0, 2.0).std, 6)
     0.879626
     >>> round(truncated_normal_marginal(1.0, 20.0, 30.0).std, 4)
-    0.0497
+    0.0496
     """
     mode = min(max(0.0, lower), upper)
     reach = math.sqrt(mode**2 + 100)  # beyond it the density is below e⁻⁵⁰ of that at the mode

@@ -255,12 +255,12 @@ def _check_overflow(
     mean: ArrayLike | None = None,
 ) -> None:
     """Raise if draws between the bounds, scaled and shifted, can overflow; skip JAX's arrays."""
-    shift = 0.0 if mean is None else mean
-    if any(isinstance(value, Array) for value in (*bounds, scale, shift)):
+    numbers = (*bounds, scale, 0.0 if mean is None else mean)
+    if any(isinstance(number, Array) for number in numbers):
         return
-    low, high = map(float, bounds)
+    low, high, factor, shift = (float(np.asarray(number)) for number in numbers)
     check_range(f"{name}: the width of the interval", high - low, draw_dtype)
-    largest = max(abs(low), abs(high)) * abs(float(scale)) + abs(float(shift))
+    largest = max(abs(low), abs(high)) * abs(factor) + abs(shift)
     check_range(name, largest, dtype)
 
 

@@ -11,21 +11,20 @@ import jinit
 from jinit.rules import Rule, init, plan
 
 KEY, H = jax.random.key(0), 4
-SCAN = jax.lax.scan
+
+
+def scanned(w, x):
+    return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w.T), None), x, w)[0]
+
+
 # Apply, shape of the parameter.
 STORED = {
     "in,out": (lambda w, x: x @ w, (H, H)),
     "out,in": (lambda w, x: x @ w.T, (H, H)),
     "in,out,out": (lambda w, x: jnp.einsum("bi,ihk->bhk", x, w), (H, 2, H)),
     "out,out,in": (lambda w, x: jnp.einsum("bi,hki->bhk", x, w), (2, H, H)),
-    "stacked,out,in": (
-        lambda w, x: SCAN(lambda h, w: (jnp.tanh(h @ w.T), None), x, w)[0],
-        (3, H, H),
-    ),
-    "out,stacked,in": (
-        lambda w, x: SCAN(lambda h, w: (h @ w.T, None), x, jnp.moveaxis(w, 1, 0))[0],
-        (H, 3, H),
-    ),
+    "stacked,out,in": (scanned, (3, H, H)),
+    "out,stacked,in": (lambda w, x: scanned(jnp.moveaxis(w, 1, 0), x), (H, 3, H)),
 }
 MODELS = {
     axes: jinit.trace(apply, floats(*shape), floats(2, H))
