@@ -43,7 +43,7 @@ ARROWS = {
     "model": Room(),
     "gains": Room("model theory"),
     "programs": Room("model sampling"),
-    "rules": Room("programs gains model initializers", libraries="jax numpy optax"),
+    "rules": Room("programs gains model initializers sampling", libraries="jax numpy optax"),
     "hooks": Room("model", libraries="jax numpy flax"),
     "diagnostics": Room("model gains theory report"),
     "sweep": Room(

@@ -14,6 +14,7 @@ from jinit.initializers.attention import (
 )
 from jinit.initializers.base import Initializer
 from jinit.initializers.blocks import blockwise, icnr, stacked
+from jinit.initializers.bounded_normal import timm_trunc_normal
 from jinit.initializers.catalog import ALIASES, CATALOG, CatalogEntry, from_spec
 from jinit.initializers.combinators import cast, masked, scaled, truncated
 from jinit.initializers.constant import constant, ones, ones_init, zeros, zeros_init
@@ -58,7 +59,6 @@ from jinit.initializers.random import (
     normal,
     random_normal,
     random_uniform,
-    timm_trunc_normal,
     truncated_normal,
     uniform,
 )

@@ -22,7 +22,7 @@ from jinit.initializers.call_arguments import (
 )
 from jinit.initializers.marginals import Marginal, uniform_marginal
 from jinit.initializers.sharded_draw import draw_sharded
-from jinit.sampling import check_key, draw_uniform
+from jinit.sampling import check_key, check_range, draw_uniform
 
 DTypeOption = DTypeLike | None
 """Type of the option `dtype`: the default dtype of an initializer, or None for JAX's default."""
@@ -79,11 +79,13 @@ class Initializer(ABC):
 
         Raises:
           TypeError: if an argument has the wrong type, or the initializer cannot draw the dtype.
-          ValueError: if the initializer cannot draw the shape, or `key` is an array of keys.
+          ValueError: if the initializer cannot draw the shape, its values can overflow the dtype,
+            or `key` is an array of keys.
         """
         sizes = check_shape(shape)
         resolved = supported_dtype(self.dtype or float if dtype is None else dtype)
         sharding = check_sharding(out_sharding)
+        self._check_options(resolved)
         try:
             if sharding is None:
                 return self.draw(key, sizes, resolved)
@@ -92,6 +94,15 @@ class Initializer(ABC):
             # A wrong key fails in many ways. Checking it only here costs a valid call no time.
             check_key(key, self.public_form()[0])
             raise
+
+    def _check_options(self, dtype: np.dtype) -> None:
+        """Raise if an option is too large for the dtype in which values are computed."""
+        wide = dtype.itemsize > 4 and dtype != np.complex64
+        computed = np.dtype(np.float64 if wide else np.float32)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and math.isfinite(value):
+                check_range(f"{self.name}: {field.name}={value!r}", abs(value), computed)
 
     def variance_with_options(self) -> str:
         """Return the variance formula with the values of the options; empty if there is none."""

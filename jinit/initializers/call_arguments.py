@@ -10,6 +10,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
+from jinit.sampling import check_signed
+
 
 def is_key(value: object) -> bool:
     """Return whether `value` is a random key, or an array of keys of the new style."""
@@ -44,7 +46,7 @@ def supported_dtype(dtype: DTypeLike) -> np.dtype:
     """Return the dtype that JAX supports: 64 bits only with x64, else 32 bits and a warning.
 
     Raises:
-      TypeError: if it is not a numeric dtype.
+      TypeError: if it is not a numeric dtype, or one without a sign.
     """
     try:
         resolved = jax.dtypes.canonicalize_dtype(dtype)
@@ -55,6 +57,7 @@ def supported_dtype(dtype: DTypeLike) -> np.dtype:
             "dtype: expected a floating or complex dtype such as 'float32' or jax.numpy.bfloat16, "
             f"got {dtype!r}"
         )
+    check_signed(resolved)
     has_width = dtype not in (float, int, complex)
     if has_width and jnp.dtype(dtype) != resolved:
         warnings.warn(

@@ -11,6 +11,7 @@ from jinit.initializers import (
     activation,
     attention,
     blocks,
+    bounded_normal,
     combinators,
     convolutional,
     embedding,
@@ -109,7 +110,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
     _function_entry("framework", framework.keras_default),
     _function_entry("framework", framework.haiku_default),
     _function_entry(
-        "framework", random.timm_trunc_normal, mean=0.0, stddev=0.5, minval=-0.7, maxval=1.0
+        "framework", bounded_normal.timm_trunc_normal, mean=0.0, stddev=0.5, minval=-0.7, maxval=1.0
     ),
     _function_entry("orthogonal", orthogonal),
     _function_entry("orthogonal", delta_orthogonal),

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jinit.initializers.base import DTypeOption, Initializer, dtype_name
+from jinit.sampling import check_range
 
 FrozenArray = complex | tuple["FrozenArray", ...]
 """A number, or an array as nested tuples of numbers."""
@@ -54,6 +55,9 @@ class Constant(Initializer):
                 f"constant: {dtype.name} cannot hold the complex value of {self!r}: ask for "
                 "complex64, or build it from the real part"
             )
+        finite = np.abs(value[np.isfinite(value)])
+        if finite.size and jnp.issubdtype(dtype, jnp.inexact):
+            check_range(self.name, float(finite.max()), dtype)
         return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
     def __repr__(self) -> str:

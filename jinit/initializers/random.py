@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
@@ -12,7 +11,6 @@ from jinit.initializers.base import (
     check_finite,
     check_non_negative,
     check_ordered,
-    check_positive,
     dtype_name,
 )
 from jinit.initializers.marginals import (
@@ -21,11 +19,11 @@ from jinit.initializers.marginals import (
     truncated_normal_marginal,
     uniform_marginal,
 )
+from jinit.initializers.resolution import check_resolution
 from jinit.sampling import (
     draw_normal,
     draw_truncated_normal,
     draw_uniform,
-    round_to_dtype,
     sampling_dtypes,
 )
 
@@ -91,6 +89,8 @@ class TruncatedNormal(Initializer):
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw `stddev · z`, z standard normal between the bounds."""
+        draw_dtype, _ = sampling_dtypes(dtype, self.name)
+        check_resolution(self.lower, self.upper, draw_dtype)
         return draw_truncated_normal(key, self.lower, self.upper, shape, dtype, scale=self.stddev)
 
 
@@ -134,38 +134,6 @@ class RandomUniform(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw `minval + (maxval - minval) · u`, u uniform on `[0, 1)`."""
         return draw_uniform(key, shape, dtype, self.minval, self.maxval)
-
-
-@dataclass(frozen=True, repr=False)
-class BoundedNormal(Initializer):
-    """Normal conditioned on an interval of values."""
-
-    is_entrywise = True
-    name = "timm_trunc_normal"
-    variance_formula = "less than stddev²"
-    positional = ("mean", "stddev", "minval", "maxval")
-    mean: float = 0.0
-    stddev: float = 1.0
-    minval: float = -2.0
-    maxval: float = 2.0
-
-    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Return the truncated normal distribution of an entry."""
-        del shape
-        return truncated_normal_marginal(self.stddev, *self._standard_bounds(), shift=self.mean)
-
-    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Draw `mean + stddev · z`, z standard normal between the bounds."""
-        draw_dtype, _ = sampling_dtypes(dtype, self.name)
-        # Beyond this limit erf rounds to one, and the draw would return the bound, an outlier.
-        limit = 8.0 if draw_dtype == np.float64 else 5.25
-        lower, upper = np.clip(self._standard_bounds(), -limit, limit)
-        deviation = draw_truncated_normal(key, lower, upper, shape, draw_dtype, scale=self.stddev)
-        return round_to_dtype(jnp.clip(deviation + self.mean, self.minval, self.maxval), dtype)
-
-    def _standard_bounds(self) -> tuple[float, float]:
-        """Return the bounds in standard deviations from the mean."""
-        return (self.minval - self.mean) / self.stddev, (self.maxval - self.mean) / self.stddev
 
 
 def uniform(scale: float = 1e-2, dtype: DTypeLike | None = None) -> Uniform:
@@ -219,6 +187,10 @@ def truncated_normal(
     As in JAX, `stddev` is the standard deviation before truncation. With bounds of ±2 the result
     has the standard deviation 0.8796 `stddev`. `variance_scaling` corrects for this.
 
+    The values are JAX's, which have few distinct values far from zero: in float32 bounds beyond
+    about four standard deviations on one side are refused. `timm_trunc_normal` draws tails that
+    begin up to five standard deviations from the mean.
+
     Args:
       stddev: standard deviation before truncation, >= 0.
       dtype: default dtype of the result.
@@ -227,7 +199,8 @@ def truncated_normal(
 
     Raises:
       TypeError: if an option is not a number.
-      ValueError: if `stddev` is negative, an option not finite, or `lower >= upper`.
+      ValueError: if `stddev` is negative, an option not finite, or `lower >= upper`; here or when
+        called, if JAX's draw between these bounds does not have the distribution.
 
     >>> import jax
     >>> w = truncated_normal(0.1)(jax.random.key(0), (1000,))
@@ -235,6 +208,7 @@ def truncated_normal(
     True
     """
     low, high = check_ordered("lower", lower, "upper", upper)
+    check_resolution(low, high, np.dtype(np.float64))
     return TruncatedNormal(check_non_negative("stddev", stddev), low, high, dtype=dtype_name(dtype))
 
 
@@ -285,53 +259,3 @@ def random_uniform(
     """
     low, high = check_ordered("minval", minval, "maxval", maxval)
     return RandomUniform(low, high, dtype=dtype_name(dtype))
-
-
-def timm_trunc_normal(
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    minval: float = -2.0,
-    maxval: float = 2.0,
-    dtype: DTypeLike | None = None,
-) -> BoundedNormal:
-    """Normal conditioned on `[minval, maxval]`, with absolute bounds as in timm and PyTorch.
-
-    With the small `stddev` of a transformer, 0.02, the default bounds have no effect. The bounds of
-    JAX's `truncated_normal` are in standard deviations.
-
-    Args:
-      mean: mean before truncation.
-      stddev: standard deviation before truncation, > 0.
-      minval: lower bound.
-      maxval: upper bound, > minval.
-      dtype: default dtype of the result.
-
-    Raises:
-      TypeError: if an option is not a number.
-      ValueError: if `stddev <= 0`, an option is not finite, `minval >= maxval`, or the interval
-        lies more than five standard deviations from the mean, where the distribution has almost
-        no mass.
-
-    Reference: Burkardt, "The truncated normal distribution", 2014, section 3; Wightman, "PyTorch
-    image models", 2019, timm.layers.trunc_normal_.
-
-    >>> import jax
-    >>> w = timm_trunc_normal(0.0, 1.0, -0.5, 2.0)(jax.random.key(0), (1000,))
-    >>> bool((w >= -0.5).all() and (w <= 2).all())
-    True
-    """
-    low, high = check_ordered("minval", minval, "maxval", maxval)
-    initializer = BoundedNormal(
-        mean=check_finite("mean", mean),
-        stddev=check_positive("stddev", stddev),
-        minval=low,
-        maxval=high,
-        dtype=dtype_name(dtype),
-    )
-    if max(low - initializer.mean, initializer.mean - high) > 5 * initializer.stddev:
-        raise ValueError(
-            f"timm_trunc_normal: expected bounds within five standard deviations of the mean, got "
-            f"minval={low}, maxval={high}, mean={initializer.mean}, stddev={initializer.stddev}; "
-            "the bounds are absolute values, not multiples of stddev"
-        )
-    return initializer

@@ -1,6 +1,7 @@
 """Keys of parameters, derived from their paths."""
 
 import hashlib
+from collections.abc import Collection
 
 import jax
 import numpy as np
@@ -9,16 +10,18 @@ from jax import Array
 _PARAMS_PREFIX = "params/"
 
 
-def path_bits(path: str) -> np.ndarray:
+def path_bits(path: str, paths: Collection[str] = ()) -> np.ndarray:
     """Return a hash of the path, without Linen's prefix `params/`, as two 32-bit integers.
 
     Args:
       path: path of a parameter.
+      paths: paths of all parameters; the prefix is kept where another one has the rest as its path.
 
     >>> bool((path_bits("params/Dense_0/kernel") == path_bits("Dense_0/kernel")).all())
     True
     """
-    digest = hashlib.sha256(path.removeprefix(_PARAMS_PREFIX).encode()).digest()
+    rest = path.removeprefix(_PARAMS_PREFIX)
+    digest = hashlib.sha256((path if rest in paths else rest).encode()).digest()
     return np.frombuffer(digest[:8], "<u4")
 
 

@@ -14,7 +14,7 @@ from jinit.model.contractions import Contraction, LayerUse, find_contractions, l
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, SiteInBranch, choose_use, read_leaf
 from jinit.model.params import PyTree, flatten_like
-from jinit.model.paths import closest_paths, leaf_paths
+from jinit.model.paths import check_distinct, closest_paths, leaf_paths
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
 from jinit.model.table import leaf_table, leaf_table_html, model_summary
 from jinit.model.uses import Site, find_sites
@@ -63,6 +63,9 @@ class Model:
     """`annotated_shardings(mesh)` returns the shardings that the network's annotations ask for."""
     stated_axes: Mapping[str, AxisRoles] = field(default_factory=dict)
     """Axis roles stated by `with_axes`, by path."""
+
+    def __post_init__(self) -> None:
+        check_distinct(self.paths)
 
     def __repr__(self) -> str:
         return f"Model({model_summary(self.params, self.inputs)})"

@@ -22,6 +22,26 @@ def leaf_paths(tree: Any) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in flat)
 
 
+def check_distinct(paths: Sequence[str]) -> None:
+    """Raise if two parameters have the same path, because a name contains the separator.
+
+    Args:
+      paths: paths of all parameters.
+
+    Raises:
+      ValueError: if a path occurs twice.
+
+    >>> check_distinct(leaf_paths({"a": {"b": 1, "c": 2}}))
+    """
+    if len(set(paths)) < len(paths):
+        path = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(
+            f"two parameters have the path {path!r}, and jinit knows parameters by their path: a "
+            "name in the tree contains '/', such as 'a/b' next to 'a' with an entry 'b'; rename "
+            "one of them"
+        )
+
+
 def compile_glob(pattern: str) -> re.Pattern[str]:
     """Return a glob over paths as a regular expression, to be used with `fullmatch`.
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 
 from jinit.model import Graph, Operation, Scan
-from jinit.programs.keys import is_typed_key, key_data
+from jinit.programs.keys import is_threefry, is_typed_key, key_data
 from jinit.sampling import FUSED_BITS_CALL, draw_bits, fused_bits, fused_bits_range, pin_rounding
 
 
@@ -47,7 +47,7 @@ def _used_names(graph: Graph) -> set[int]:
 def _evaluate_operation(
     operation: Operation, operands: list[Any], used: set[int], window_start: Any
 ) -> list[Any]:
-    if is_random_bits(operation):
+    if is_random_bits(operation) and is_threefry(operands[0]):
         return [_draw_bits(operation, operands[0], window_start)]
     if operation.primitive.name == "scan":
         return _evaluate_scan(operation, operands, [result in used for result in operation.results])
@@ -55,13 +55,18 @@ def _evaluate_operation(
 
 
 def is_random_bits(operation: Operation) -> bool:
-    """Return whether an operation draws random bits, by JAX's primitive or jinit's call."""
-    return (
-        operation.primitive.name == "random_bits" or operation.params.get("name") == FUSED_BITS_CALL
-    )
+    """Return whether an operation draws random bits that jinit's sampler can draw.
+
+    It is JAX's primitive, or jinit's own call for one key. Under vmap that call has the data of
+    several keys, along any axis, and is evaluated like every other call.
+    """
+    if operation.params.get("name") == FUSED_BITS_CALL:
+        return operation.operand_shapes == ((2,),)
+    return operation.primitive.name == "random_bits"
 
 
 def _draw_bits(operation: Operation, key: Array, window_start: Any) -> Array:
+    """Return the bits of one key, of a window of them, or of an array of typed keys."""
     (shape,), (dtype,) = operation.shapes, operation.dtypes
     if window_start is not None:
         return fused_bits_range(key_data(key), window_start, math.prod(shape), dtype)

@@ -59,13 +59,16 @@ def fast_init(function: Callable[_P, _T]) -> Callable[_P, _T]:
         leaves, tree = jax.tree.flatten((args, kwargs))
         signature = tree, tuple(map(_signature, leaves))
         if signature not in traced:
-            traced[signature] = _TracedFunction.from_function(function, leaves, tree)
+            draws = _TracedFunction.from_function(function, leaves, tree)
+            if draws is None:
+                return function(*args, **kwargs)
+            traced[signature] = draws
         return traced[signature].run([leaf for leaf in leaves if _is_array(leaf)])
 
     return initialize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _TracedFunction:
     """A function cut into draws, with all that is needed to assemble its result."""
 
@@ -82,8 +85,11 @@ class _TracedFunction:
     @classmethod
     def from_function(
         cls, function: Callable[..., Any], leaves: Sequence[Any], tree: Any
-    ) -> "_TracedFunction":
+    ) -> "_TracedFunction | None":
         """Trace a function, with arguments other than arrays as constants.
+
+        Returns None for a function of traced values that are not among its arguments, which
+        differ from call to call.
 
         Args:
           function: the function.
@@ -103,6 +109,8 @@ class _TracedFunction:
             return [leaf for leaf in result if _is_array(leaf)]
 
         closed = jax.make_jaxpr(return_arrays)(*[leaf for leaf in leaves if _is_array(leaf)])
+        if is_traced(closed.consts):
+            return None
         graph = draw_graph(closed)
         keys = HostKeys.from_graph(graph)
         draws = OutputDraws(output_slicer(graph, keys.key_avals))
@@ -124,7 +132,10 @@ class _TracedFunction:
         return jax.tree.unflatten(self.tree, filled)
 
     def _draw_inline(self, arrays: Sequence[Array]) -> list[Array]:
-        """Return the arrays as part of a program that is being traced."""
+        """Return the arrays as one call of a program that is being traced, or of a vmap."""
+        return jax.jit(self._draw_outputs)(list(arrays))
+
+    def _draw_outputs(self, arrays: Sequence[Array]) -> list[Array]:
         return list(map(jnp.asarray, draw_outputs(self.graph, arrays)))
 
     def _run_programs(self, inputs: dict[int, Any]) -> list[Array]:

@@ -9,7 +9,7 @@ from jax import Array
 THREEFRY_DTYPE = "key<fry>"
 """Name of the dtype of the keys whose random bits jinit draws with its own sampler."""
 
-DATA_PRESERVING_PRIMITIVES = ("random_wrap", "random_unwrap", "random_clone")
+DATA_PRESERVING_PRIMITIVES = frozenset({"random_wrap", "random_unwrap", "random_clone"})
 """Names of the primitives that return the same key, or its data."""
 
 
@@ -21,6 +21,11 @@ def key_aval() -> jax.ShapeDtypeStruct:
 def is_typed_key(value: Any) -> bool:
     """Return whether an array, or its shape and dtype, is that of a typed key, not of its data."""
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
+def is_threefry(value: Any) -> bool:
+    """Return whether an array holds typed threefry keys, or is the data of keys."""
+    return not is_typed_key(value) or str(value.dtype) == THREEFRY_DTYPE
 
 
 def key_data(value: Any) -> Any:

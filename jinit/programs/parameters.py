@@ -1,6 +1,6 @@
 """Draw the parameters of a model, each by its initializer and from its own key."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -57,7 +57,7 @@ def draw_parameters(
       ValueError: if an initializer is missing and the model has none of its own, or if an
         initializer cannot draw the shape of its parameter.
     """
-    sources = _copy_sources(model, initializers)
+    sources = _copy_sources(_own_draws(model, initializers, avals), initializers)
     copies = {path: jnp.array(kept[sources[path]]) for path in avals if sources.get(path) in kept}
     remaining = (path for path in avals if path not in copies)
     order = sorted(remaining, key=lambda path: -avals[path].size)
@@ -137,10 +137,11 @@ def parameter_draws(
       avals: shape and dtype of each parameter to draw, by path.
       shardings: sharding of each parameter to draw, by path.
     """
-    own_draws = _own_draws(model, initializers)
-    copies = _copy_sources(model, initializers)
+    own_draws = _own_draws(model, initializers, avals)
+    copies = _copy_sources(own_draws, initializers)
     sources = [copies.get(path, path) for path in avals]
-    keys = _parameter_keys(key, [_key_path(initializers.get(path), path) for path in sources])
+    key_paths = [_key_path(initializers.get(path), path) for path in sources]
+    keys = _parameter_keys(key, key_paths, frozenset(model.paths))
     for (path, aval), source, source_key in zip(avals.items(), sources, keys, strict=True):
         if own_draws is not None and source not in initializers:
             draw = own_draws.draw(source)
@@ -149,14 +150,15 @@ def parameter_draws(
         yield ParameterDraw(path, draw, aval, shardings.get(path), source_key)
 
 
-def _own_draws(model: Model, initializers: Mapping[str, Any]) -> ModelDraws | None:
-    """Return the model's own draws; None if every parameter has an initializer."""
-    return None if all(path in initializers for path in model.paths) else find_model_draws(model)
+def _own_draws(
+    model: Model, initializers: Mapping[str, Any], paths: Iterable[str]
+) -> ModelDraws | None:
+    """Return the model's own draws; None if each of these parameters has an initializer."""
+    return None if all(path in initializers for path in paths) else find_model_draws(model)
 
 
-def _copy_sources(model: Model, initializers: Mapping[str, Any]) -> dict[str, str]:
+def _copy_sources(own_draws: ModelDraws | None, initializers: Mapping[str, Any]) -> dict[str, str]:
     """Return the path that is copied, by path of the copies that have no initializer."""
-    own_draws = _own_draws(model, initializers)
     sources = own_draws.copy_sources if own_draws else {}
     return {path: source for path, source in sources.items() if path not in initializers}
 
@@ -169,9 +171,9 @@ def _key_path(initializer: Any, path: str) -> str:
     return initializer.key_path if isinstance(initializer, SharedKey) else path
 
 
-def _parameter_keys(key: Array, paths: Sequence[str]) -> Sequence[Any]:
-    """Return the key of every parameter, as data from the host where the host can derive it."""
-    bits = [path_bits(path) for path in paths]
+def _parameter_keys(key: Array, paths: Sequence[str], all_paths: frozenset[str]) -> Sequence[Any]:
+    """Return the keys of parameters, as data from the host where the host can derive it."""
+    bits = [path_bits(path, all_paths) for path in paths]
     if is_traced(key) or not has_fused_bits(key):
         return [_parameter_key(key, pair) for pair in bits]
     data = np.asarray(jax.random.key_data(key))

@@ -15,7 +15,9 @@ from jinit.programs.folding import is_scalar
 from jinit.programs.keys import DATA_PRESERVING_PRIMITIVES, is_typed_key, key_aval, wrap_key
 from jinit.programs.windows import reshape_draw
 
-_KEY_PRIMITIVES = frozenset({"random_fold_in", *DATA_PRESERVING_PRIMITIVES})
+_SELECTION_PRIMITIVES = frozenset({"slice", "squeeze", "unstack"})
+_KEY_PRIMITIVES = DATA_PRESERVING_PRIMITIVES | {"random_fold_in", "random_split"}
+_KEY_CHAIN_PRIMITIVES = _KEY_PRIMITIVES | _SELECTION_PRIMITIVES
 _CAST_PRIMITIVES = frozenset({"convert_element_type", "reduce_precision"})
 _UNIFORM_PRIMITIVES = _CAST_PRIMITIVES | {"reshape", "transpose", "broadcast_in_dim"}
 """Primitives whose results have one value in all entries if their operands do."""
@@ -93,8 +95,9 @@ class Slice:
     def parameter_key_slice(self) -> "Slice":
         """The draw as a function of the parameter's key instead of the model's key.
 
-        A network makes the key of a parameter by folding numbers into its own key one after the
-        other. The parameter's key is the last key of this chain on which the whole draw depends.
+        A network makes the key of a parameter by folding numbers into its own key, or by splitting
+        it and selecting one of the keys, one time after the other. The parameter's key is the last
+        key of this chain on which the whole draw depends.
         """
         if len(self.inputs) != 1:
             return self
@@ -110,6 +113,7 @@ class Slice:
 def _find_parameter_key(graph: Graph) -> int:
     """Return the last key of the chain of single operations that begins at the first input."""
     users: dict[int, list[Operation]] = {}
+    outputs = {output for output in graph.outputs if isinstance(output, int)}
     for operation in graph.operations:
         for operand in operation.operands:
             if isinstance(operand, int):
@@ -117,10 +121,11 @@ def _find_parameter_key(graph: Graph) -> int:
     name = parameter_key = graph.inputs[0]
     while len(users.get(name, ())) == 1 and name not in graph.outputs:
         (operation,) = users[name]
-        if operation.primitive.name not in _KEY_PRIMITIVES:
+        used = [n for n, result in enumerate(operation.results) if result in users.keys() | outputs]
+        if operation.primitive.name not in _KEY_CHAIN_PRIMITIVES or len(used) != 1:
             break
-        (name,) = operation.results
-        if operation.shapes == ((),) and operation.dtypes[0].startswith("key<"):
+        name, shape = operation.results[used[0]], operation.shapes[used[0]]
+        if shape == () and operation.dtypes[used[0]].startswith("key<"):
             parameter_key = name
     return parameter_key
 

@@ -9,9 +9,11 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, Sharding
 
-from jinit.model import Model, PyTree, compile_glob, leaf_paths
+from jinit.model import Model, PyTree
 from jinit.programs.keys import wrap_key
 from jinit.programs.parameters import draw_parameters
+from jinit.rules.kept import find_kept
+from jinit.sampling import check_dtype, check_key
 
 Shardings: TypeAlias = Sharding | Mesh | PyTree | None
 """One sharding for all parameters, a tree of them, a mesh, or None."""
@@ -39,17 +41,19 @@ def draw_model(
       keep: tree of parameters to keep; with `only`, those outside it.
 
     Raises:
-      TypeError: if `key` is not a random key.
-      ValueError: if `key` holds several keys, `only` matches nothing, a parameter is neither drawn
-        nor kept, a kept one has another shape, or an initializer is missing and the model has none
-        of its own.
+      TypeError: if `key` is not a random key, `dtype` not a floating dtype, or `keep` not a tree
+        of the model's kinds of values.
+      ValueError: if `key` holds several keys, `dtype` needs JAX's 64-bit types and they are off,
+        `only` matches nothing, a parameter is neither drawn nor kept, a kept one has another
+        shape, or an initializer is missing and the model has none of its own.
     """
-    key, kept = _read_key(key), _find_kept(model, only, keep)
+    key, kept, requested = _read_key(key), find_kept(model, only, keep), _read_dtype(dtype)
     avals = {
-        path: _requested_aval(aval, dtype)
+        path: _requested_aval(aval, requested)
         for path, aval in zip(model.paths, jax.tree.leaves(model.params), strict=True)
         if path not in kept
     }
+    _check_values(model, initializers, avals)
     shardings = dict(zip(model.paths, _read_shardings(model, sharding), strict=True))
     arrays = kept | draw_parameters(model, key, initializers, avals, shardings, kept)
     tree = jax.tree.structure(model.params)
@@ -58,72 +62,49 @@ def draw_model(
 
 def _read_key(key: Any) -> Array:
     """Return one typed key; a key of `jax.random.PRNGKey` is wrapped."""
-    dtype = getattr(key, "dtype", np.dtype(object))
-    if dtype != np.uint32 and not jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        raise TypeError(
-            f"init: expected a random key, got {type(key).__name__}: make one with "
-            "jax.random.key(seed)"
-        )
     try:
-        typed = wrap_key(key)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"init: expected a random key, got an integer array of shape {np.shape(key)}: make one "
-            "with jax.random.key(seed)"
-        ) from None
-    if typed.ndim:
+        check_key(key, "init")
+    except ValueError as error:
         raise ValueError(
-            f"init: expected one key, got an array of keys of shape {typed.shape}; for a model per "
-            "key, write jax.vmap(lambda key: jinit.init(model, key))(keys)"
+            f"{error}; for a model per key, write "
+            "jax.vmap(lambda key: jinit.init(model, key))(keys)"
+        ) from None
+    return wrap_key(key)
+
+
+def _read_dtype(dtype: Any) -> np.dtype | None:
+    """Return the dtype that was asked for; raise if parameters cannot have it."""
+    if dtype is None:
+        return None
+    check_dtype(dtype, jnp.floating, "init: dtype is that of the floating-point parameters")
+    resolved = jax.dtypes.canonicalize_dtype(dtype)
+    if dtype is not float and np.dtype(dtype) != resolved:
+        raise ValueError(
+            f"init: {np.dtype(dtype).name} was asked for, but JAX's 64-bit types are off: turn "
+            "them on with jax.config.update('jax_enable_x64', True), or ask for float32"
         )
-    return typed
+    return resolved
+
+
+def _check_values(
+    model: Model, initializers: Mapping[str, Any], avals: Mapping[str, jax.ShapeDtypeStruct]
+) -> None:
+    """Raise if a value that rules do not draw, such as a count, comes from nowhere."""
+    if model.init is not None or not initializers:
+        return
+    for path, aval in avals.items():
+        if path in model.untrained_paths and path not in initializers:
+            raise ValueError(
+                f"init: {path} ({aval.dtype}) is not a trained parameter, so no rule draws it: "
+                "give its value with keep=, a tree that has it, or trace the model with init=, a "
+                "function of a key"
+            )
 
 
 def _requested_aval(aval: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     """Return the shape, with the requested dtype if there is one and the values are floating."""
     floating = dtype is not None and jnp.issubdtype(aval.dtype, jnp.floating)
-    return jax.ShapeDtypeStruct(aval.shape, np.dtype(dtype) if floating else aval.dtype)
-
-
-def _find_kept(model: Model, only: str | Sequence[str] | None, keep: PyTree) -> dict[str, Any]:
-    """Return the parameters that are not drawn, by path."""
-    loaded = _read_kept(model, keep)
-    globs = (only,) if isinstance(only, str) else tuple(only or ())
-    for glob in globs:
-        if not any(map(compile_glob(glob).fullmatch, model.paths)):
-            raise ValueError(f"only: {glob!r} matches no parameter; there are {_path_list(model)}")
-    kept = {}
-    for path, aval in zip(model.paths, jax.tree.leaves(model.params), strict=True):
-        if any(compile_glob(glob).fullmatch(path) for glob in globs):
-            continue
-        if path in loaded:
-            kept[path] = _check_kept(path, loaded[path], aval)
-        elif globs:
-            raise ValueError(
-                f"only: {path} does not match {', '.join(globs)} and so has to come from keep, "
-                "which does not have it; give keep= the tree of loaded parameters"
-            )
-    return kept
-
-
-def _read_kept(model: Model, keep: PyTree) -> dict[str, Any]:
-    keep = model.unwrap(keep)
-    loaded = dict(zip(leaf_paths(keep), jax.tree.leaves(keep), strict=True))
-    arrays = {path for path, leaf in loaded.items() if hasattr(leaf, "shape")}
-    if unknown := sorted(arrays - set(model.paths)):
-        raise ValueError(
-            f"keep: the model does not have {', '.join(unknown[:5])}; there are {_path_list(model)}"
-        )
-    return loaded
-
-
-def _check_kept(path: str, value: Any, aval: Any) -> Any:
-    if jnp.shape(value) != aval.shape:
-        raise ValueError(
-            f"keep: {path} has shape {jnp.shape(value)}, but the model's has {aval.shape}; take it "
-            "out of keep to draw it anew"
-        )
-    return value
+    return jax.ShapeDtypeStruct(aval.shape, dtype if floating else aval.dtype)
 
 
 def _read_shardings(model: Model, sharding: Shardings) -> list[Sharding | None]:
@@ -138,9 +119,3 @@ def _read_shardings(model: Model, sharding: Shardings) -> list[Sharding | None]:
             )
         sharding = model.annotated_shardings(sharding)
     return jax.tree.structure(model.params).flatten_up_to(sharding)
-
-
-def _path_list(model: Model) -> str:
-    """Return the first paths of a model, for a message."""
-    shown = ", ".join(model.paths[:5])
-    return f"{shown}, ..." if len(model.paths) > 5 else shown

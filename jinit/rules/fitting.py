@@ -11,14 +11,19 @@ import numpy as np
 from jax import Array
 
 from jinit.initializers import Initializer, stacked, variance_scaling
-from jinit.initializers.combinators import Scaled
+from jinit.initializers.blocks import Blockwise, Stacked
+from jinit.initializers.combinators import Cast, Masked, Scaled, Truncated
+from jinit.initializers.embedding import SmallInit
 from jinit.initializers.fans import fans
+from jinit.initializers.orthogonal import DeltaOrthogonal, Orthogonal
 from jinit.model import Leaf, axes_hint
 from jinit.rules.attention_blocks import block_leaves
 from jinit.rules.joined import JoinedKernel
 from jinit.rules.match import BlockInitializers, RuleError
+from jinit.rules.parts import COPY_AXES, fit_columns, fit_parts
 
-_COPY_AXES = ("batch", "stacked")
+_ENTRY_CHANGES = (Scaled, Cast, Truncated, Masked)
+"""Initializers that change the entries of another draw of the same shape."""
 _AXIS_ORDER = ("batch", "stacked", "spatial", "in", "out")
 
 
@@ -54,8 +59,11 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
     """Return the initializer with the fans that the computation gives a parameter.
 
     Initializers that scale by fans receive the input, output and copy axes. Those that build a
-    matrix draw it in their own axis order. Objects with a method `resolve(leaf, leaves)` are
-    replaced by what it returns. Any other callable is returned unchanged and sees the shape only.
+    matrix draw it in their own axis order, once for each copy of stacked layers. Axes and arrays
+    that an initializer names, such as the axis of `blockwise` and the mask of `masked`, are those
+    of the parameter as it is stored, its stacked axes included, as when the initializer is called
+    with the parameter's shape. Objects with a method `resolve(leaf, leaves)` are replaced by what
+    it returns. Any other callable is returned unchanged and sees the shape only.
 
     Args:
       initializer: an initializer, or any function of a key, a shape and a dtype.
@@ -63,16 +71,27 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
       leaves: all parameters of the model.
 
     Raises:
-      RuleError: if the initializer depends on the axes and they cannot be read.
+      RuleError: if the initializer depends on the axes and they cannot be read, or names an axis
+        that the parameter does not have.
     """
+
+    def fit(initializer: Any, leaf: Leaf) -> Any:
+        return fit_initializer(initializer, leaf, leaves)
+
     if isinstance(initializer, BlockInitializers):
         initializer = _join_blocks(initializer.initializers, leaf, leaves)
     initializer = resolve_initializer(initializer, leaf, leaves)
-    if isinstance(initializer, Scaled):
-        inner = fit_initializer(initializer.initializer, leaf, leaves)
+    if isinstance(initializer, _ENTRY_CHANGES):
+        inner = fit(initializer.initializer, leaf)
         return dataclasses.replace(initializer, initializer=inner)
-    if not isinstance(initializer, Initializer) or initializer.is_entrywise:
-        return initializer
+    if isinstance(initializer, Blockwise | Stacked):
+        return fit_parts(initializer, leaf, fit)
+    is_free = isinstance(initializer, SmallInit) or not isinstance(initializer, Initializer)
+    return initializer if is_free or initializer.is_entrywise else _fit_axes(initializer, leaf)
+
+
+def _fit_axes(initializer: Any, leaf: Leaf) -> Any:
+    """Return an initializer whose draw depends on the roles of the axes, fitted to a parameter."""
     _check_axes(initializer, leaf)
     if leaf.role not in ("kernel", "embedding"):
         return initializer
@@ -83,8 +102,12 @@ def fit_initializer(initializer: Any, leaf: Leaf, leaves: Sequence[Leaf]) -> Any
         needs_none = is_usual and len(stated) == 3
         candidate = initializer if needs_none else dataclasses.replace(initializer, **stated)
         return _match_variance(candidate, initializer, leaf)
+    if isinstance(initializer, Orthogonal | DeltaOrthogonal) and initializer.column_axis != -1:
+        return fit_columns(initializer, leaf)
     if is_usual or leaf.role == "embedding":
         return initializer
+    if {"in_axis", "out_axis"} <= options:
+        initializer = dataclasses.replace(initializer, in_axis=-2, out_axis=-1)
     axes = tuple(role if role in _AXIS_ORDER else "batch" for role in leaf.axes)
     return AxisPermutation(initializer, axes)
 
@@ -154,7 +177,7 @@ def _axis_options(leaf: Leaf, options: set[str]) -> dict[str, Any]:
     stated: dict[str, Any] = {
         "in_axis": axes("in"),
         "out_axis": axes("out"),
-        "batch_axis": axes(*_COPY_AXES, "unit", "lookup"),
+        "batch_axis": axes(*COPY_AXES, "unit", "lookup"),
     }
     steps = {"groups": leaf.groups, "strides": leaf.strides, "input_dilation": leaf.dilation}
     return stated | {

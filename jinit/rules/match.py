@@ -222,10 +222,9 @@ def assign_initializers(rules: Sequence[Rule], leaves: Sequence[Leaf]) -> list[A
     }
     used = {number for matches in numbers.values() for number in matches}
     unused = [rule for n, rule in enumerate(rules) if n not in used and not rule.optional]
-    trained = [leaf for leaf in leaves if leaf.path in numbers]
-    unmatched = [leaf for leaf in trained if None in numbers[leaf.path]]
+    unmatched = [leaf for leaf in leaves if None in numbers.get(leaf.path, ())]
     if unused or unmatched:
-        raise RuleError(_mismatch_message(unused, unmatched, trained))
+        raise RuleError(_mismatch_message(unused, unmatched, leaves))
     chosen = [[rules[n or 0].initializer for n in numbers.get(leaf.path, ())] for leaf in leaves]
     return list(map(_join_equal, chosen))
 
@@ -258,9 +257,16 @@ def _mismatch_message(
 
 
 def _explain_unused(rule: Rule, leaves: Sequence[Leaf]) -> str:
-    matched = [leaf.path for leaf in leaves if any(map(rule.matches, attention_blocks(leaf)))]
+    matched = [leaf for leaf in leaves if any(map(rule.matches, attention_blocks(leaf)))]
+    trained = [leaf.path for leaf in leaves if leaf.role != "state"]
+    if matched and {leaf.path for leaf in matched}.isdisjoint(trained):
+        return (
+            f"{rule!r} matches {matched[0].path} ({matched[0].dtype}), which is not trained and so "
+            "not drawn by rules: give its value with keep="
+        )
     if matched:
-        return f"earlier rules match every parameter of {rule!r}, such as {matched[0]}"
+        first = next(leaf.path for leaf in matched if leaf.path in trained)
+        return f"earlier rules match every parameter of {rule!r}, such as {first}"
     wanted = str(rule.path or rule.regex or "")
-    paths = ", ".join(closest_paths(wanted, [leaf.path for leaf in leaves]))
+    paths = ", ".join(closest_paths(wanted, trained))
     return f"no parameter matches {rule!r}; {'similar paths' if wanted else 'there are'}: {paths}"

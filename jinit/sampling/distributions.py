@@ -15,6 +15,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jinit.sampling.rounding import (
     check_dtype,
+    check_range,
     pin_rounding,
     real_dtype,
     round_to_dtype,
@@ -24,6 +25,9 @@ from jinit.sampling.threefry import check_key, draw_bits, has_fused_bits
 
 # From jax 0.12 on, JAX's initializers multiply erf_inv(u) by the single constant sqrt(2) * std.
 # Earlier versions round sqrt(2) * erf_inv(u) first. jinit draws what the installed JAX draws.
+_LARGEST_NORMAL = {4: 5.43, 8: 8.3}
+"""Bound on the absolute value of a standard normal draw, by size of the dtype in bytes: that of
+the quantile of the smallest uniform number."""
 _SINGLE_FACTOR = jax.__version_info__ >= (0, 12)
 
 
@@ -61,6 +65,7 @@ def draw_uniform(
     True
     """
     draw_dtype, dtype = sampling_dtypes(dtype, "uniform")
+    _check_overflow("uniform", (minval, maxval), scale, draw_dtype, dtype)
     return _uniform(
         key,
         _cast_scalar(minval, draw_dtype),
@@ -111,6 +116,8 @@ def draw_normal(
         draw = _complex_normal(key, scale, shape, jax.dtypes.canonicalize_dtype(dtype))
         return draw if mean is None else draw + mean
     draw_dtype, dtype = sampling_dtypes(dtype, "normal")
+    limit = _LARGEST_NORMAL[draw_dtype.itemsize]
+    _check_overflow("normal", (-limit, limit), scale, draw_dtype, dtype, mean)
     scale = _cast_scalar(scale, draw_dtype)
     if mean is None:
         return _normal(key, scale, shape, dtype)
@@ -151,6 +158,8 @@ def draw_truncated_normal(
     True
     """
     draw_dtype, dtype = sampling_dtypes(dtype, "truncated_normal")
+    limit = _LARGEST_NORMAL[draw_dtype.itemsize]
+    _check_overflow("truncated_normal", (-limit, limit), scale, draw_dtype, dtype)
     return _truncated_normal(
         key,
         _cast_scalar(lower, draw_dtype),
@@ -235,6 +244,24 @@ def _unrounded_uniform(
     bits = (draw_bits(key, shape, bits_dtype) >> shift) | one.view(bits_dtype)
     unit = lax.bitcast_convert_type(bits, draw_dtype) - one
     return jnp.maximum(minval, unit * (maxval - minval) + minval)
+
+
+def _check_overflow(
+    name: str,
+    bounds: tuple[ArrayLike, ArrayLike],
+    scale: ArrayLike,
+    draw_dtype: np.dtype,
+    dtype: np.dtype,
+    mean: ArrayLike | None = None,
+) -> None:
+    """Raise if draws between the bounds, scaled and shifted, can overflow; skip JAX's arrays."""
+    numbers = (*bounds, scale, 0.0 if mean is None else mean)
+    if any(isinstance(number, Array) for number in numbers):
+        return
+    low, high, factor, shift = (float(np.asarray(number)) for number in numbers)
+    check_range(f"{name}: the width of the interval", high - low, draw_dtype)
+    largest = max(abs(low), abs(high)) * abs(factor) + abs(shift)
+    check_range(name, largest, dtype)
 
 
 def _cast_scalar(value: ArrayLike, dtype: np.dtype) -> Array | np.ndarray:

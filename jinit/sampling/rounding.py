@@ -52,16 +52,55 @@ def check_dtype(
       remedy: last words of the error message, which say what to pass.
 
     Raises:
-      TypeError: if `dtype` is not a dtype, or does not belong to `category`.
+      TypeError: if `dtype` is not a dtype, does not belong to `category`, or has no sign.
     """
     try:
         if jnp.issubdtype(dtype, category):
-            return
+            return check_signed(dtype)
         is_extended = jnp.issubdtype(dtype, jax.dtypes.extended)  # a dtype of random keys
         name = str(dtype) if is_extended else jnp.dtype(dtype).name
     except TypeError:
         raise TypeError(f"{requirement}, and {dtype!r} is not a dtype: {remedy}") from None
     raise TypeError(f"{requirement}, got dtype {name}: {remedy}")
+
+
+def check_signed(dtype: DTypeLike) -> None:
+    """Raise unless a numeric dtype holds negative numbers and zero, or holds no fractions.
+
+    Args:
+      dtype: a numeric dtype.
+
+    Raises:
+      TypeError: if it is a floating dtype for scales only, such as float8_e8m0fnu.
+
+    >>> check_signed("float8_e4m3fn")
+    """
+    if jnp.issubdtype(dtype, jnp.floating) and float(jnp.finfo(dtype).min) >= 0:
+        raise TypeError(
+            f"dtype {jnp.dtype(dtype).name} has neither a sign nor zero: it stores the scales of "
+            "blocks of numbers, not weights; use a dtype such as float8_e4m3fn or bfloat16"
+        )
+
+
+def check_range(name: str, largest: float, dtype: np.dtype) -> None:
+    """Raise unless a floating dtype holds values up to a given size.
+
+    Args:
+      name: what draws the values, for the message.
+      largest: largest absolute value that is drawn or computed.
+      dtype: a floating dtype.
+
+    Raises:
+      ValueError: if it would overflow.
+
+    >>> check_range("normal", 6.0, np.dtype("float16"))
+    """
+    limit = float(jnp.finfo(dtype).max)
+    if largest > limit:
+        raise ValueError(
+            f"{name}: values up to {largest:.3g} overflow {dtype.name}, whose largest value is "
+            f"{limit:.3g}; ask for a smaller scale, or for a dtype with a wider range"
+        )
 
 
 def factorization_dtype(dtype: np.dtype) -> np.dtype:

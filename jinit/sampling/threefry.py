@@ -23,7 +23,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 # The number of counters whose high half is zero.
 _LOW_COUNTERS = 2**32
-FUSED_BITS_CALL = "fused_bits"
+FUSED_BITS_CALL = "_jinit_fused_bits"
 """Name of the jitted call that generates random bits, as it appears in a jaxpr."""
 _Bits = TypeVar("_Bits", Array, np.ndarray)
 """uint32 values in JAX or, on the host, in NumPy."""
@@ -168,10 +168,10 @@ def fused_bits_range(key_data: Array, first: ArrayLike, size: int, dtype: DTypeL
     return _threefry_bits(key_data, jnp.zeros((), jnp.uint32), low, np.dtype(dtype))
 
 
-# In a jaxpr it is a call named FUSED_BITS_CALL, which can be replaced by `fused_bits_range`.
-@partial(jax.jit, static_argnums=(1, 2))
 def fused_bits(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """Return the bits of `draw_bits` for the data of a key; no argument is checked.
+
+    In a jaxpr this is a call named FUSED_BITS_CALL, which can be replaced by `fused_bits_range`.
 
     Args:
       key_data: data of one partitionable threefry key, uint32 `(2,)`.
@@ -184,6 +184,11 @@ def fused_bits(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Arra
     >>> bool((bits == draw_bits(key, (3, 5))).all())
     True
     """
+    return _jinit_fused_bits(key_data, shape, dtype)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _jinit_fused_bits(key_data: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     return jnp.broadcast_to(_threefry_bits(key_data, *counters(shape), dtype), shape)
 
 

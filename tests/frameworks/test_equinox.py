@@ -9,6 +9,7 @@ from equinox import nn
 from model.roles import check, floats, numbers
 
 import jinit
+from jinit.programs import count_compilations
 
 KEY = jax.random.key(0)
 
@@ -290,3 +291,57 @@ def check_equal(ours, theirs):
 def test_fast_init_gives_the_values_of_the_constructor(name):
     build = LAYERS[name][0]
     check_equal(jinit.fast_init(build)(KEY), build(KEY))
+
+
+class Stack(eqx.Module):
+    """Six equal layers, whose keys are split or folded, at once or one after the other."""
+
+    layers: list
+
+    def __init__(self, key, way):
+        keys = jax.random.split(key, 6)
+        if way == "folded":
+            keys = [jax.random.fold_in(key, n) for n in range(6)]
+        if way == "chained":
+            keys = []
+            for _ in range(6):
+                key, layer_key = jax.random.split(key)
+                keys.append(layer_key)
+        self.layers = [nn.Linear(8, 8, key=key) for key in keys]
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = jnp.tanh(layer(x))
+        return x
+
+
+@pytest.mark.parametrize("way", ["split", "folded", "chained"])
+def test_equal_layers_are_one_program_whatever_their_keys_are_made_of(way):
+    model = trace_module(lambda key: Stack(key, way), floats(8, 8))
+    with count_compilations() as compilations:
+        net = jinit.init(model, KEY)
+    assert compilations.count == 1
+    arrays = jax.tree.leaves(eqx.filter(net, eqx.is_array))
+    assert len({array.tobytes() for array in map(np.asarray, arrays)}) == 12
+    assert max(float(abs(array).max()) for array in arrays) <= 8**-0.5
+
+
+def test_a_parameter_does_not_change_when_layers_are_reordered():
+    """Its key comes from its path, not from its position among the keys that are split."""
+
+    class Reordered(eqx.Module):
+        a: nn.Linear
+        b: nn.Linear
+
+        def __init__(self, key, swapped):
+            first, second = jax.random.split(key)[:: -1 if swapped else 1]
+            self.a, self.b = nn.Linear(8, 8, key=first), nn.Linear(8, 8, key=second)
+
+        def __call__(self, x):
+            return self.b(self.a(x))
+
+    one, other = (
+        jinit.init(trace_module(lambda key, s=s: Reordered(key, s), floats(2, 8)), KEY)
+        for s in (False, True)
+    )
+    np.testing.assert_array_equal(one.a.weight, other.a.weight)

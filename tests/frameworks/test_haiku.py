@@ -8,6 +8,7 @@ import pytest
 from model.roles import check, floats, numbers
 
 import jinit
+from jinit.programs import count_compilations
 
 KEY = jax.random.key(0)
 
@@ -163,3 +164,19 @@ def test_fast_init_gives_the_values_of_init(name):
     ours, theirs = jinit.fast_init(net.init)(KEY, zeros), net.init(KEY, zeros)
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.parametrize("as_data", [False, True])
+def test_equal_layers_are_one_program(as_data):
+    net = transform(lambda: hk.nets.MLP([8] * 5, activation=jnp.tanh))
+    x = floats(2, 8)
+
+    def build(key):
+        return net.init(jax.random.key_data(key) if as_data else key, jnp.ones((2, 8)))
+
+    model = jinit.trace(net.apply, jax.eval_shape(build, KEY), x, init=build)
+    with count_compilations() as compilations:
+        params = jinit.init(model, KEY)
+    assert compilations.count == 1
+    kernels = {np.asarray(layer["w"]).tobytes() for layer in params.values()}
+    assert len(kernels) == 5

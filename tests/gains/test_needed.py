@@ -133,7 +133,9 @@ def test_criterion_is_for_every_kernel_that_an_activation_follows():
     rows = {row.path: row for row in jinit.recommend(model, criterion="second moment").rows}
     assert rows["3/0"].std == pytest.approx(1.5925374197 / 8, rel=1e-6)
     assert rows["5/0"].std == pytest.approx(1 / 8)
-    with pytest.raises(ValueError, match="unknown criterion 'critical'; did you mean 'criticality'"):
+    with pytest.raises(
+        ValueError, match="unknown criterion 'critical'; did you mean 'criticality'"
+    ):
         jinit.recommend(model, criterion="critical")
 
 
