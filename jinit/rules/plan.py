@@ -139,8 +139,6 @@ def plan(model: Model, rules: Rules) -> Plan:
 
 
 def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
-    has_marginal = hasattr(initializer, "marginal")
-    distribution = initializer.marginal(leaf.shape) if has_marginal else None
     return PlanRow(
         path=leaf.path,
         shape=leaf.shape,
@@ -150,7 +148,7 @@ def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
         fan_out=leaf.fan_out,
         activation=leaf.activation,
         initializer=initializer,
-        std=distribution.std if distribution else None,
+        std=initializer.std(leaf.shape, leaf.dtype) if hasattr(initializer, "std") else None,
         current_std=current.std,
         advice=current.advice,
     )

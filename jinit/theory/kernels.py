@@ -18,7 +18,6 @@ from jinit.theory.checks import (
 from jinit.theory.moments import apply_to_activation
 from jinit.theory.normal_means import (
     ActivationFunction,
-    activation_means,
     activation_pieces,
     find_jump,
     normal_quadrature,
@@ -173,7 +172,7 @@ def ntk(
 
 
 def _dual_curve(phi: ActivationFunction, q: float) -> Callable[[float], Dual] | None:
-    """Return the dual at variance q by interpolation in the angle, or None if that is not smooth."""
+    """Return the dual at variance q, interpolated in the angle; None if it is not smooth."""
     from numpy.polynomial import chebyshev
 
     if phi in _CLOSED_FORMS:
@@ -186,7 +185,8 @@ def _dual_curve(phi: ActivationFunction, q: float) -> Callable[[float], Dual] | 
         return None
 
     def dual_at(angle: float) -> Dual:
-        return Dual(*map(float, chebyshev.chebval(2 * angle / math.pi - 1, coefficients)))
+        value, slope = np.asarray(chebyshev.chebval(2 * angle / math.pi - 1, coefficients))
+        return Dual(float(value), float(slope))
 
     return dual_at
 

@@ -243,9 +243,7 @@ def check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None
     if apply_to_activation(has_square_slope, phi, q):
         return
     place = apply_to_activation(find_jump, phi, q)
-    cause = (
-        "the square of its slope has no mean" if place is None else f"it jumps at {place:.6g}"
-    )
+    cause = "the square of its slope has no mean" if place is None else f"it jumps at {place:.6g}"
     raise ValueError(
         f"{problem}: χ₁ is infinite for every σ_w² because {cause}: close inputs always part; pass "
         "a continuous activation with a bounded slope, or see fixed_point for the correlation"

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jinit.theory.piecewise import (
-    TooRoughError,
     VectorFunction,
     find_fine_edges,
     find_pieces,
@@ -30,9 +29,6 @@ _FINE_EDGES = 2.0 ** -np.arange(41)
 _POINTS_PER_CALL = 2**13
 # The largest accepted truncation error, relative to E[φ²].
 _TAIL_TOLERANCE = 1e-10
-# An activation with too many jumps, such as floor at large q, is summed over intervals of equal
-# width, if fewer of them give the same E[φ²] up to this fraction.
-_MANY_INTERVALS, _MANY_TOLERANCE = 2**14, 1e-4
 
 
 class StandardizedActivation(NamedTuple):
@@ -139,12 +135,7 @@ def find_jump(phi: ActivationFunction, q: float) -> float | None:
     Raises:
       ValueError: if φ is not finite, or rough nearly everywhere.
     """
-    try:
-        jumps = activation_pieces(phi, q).jumps
-    except TooRoughError:
-        if q <= 1:
-            raise
-        return find_jump(phi, 1.0)
+    jumps = activation_pieces(phi, q).jumps
     return math.sqrt(q) * float(min(jumps, key=abs)) + 0.0 if len(jumps) else None
 
 
@@ -173,7 +164,7 @@ def standardized_activation(phi: ActivationFunction, q: float) -> StandardizedAc
 
     for radius in _RADII:
         try:
-            edges = _fine_edges(function, radius)
+            edges = find_fine_edges(function, _initial_edges(radius), _error_weight)
         except ValueError:
             if radius == _RADII[0]:
                 raise
@@ -184,18 +175,6 @@ def standardized_activation(phi: ActivationFunction, q: float) -> StandardizedAc
         "it grows too fast to have a mean over a normal variable: its square times the normal "
         f"density has not decayed at {_RADII[-1]} standard deviations"
     )
-
-
-def _fine_edges(function: VectorFunction, radius: int) -> np.ndarray:
-    """Return an exact partition, or one that is fine enough if there are too many jumps."""
-    try:
-        return find_fine_edges(function, _initial_edges(radius), _error_weight)
-    except TooRoughError:
-        edges = np.linspace(-radius, radius, _MANY_INTERVALS + 1)
-        seconds = [_second(function, edges[::step]) for step in (1, 2, 4)]
-        if np.ptp(seconds) > _MANY_TOLERANCE * seconds[0]:
-            raise
-        return edges
 
 
 def _second(function: VectorFunction, edges: np.ndarray) -> float:

@@ -66,9 +66,7 @@ def has_square_slope(phi: ActivationFunction, q: float) -> bool:
     return math.isfinite(activation_means(phi, q).slope2) and find_jump(phi, q) is None
 
 
-def _collinear_means(
-    phi: ActivationFunction, q1: float, q2: float, angle: float
-) -> PairMeans:
+def _collinear_means(phi: ActivationFunction, q1: float, q2: float, angle: float) -> PairMeans:
     """Return the means for a correlation of 1 or -1."""
     if angle == 0 and q1 == q2:
         means = activation_means(phi, q1)
@@ -115,7 +113,8 @@ def _jumps(pieces: ActivationPieces) -> tuple[np.ndarray, np.ndarray]:
 def _slopes(pieces: ActivationPieces, places: np.ndarray) -> np.ndarray:
     """Return φ' at places z, in the middle between both sides of a kink."""
     distance = _NEAR * np.maximum(1, np.abs(places))
-    return sum(pieces.function(places + side * distance)[:, 1] for side in (-1, 1)) / 2
+    left, right = (pieces.function(places + side * distance)[:, 1] for side in (-1, 1))
+    return (left + right) / 2
 
 
 @lru_cache(maxsize=128)

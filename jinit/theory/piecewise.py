@@ -10,7 +10,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 VectorFunction = Callable[[np.ndarray], np.ndarray]
 """A function of n numbers that returns n rows of values."""
@@ -27,7 +26,8 @@ _COEFFICIENT_TOLERANCE = 1e-13
 _JUMP_TOLERANCE = 1e-8
 # A rough interval that is narrower than this, relative to its position, holds a kink or a jump.
 _MIN_INTERVAL = 2.0**-44
-_MAX_INTERVALS = 2**13
+# Each kink or jump takes about eight bisections until it is found.
+_MAX_KINKS, _MAX_BISECTIONS = 2**14, 2**17
 # Rounding error near a zero of a function that subtracts numbers of about one, such as 1 - cos.
 _ROUNDING_ERROR = 2.0**-48
 # Rounding error of an argument, relative to it.
@@ -98,7 +98,7 @@ def find_fine_edges(
 
 
 def integrate(
-    function: VectorFunction, initial_edges: np.ndarray, value_error: ArrayLike = 0.0
+    function: VectorFunction, initial_edges: np.ndarray, value_error: np.ndarray | float = 0.0
 ) -> np.ndarray:
     """Integrate a vector-valued function, bisecting intervals until it is smooth on each.
 
@@ -188,13 +188,13 @@ def _bisect_until_exact(
     bisection = _Bisection(function, weight)
     try:
         bisection.partition(initial_edges)
-    except TooRoughError:
+    except _TooRoughError:
         bisection = _Bisection(function, weight, value_error=_ROUNDING_ERROR)
         bisection.partition(initial_edges)
     return bisection
 
 
-class TooRoughError(ValueError):
+class _TooRoughError(ValueError):
     """A function is rough nearly everywhere."""
 
 
@@ -215,7 +215,7 @@ class _Bisection:
 
     function: VectorFunction
     weight: VectorFunction
-    value_error: ArrayLike = 0.0
+    value_error: np.ndarray | float = 0.0
     """Absolute error allowed in each value."""
     intervals: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     """The current partition, in order, `(intervals, 2)`."""
@@ -243,6 +243,7 @@ class _Bisection:
 
     def bisection_steps(self, pending: np.ndarray) -> Iterator[_BisectionStep]:
         """Yield finished intervals, and bisect the others, until none is left."""
+        count = 0
         while len(pending):
             values = self._evaluate(legendre_nodes(pending)[0])
             polynomials = _legendre_coefficients(values)
@@ -255,9 +256,10 @@ class _Bisection:
             yield _BisectionStep(pending[~split], values[~split], middles[rough & narrow])
             left, middle, right = pending[split, 0], middles[split], pending[split, 1]
             pending = np.stack([[left, middle], [middle, right]]).transpose(0, 2, 1).reshape(-1, 2)
-            if len(pending) > _MAX_INTERVALS:
-                raise TooRoughError(
-                    f"it has more than {_MAX_INTERVALS // 2} kinks, jumps or oscillations, or is "
+            count += len(pending)
+            if count > _MAX_BISECTIONS:
+                raise _TooRoughError(
+                    f"it has a pole or more than {_MAX_KINKS} kinks or jumps, or is "
                     "not computed in float64"
                 )
 
@@ -317,7 +319,9 @@ class _Bisection:
     def _is_exact(self, intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
         """Return whether the last coefficients are negligible, by interval."""
         last = np.abs(polynomials[:, -3:]).max(axis=1)
-        excess = (last - _rounding_errors(intervals, polynomials)) * self._interval_weights(intervals)
+        excess = (last - _rounding_errors(intervals, polynomials)) * self._interval_weights(
+            intervals
+        )
         bound = _COEFFICIENT_TOLERANCE * self.largest_values + self.value_error
         return (excess <= bound).all(axis=1)
 
@@ -329,7 +333,7 @@ class _Bisection:
         values = self._evaluate(middles + np.minimum(halves * _NEAR_END, inside) * [-1.0, 1.0])
         fitted = np.einsum("ec,icv->iev", _legendre_basis().near_ends, polynomials)
         error = np.abs(fitted - values).max(axis=1) - _rounding_errors(intervals, polynomials)
-        bound = _JUMP_TOLERANCE * self.largest_values + 1e3 * np.asarray(self.value_error)
+        bound = _JUMP_TOLERANCE * self.largest_values + 1e3 * self.value_error
         return (error * self._interval_weights(intervals) <= bound).all(axis=1)
 
     def _interval_weights(self, intervals: np.ndarray) -> np.ndarray:

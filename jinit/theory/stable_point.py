@@ -34,11 +34,13 @@ def stable_critical_point(phi: ActivationFunction) -> CriticalPoint | None:
     r"""Return (σ_w², σ_b²) with χ₁ = 1 at which deep networks keep signal and gradient, or None.
 
     The point has no biases where that is stable, or where the signal decays no faster than the
-    inverse of the depth: (2, 0) for relu, (1, 0) for tanh. Otherwise it is the point of the
-    critical line to whose fixed point a signal converges the fastest, or the one with the
-    smallest q at nine tenths of that rate, among those where the activation is not saturated. With φ(a x) it is divided by a²,
-    with c φ(x) the variance of the weights is divided by c². There is none for activations that
-    jump, and none for sigmoid and softplus, which would need a negative variance of the biases.
+    inverse of the depth: (2, 0) for relu, (1, 0) for tanh. Otherwise it lies on the critical line,
+    where a signal converges to the fixed point the fastest, or at the smallest q with nine tenths
+    of that rate, among the points at which the activation is not saturated.
+
+    For φ(a x) both variances are divided by a², for c φ(x) that of the weights by c². There is no
+    such point for activations that jump, and none for sigmoid and softplus, which would need a
+    negative variance of the biases.
 
     Args:
       phi: a JAX function of one number.
@@ -85,7 +87,7 @@ def _means(phi: ActivationFunction, log_q: float) -> ActivationMeans:
 
 
 def _log_scale(phi: ActivationFunction) -> float | None:
-    """Return ln q where E[φ'²] leaves the power of q that it follows at q = 0; None if it never does.
+    """Return ln q where E[φ'²] leaves the power of q that it follows at 0; None if it never does.
 
     It is sought twice, the second time relative to the scale found, so that φ(a x) has exactly the
     scale of φ divided by a².
