@@ -177,7 +177,8 @@ def _smallest_fast_point(
 
     def excess(log_q: float) -> float:
         point = _line_point(phi, log_q)
-        return min(_margin(point, largest_slope2), largest_slope - point.q_slope)
+        # Positive at the fastest point, even where that lies on the bound of the margin.
+        return min(_margin(point, largest_slope2), largest_slope - point.q_slope) + 1e-12
 
     smallest = fastest.log_q
     for point in reversed([point for point in line if point.log_q < fastest.log_q]):
