@@ -25,7 +25,7 @@ class Singularity(NamedTuple):
     exponent: float
     """α, where φ² grows as |x|^-α with the distance x; 1 if it is not integrable."""
     slope_exponent: float
-    """The same for φ'²."""
+    """Exponent with which φ'² grows; 1 if it is not integrable."""
     missing: float
     """Integral of φ² over the narrow intervals about the place, less what quadrature yields."""
 
