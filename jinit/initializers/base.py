@@ -117,6 +117,27 @@ class Initializer(ABC):
         """
         return self.entry_distribution(check_shape(shape))
 
+    def std(self, shape: Sequence[int], dtype: DTypeLike = float) -> float | None:
+        """Return the standard deviation of an entry, √E[|w - E[w]|²], or None if it is not known.
+
+        Args:
+          shape: sizes of the axes.
+          dtype: dtype of the array; complex truncated normals are 0.93 % wider than real ones.
+
+        >>> import jinit
+        >>> jinit.he_normal().std((200, 64)), round(jinit.he_normal().std((200, 64), complex), 6)
+        (0.1, 0.100929)
+        """
+        marginal = self.marginal(shape)
+        if marginal is None:
+            return None
+        is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+        return marginal.std * (self.complex_std_ratio() if is_complex else 1.0)
+
+    def complex_std_ratio(self) -> float:
+        """Return the standard deviation of complex entries over that of real ones."""
+        return 1.0
+
     def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
         """Return the distribution of a single entry; the shape is already checked."""
         del shape

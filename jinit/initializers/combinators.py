@@ -52,6 +52,11 @@ class Scaled(Initializer):
         marginal = wrapped.marginal(shape) if isinstance(wrapped, Initializer) else None
         return scaled_marginal(marginal, self.factor) if marginal and self.factor else None
 
+    def complex_std_ratio(self) -> float:
+        """Return the ratio of the wrapped initializer."""
+        wrapped = self.initializer
+        return wrapped.complex_std_ratio() if isinstance(wrapped, Initializer) else 1.0
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Draw in at least single precision, multiply by the factor, and round once."""
         draw = self.initializer(key, shape, _draw_dtype(dtype))

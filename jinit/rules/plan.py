@@ -157,8 +157,6 @@ def _no_own_message(leaves: Sequence[Leaf]) -> str:
 
 
 def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
-    has_marginal = hasattr(initializer, "marginal")
-    distribution = initializer.marginal(leaf.shape) if has_marginal else None
     return PlanRow(
         path=leaf.path,
         shape=leaf.shape,
@@ -168,7 +166,7 @@ def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
         fan_out=leaf.fan_out,
         activation=leaf.activation,
         initializer=initializer,
-        std=distribution.std if distribution else None,
+        std=initializer.std(leaf.shape, leaf.dtype) if hasattr(initializer, "std") else None,
         current_std=current.std,
         advice=current.advice,
     )

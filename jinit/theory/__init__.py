@@ -26,9 +26,9 @@ from jinit.theory.response import (
     LayerResponse,
     activation_correlation,
     layer_response,
-    stable_critical_point,
 )
 from jinit.theory.shaping import ShapedActivation, dks, tat, tat_leaky_slope
+from jinit.theory.stable_point import stable_critical_point
 
 __all__ = [
     "ACTIVATIONS",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 import jax
@@ -17,12 +18,16 @@ from jinit.theory.checks import (
 from jinit.theory.moments import apply_to_activation
 from jinit.theory.normal_means import (
     ActivationFunction,
-    ActivationPieces,
-    activation_means,
     activation_pieces,
+    find_jump,
     normal_quadrature,
-    pair_means,
 )
+from jinit.theory.pair_means import pair_means
+
+# Relative rounding error of a product of two variances and of a squared covariance.
+_ROUNDING = Fraction(2) ** -50
+# From this depth on, the dual is interpolated between angles by a polynomial of this degree.
+_CURVE_DEPTH, _CURVE_DEGREE = 100, 64
 
 
 class Dual(NamedTuple):
@@ -50,16 +55,17 @@ def dual(phi: ActivationFunction, k11: float, k12: float, k22: float) -> Dual:
 
     u and v are normal with mean 0, variances `k11`, `k22` and covariance `k12`. The result has a
     closed form for jax.nn.relu, erf, and jax.numpy's abs, sin and sign; it is integrated to 1e-12
-    for any other activation.
+    for any other activation. Where `phi` jumps, the slope is the derivative of the value by the
+    covariance, to which jumps contribute; it is infinite for a correlation of 1.
 
     Args:
-      phi: a JAX function of one number; an activation that jumps has no slope, except sign.
+      phi: a JAX function of one number.
       k11: variance of u, above 0.
       k12: covariance of u and v.
       k22: variance of v, above 0.
 
     Raises:
-      ValueError: if k12² > k11 k22, a variance is not above 0, or `phi` jumps or has no mean.
+      ValueError: if k12² > k11 k22, a variance is not above 0, or `phi` has no such mean.
       TypeError: if `phi` does not map one number to one number.
 
     Reference: Daniely, Frostig & Singer, "Toward deeper understanding of neural networks", 2016,
@@ -74,19 +80,31 @@ def dual(phi: ActivationFunction, k11: float, k12: float, k22: float) -> Dual:
     k11, k12, k22 = map(float, (k11, k12, k22))
     if not (0 < k11 < math.inf and 0 < k22 < math.inf):
         raise ValueError(f"dual: expected finite variances above 0, got k11={k11!r}, k22={k22!r}")
-    largest = math.sqrt(k11) * math.sqrt(k22)
-    c = k12 / largest
-    if not abs(c) <= 1 + 1e-12:
+    largest = _geometric_mean(k11, k22)
+    if not abs(k12) <= (1 + 1e-12) * largest:
         raise ValueError(
             f"dual: k12={k12!r} is not a covariance of variances {k11!r} and {k22!r}: its absolute "
             f"value is at most {largest:.6g}"
         )
-    c = min(max(c, -1.0), 1.0)
+    angle = _angle(k11, k12, k22)
     closed_form = _CLOSED_FORMS.get(phi)
     if closed_form:
-        return closed_form(k11, c * largest, k22)
-    _check_continuous("dual", apply_to_activation(activation_pieces, phi, 1.0))
-    return Dual(*apply_to_activation(pair_means, phi, k11, k22, c))
+        return closed_form(k11, k22, angle)
+    means = apply_to_activation(pair_means, phi, k11, k22, angle)
+    return Dual(means.product, means.slope)
+
+
+def _geometric_mean(k11: float, k22: float) -> float:
+    return k11 if k11 == k22 else math.sqrt(k11) * math.sqrt(k22)
+
+
+def _angle(k11: float, k12: float, k22: float) -> float:
+    """Return the arc cosine of a correlation, exactly 0 or π where it is 1 or -1 up to rounding."""
+    determinant = Fraction(k11) * Fraction(k22) - Fraction(k12) ** 2
+    is_rounding = k11 != k22 and abs(determinant) < _ROUNDING * Fraction(k11) * Fraction(k22)
+    if determinant <= 0 or is_rounding:
+        return 0.0 if k12 > 0 else math.pi
+    return math.atan2(math.sqrt(determinant), k12)
 
 
 def ntk(
@@ -124,9 +142,13 @@ def ntk(
     check_depth(depth, 0)
     q, c = check_variance("q", q), check_correlation(c)
     check_bias_variance(sigma_b2)
+    keeps_variance = sigma_w2 is None and not sigma_b2
     if sigma_w2 is None:
-        sigma_w2 = q / apply_to_activation(activation_means, phi, q).second
+        sigma_w2 = q / dual(phi, q, q, q).value
     check_variance("sigma_w2", sigma_w2)
+    if depth:
+        _check_continuous("ntk", phi, q)
+    curve = _dual_curve(phi, q) if keeps_variance and depth > _CURVE_DEPTH else None
     variance, covariance = q, c * q
     diagonal, off_diagonal = variance, covariance
     for layer in range(depth):
@@ -136,13 +158,37 @@ def ntk(
                 "sigma_w2 at which it neither vanishes nor explodes; None keeps the variance"
             )
         dual_diagonal = dual(phi, variance, variance, variance)
-        dual_pair = dual(phi, variance, covariance, variance)
-        variance = sigma_w2 * dual_diagonal.value + sigma_b2
+        if curve is None:
+            dual_pair = dual(phi, variance, covariance, variance)
+        else:
+            dual_pair = curve(_angle(variance, covariance, variance))
+        if not keeps_variance:
+            variance = sigma_w2 * dual_diagonal.value + sigma_b2
         covariance = sigma_w2 * dual_pair.value + sigma_b2
         covariance = min(max(covariance, -variance), variance)
         diagonal = variance + sigma_w2 * dual_diagonal.slope * diagonal
         off_diagonal = covariance + sigma_w2 * dual_pair.slope * off_diagonal
     return TangentKernel(diagonal, off_diagonal, off_diagonal / diagonal)
+
+
+def _dual_curve(phi: ActivationFunction, q: float) -> Callable[[float], Dual] | None:
+    """Return the dual at variance q, interpolated in the angle; None if it is not smooth."""
+    from numpy.polynomial import chebyshev
+
+    if phi in _CLOSED_FORMS:
+        return None
+    points = chebyshev.chebpts1(_CURVE_DEGREE + 1)
+    rows = [apply_to_activation(pair_means, phi, q, q, math.pi * (1 + x) / 2)[:2] for x in points]
+    coefficients = chebyshev.chebfit(points, np.array(rows), _CURVE_DEGREE)
+    last, largest = np.abs(coefficients[-4:]).max(axis=0), np.abs(rows).max(axis=0)
+    if (last > 1e-13 * largest).any():
+        return None
+
+    def dual_at(angle: float) -> Dual:
+        value, slope = np.asarray(chebyshev.chebval(2 * angle / math.pi - 1, coefficients))
+        return Dual(float(value), float(slope))
+
+    return dual_at
 
 
 def ntk_condition_number(phi: ActivationFunction, points: int, depth: int | None = None) -> float:
@@ -172,7 +218,7 @@ def ntk_condition_number(phi: ActivationFunction, points: int, depth: int | None
         raise ValueError(f"points: expected an integer of at least 1, got {points!r}")
     if depth is None:
         pieces = apply_to_activation(activation_pieces, phi, 1.0)
-        _check_continuous("ntk_condition_number", pieces)
+        _check_continuous("ntk_condition_number", phi, 1.0)
         if points == 1 or _is_linear(phi):
             return 1.0
         return (points + 3) / 3 if len(pieces.kinks) else (points + 2) / 2
@@ -187,16 +233,14 @@ def _is_linear(phi: ActivationFunction) -> bool:
     return bool(weights @ (slope - weights @ slope) ** 2 <= 1e-20 * (weights @ slope**2))
 
 
-def _check_continuous(function_name: str, pieces: ActivationPieces) -> None:
-    """Raise if the activation itself, and not only its slope, jumps at one of the kinks."""
-    for kink in pieces.kinks:
-        distance = 1e-9 * max(1.0, abs(kink))
-        (left, _), (right, _) = pieces.function(kink + distance * np.array([-1.0, 1.0]))
-        if abs(right - left) > 1e-6 * max(abs(right), abs(left)) + 4 * distance:
-            raise ValueError(
-                f"{function_name}: this activation jumps at {kink:.6g}, so that its slope and its "
-                "tangent kernel are infinite there: pass a continuous one"
-            )
+def _check_continuous(function_name: str, phi: ActivationFunction, q: float) -> None:
+    """Raise if the activation itself, and not only its slope, jumps."""
+    place = apply_to_activation(find_jump, phi, q)
+    if place is not None:
+        raise ValueError(
+            f"{function_name}: this activation jumps at {place:.6g}, so that the tangent kernel of "
+            "an input with itself is infinite: pass a continuous one"
+        )
 
 
 def _piecewise_linear_dual(
@@ -206,30 +250,32 @@ def _piecewise_linear_dual(
     mean_square = (negative_slope**2 + positive_slope**2) / 2
     jump = (positive_slope - negative_slope) ** 2 / (2 * math.pi)
 
-    def dual_values(k11: float, k12: float, k22: float) -> Dual:
-        root = math.sqrt(max(k11 * k22 - k12**2, 0.0))
-        slope = mean_square - jump * math.atan2(root, k12)
-        return Dual(jump * root + slope * k12, slope)
+    def dual_values(k11: float, k22: float, angle: float) -> Dual:
+        slope = mean_square - jump * angle
+        value = jump * math.sin(angle) + slope * math.cos(angle)
+        return Dual(_geometric_mean(k11, k22) * value, slope)
 
     return dual_values
 
 
-def _erf_dual(k11: float, k12: float, k22: float) -> Dual:
+def _erf_dual(k11: float, k22: float, angle: float) -> Dual:
     product = (1 + 2 * k11) * (1 + 2 * k22)
-    value = 2 / math.pi * math.asin(2 * k12 / math.sqrt(product))
-    return Dual(value, 4 / math.pi / math.sqrt(product - 4 * k12**2))
+    covariance = _geometric_mean(k11, k22) * math.cos(angle)
+    value = 2 / math.pi * math.asin(2 * covariance / math.sqrt(product))
+    return Dual(value, 4 / math.pi / math.sqrt(product - 4 * covariance**2))
 
 
-def _sin_dual(k11: float, k12: float, k22: float) -> Dual:
-    mean = (k11 + k22) / 2
-    difference, total = math.exp(k12 - mean), math.exp(-k12 - mean)
+def _sin_dual(k11: float, k22: float, angle: float) -> Dual:
+    mean, covariance = (k11 + k22) / 2, _geometric_mean(k11, k22) * math.cos(angle)
+    difference, total = math.exp(covariance - mean), math.exp(-covariance - mean)
     return Dual((difference - total) / 2, (difference + total) / 2)
 
 
-def _sign_dual(k11: float, k12: float, k22: float) -> Dual:
-    root = math.sqrt(max(k11 * k22 - k12**2, 0.0))
-    slope = 2 / (math.pi * root) if root else math.inf
-    return Dual(1 - 2 * math.atan2(root, k12) / math.pi, slope)
+def _sign_dual(k11: float, k22: float, angle: float) -> Dual:
+    root = _geometric_mean(k11, k22) * math.sin(angle)
+    is_collinear = angle in (0.0, math.pi)
+    slope = math.inf if is_collinear else 2 / (math.pi * root)
+    return Dual(1 - 2 * angle / math.pi, slope)
 
 
 _CLOSED_FORMS: dict[ActivationFunction, Callable[[float, float, float], Dual]] = {

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from jinit.theory.checks import check_bias_variance, check_correlation, check_variance
 from jinit.theory.moments import apply_to_activation
-from jinit.theory.normal_means import ActivationFunction, activation_means, pair_means
+from jinit.theory.normal_means import ActivationFunction, activation_means, find_jump
+from jinit.theory.pair_means import has_square_slope, pair_means
 from jinit.theory.roots import find_root
 
 # Fixed points of q outside this range are treated as 0 and ∞.
@@ -15,6 +16,8 @@ _MIN_Q, _MAX_Q = 1e-12, 1e12
 _FIXED_TOLERANCE = 1e-11
 # An activation that is linear at zero is critical there: tolerance on linearity at q = _MIN_Q.
 _LINEAR_TOLERANCE = 1e-3
+# Values of ln(1 - c), in which the stable correlation c of the chaotic phase is bracketed.
+_LOG_GAPS = tuple(-2.0 * step for step in range(1, 16))
 # Largest |χ₁ - 1| at a critical point.
 _CRITICAL_TOLERANCE = 1e-7
 
@@ -27,7 +30,10 @@ class FixedPoint(NamedTuple):
     c: float
     """Correlation of two inputs, c*."""
     chi_1: float
-    """σ_w² E[φ'²] at q*: growth of squared gradients, and of small differences, per layer."""
+    """σ_w² E[φ'²] at q*: growth of squared gradients, and of small differences, per layer.
+
+    It is infinite where φ jumps: differences of inputs grow as their square root.
+    """
     chi_c: float
     """σ_w² E[φ'φ'] at q* and c*: growth of the distance from c* per layer."""
     xi_q: float
@@ -101,7 +107,7 @@ def c_map(
     True
     """
     c, q = check_correlation(c), check_variance("q", q)
-    product, _ = apply_to_activation(pair_means, phi, q, q, c)
+    product = apply_to_activation(pair_means, phi, q, q, math.acos(c)).product
     return (sigma_w2 * product + sigma_b2) / q_map(phi, q, sigma_w2, sigma_b2)
 
 
@@ -130,15 +136,16 @@ def fixed_point(phi: ActivationFunction, sigma_w2: float, sigma_b2: float = 0.0)
     q = _fixed_variance(phi, sigma_w2, sigma_b2)
     finite_q = min(max(q, _MIN_Q), _MAX_Q)
     means = apply_to_activation(activation_means, phi, finite_q)
-    chi_1 = sigma_w2 * means.slope2
+    has_slope = apply_to_activation(has_square_slope, phi, finite_q)
+    chi_1 = sigma_w2 * means.slope2 if has_slope else math.inf
     phase = _phase(chi_1)
-    c, chi_c = 1.0, chi_1
+    angle, chi_c = 0.0, chi_1
     if phase == "chaotic":
-        c = _fixed_correlation(phi, finite_q, sigma_w2, sigma_b2)
-        chi_c = sigma_w2 * apply_to_activation(pair_means, phi, finite_q, finite_q, c)[1]
+        angle = _fixed_angle(phi, finite_q, sigma_w2, sigma_b2)
+        chi_c = sigma_w2 * apply_to_activation(pair_means, phi, finite_q, finite_q, angle).slope
     return FixedPoint(
         q=q,
-        c=c,
+        c=math.sin(math.pi / 2 - angle),
         chi_1=chi_1,
         chi_c=chi_c,
         xi_q=_depth_scale(sigma_w2 * means.q_derivative),
@@ -158,7 +165,8 @@ def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
       q: variance of the pre-activations, above 0.
 
     Raises:
-      ValueError: if `q` is out of range, `phi` is flat, or biases would need a negative variance.
+      ValueError: if `q` is out of range, `phi` is flat or jumps, or biases would need a negative
+        variance.
       TypeError: if `phi` does not map one number to one number.
 
     Reference: Schoenholz et al., "Deep information propagation", 2017, section 3.
@@ -169,6 +177,7 @@ def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
     (1.687975, 0.038041)
     """
     means = apply_to_activation(activation_means, phi, check_variance("q", q))
+    check_without_jumps("critical_point", phi, q)
     if means.slope2 == 0:
         raise ValueError(
             "critical_point: this activation is flat, so that no weights carry a gradient: pass "
@@ -192,7 +201,7 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
       sigma_b2: variance of the biases, at least 0.
 
     Raises:
-      ValueError: if the critical line does not reach these biases.
+      ValueError: if the critical line does not reach these biases, or `phi` jumps.
       TypeError: if `phi` does not map one number to one number.
 
     Reference: Schoenholz et al., "Deep information propagation", 2017, section 3.
@@ -211,6 +220,7 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
     low, high = math.log(_MIN_Q), math.log(1e6)
     if not sigma_b2 and abs(bias_variance_gap(low)) < _LINEAR_TOLERANCE * _MIN_Q:
         return 1 / apply_to_activation(activation_means, phi, _MIN_Q).slope2
+    check_without_jumps("critical_sigma_w2: no σ_w² makes χ₁ = 1", phi, 1.0)
     grid = [low + (high - low) * step / 60 for step in range(61)]
     for left, right in itertools.pairwise(grid):
         if bias_variance_gap(left) < 0 <= bias_variance_gap(right):
@@ -219,6 +229,24 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
     raise ValueError(
         f"critical_sigma_w2: no σ_w² makes χ₁ = 1 with biases of variance {sigma_b2:g}; "
         "the critical line of this activation does not reach them"
+    )
+
+
+def check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None:
+    """Raise if χ₁ is infinite for every σ_w², because φ jumps or its squared slope has no mean.
+
+    Args:
+      problem: the function, and what it cannot do.
+      phi: a JAX function of one number.
+      q: variance of the pre-activations.
+    """
+    if apply_to_activation(has_square_slope, phi, q):
+        return
+    place = apply_to_activation(find_jump, phi, q)
+    cause = "the square of its slope has no mean" if place is None else f"it jumps at {place:.6g}"
+    raise ValueError(
+        f"{problem}: χ₁ is infinite for every σ_w² because {cause}: close inputs always part; pass "
+        "a continuous activation with a bounded slope, or see fixed_point for the correlation"
     )
 
 
@@ -241,18 +269,28 @@ def _fixed_variance(phi: ActivationFunction, sigma_w2: float, sigma_b2: float) -
     return math.inf if first > 0 else 0.0
 
 
-def _fixed_correlation(
-    phi: ActivationFunction, q: float, sigma_w2: float, sigma_b2: float
-) -> float:
-    """Return the stable fixed point below c = 1 in the chaotic phase, where c = 1 is unstable."""
+def _fixed_angle(phi: ActivationFunction, q: float, sigma_w2: float, sigma_b2: float) -> float:
+    """Return the angle of the stable correlation below 1 in the chaotic phase; 0 if there is none.
 
-    def change(c: float) -> float:
-        return c_map(phi, c, q, sigma_w2, sigma_b2) - c
+    1 - c is computed as such, so that correlations near 1 keep their digits.
+    """
+    following_q = q_map(phi, q, sigma_w2, sigma_b2)
+
+    def change(log_gap: float) -> float:
+        gap = math.exp(log_gap)
+        angle = 2 * math.asin(math.sqrt(gap / 2))
+        half_square = apply_to_activation(pair_means, phi, q, q, angle).half_square
+        return sigma_w2 * half_square / following_q / gap - 1
 
     if abs(change(0.0)) < _FIXED_TOLERANCE:
-        return 0.0
-    upper = next((1 - gap for gap in (1e-6, 1e-8, 1e-10) if change(1 - gap) < 0), None)
-    return 1.0 if upper is None else find_root(change, 0.0, upper)
+        return math.pi / 2
+    upper = 0.0
+    for log_gap in _LOG_GAPS:
+        if change(log_gap) > 0:
+            gap = math.exp(find_root(change, log_gap, upper))
+            return 2 * math.asin(math.sqrt(gap / 2))
+        upper = log_gap
+    return 0.0
 
 
 def _phase(chi_1: float) -> str:

@@ -37,7 +37,10 @@ class Moments:
     variance: float
     """E[(φ - E[φ])²]."""
     slope2: float
-    """E[φ'²]; for a gated unit, the mean over its two arguments."""
+    """E[φ'²] of JAX's derivative, which is zero across a jump; infinite if it has no mean.
+
+    For a gated unit, the mean over its two arguments.
+    """
     q: float
     """Variance of the pre-activation h."""
 
@@ -150,8 +153,8 @@ def _moments(phi: ActivationFunction, q: float) -> Moments:
         result = _gate_moments(phi, scalar, arguments, q)
     if result.second == 0:
         raise ValueError(
-            f"the activation {_activation_name(phi)} is zero everywhere, so that no gain keeps a "
-            "signal: check the function"
+            f"the activation {_activation_name(phi)} with q={q:g} is zero everywhere, so that no "
+            "gain keeps a signal: check the function, or pass a larger q if it has a dead zone"
         )
     return result
 

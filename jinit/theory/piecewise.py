@@ -17,7 +17,7 @@ VectorFunction = Callable[[np.ndarray], np.ndarray]
 # Quadrature nodes of an interval, and coefficients of a polynomial.
 _NODE_COUNT = 16
 # Just inside the ends of an interval, to detect kinks between an end and the outermost node.
-_NEAR_ENDS = np.array([-1.0, 1.0]) * (1 - 2.0**-36)
+_NEAR_END = 1 - 2.0**-36
 # P_k(-1) of the Legendre polynomials.
 _LEFT_END_SIGNS = (-1.0) ** np.arange(_NODE_COUNT)[:, None]
 # A polynomial is exact if its last coefficients are below this fraction of the largest value.
@@ -26,9 +26,12 @@ _COEFFICIENT_TOLERANCE = 1e-13
 _JUMP_TOLERANCE = 1e-8
 # A rough interval that is narrower than this, relative to its position, holds a kink or a jump.
 _MIN_INTERVAL = 2.0**-44
-_MAX_INTERVALS = 2**15
+# Each kink or jump takes about eight bisections until it is found.
+_MAX_KINKS, _MAX_BISECTIONS = 2**14, 2**17
 # Rounding error near a zero of a function that subtracts numbers of about one, such as 1 - cos.
 _ROUNDING_ERROR = 2.0**-48
+# Rounding error of an argument, relative to it.
+_ARGUMENT_ERROR = 2.0**-50
 
 
 class Pieces(NamedTuple):
@@ -38,6 +41,8 @@ class Pieces(NamedTuple):
     """Edges of the intervals, in order."""
     kinks: np.ndarray
     """Edges at which one of the function's values jumps."""
+    jumps: np.ndarray
+    """Edges at which the first of the function's values jumps."""
 
 
 def find_pieces(
@@ -68,7 +73,7 @@ def find_pieces(
         count = len(bisection.intervals)
         bisection.merge_pairs(0)
         bisection.merge_pairs(1)
-    return Pieces(bisection.edges, bisection.find_jumps())
+    return Pieces(bisection.edges, *bisection.find_jumps())
 
 
 def find_fine_edges(
@@ -92,12 +97,15 @@ def find_fine_edges(
     return _bisect_until_exact(function, initial_edges, weight).edges
 
 
-def integrate(function: VectorFunction, initial_edges: np.ndarray) -> np.ndarray:
+def integrate(
+    function: VectorFunction, initial_edges: np.ndarray, value_error: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Integrate a vector-valued function, bisecting intervals until it is smooth on each.
 
     Args:
       function: several values of each number.
       initial_edges: edges of the first intervals; the first and last are the limits.
+      value_error: rounding error of each value.
 
     Raises:
       ValueError: if the function is not finite, or rough nearly everywhere.
@@ -107,7 +115,8 @@ def integrate(function: VectorFunction, initial_edges: np.ndarray) -> np.ndarray
     [1.718281828459]
     """
     total = np.zeros(())
-    for step in _Bisection(function, np.ones_like).bisection_steps(_intervals(initial_edges)):
+    bisection = _Bisection(function, np.ones_like, value_error)
+    for step in bisection.bisection_steps(_intervals(initial_edges)):
         total = total + np.einsum("in,inv->v", legendre_nodes(step.intervals)[1], step.values)
     return total
 
@@ -136,7 +145,7 @@ class _LegendreBasis(NamedTuple):
     transform: np.ndarray
     """Matrix from values at the nodes to coefficients of Legendre polynomials."""
     near_ends: np.ndarray
-    """Values of the polynomials at _NEAR_ENDS."""
+    """Values of the polynomials at ±_NEAR_END."""
 
 
 @cache
@@ -149,7 +158,7 @@ def _legendre_basis() -> _LegendreBasis:
         nodes=nodes,
         weights=weights,
         transform=(vandermonde * weights[:, None] * (np.arange(_NODE_COUNT) + 0.5)).T,
-        near_ends=legendre.legvander(_NEAR_ENDS, _NODE_COUNT - 1),
+        near_ends=legendre.legvander(_NEAR_END * np.array([-1.0, 1.0]), _NODE_COUNT - 1),
     )
 
 
@@ -160,6 +169,16 @@ def _legendre_coefficients(values: np.ndarray) -> np.ndarray:
 
 def _intervals(edges: np.ndarray) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def _rounding_errors(intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
+    """Return the errors of values whose arguments are rounded, `(interval, value)`.
+
+    Next to a pole they are large, and bisection does not make them smaller.
+    """
+    largest = np.abs(intervals).max(axis=1, keepdims=True)
+    slopes = 2 * np.abs(polynomials[:, 1:]).sum(axis=1) / np.diff(intervals)
+    return _ARGUMENT_ERROR * largest * slopes
 
 
 def _bisect_until_exact(
@@ -196,8 +215,8 @@ class _Bisection:
 
     function: VectorFunction
     weight: VectorFunction
-    value_error: float = 0.0
-    """Absolute error allowed in values."""
+    value_error: np.ndarray | float = 0.0
+    """Absolute error allowed in each value."""
     intervals: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     """The current partition, in order, `(intervals, 2)`."""
     largest_values: np.ndarray = field(default_factory=lambda: np.zeros(()))
@@ -238,9 +257,9 @@ class _Bisection:
             left, middle, right = pending[split, 0], middles[split], pending[split, 1]
             pending = np.stack([[left, middle], [middle, right]]).transpose(0, 2, 1).reshape(-1, 2)
             count += len(pending)
-            if count > _MAX_INTERVALS:
+            if count > _MAX_BISECTIONS:
                 raise _TooRoughError(
-                    f"it has a pole or more than {_MAX_INTERVALS // 2} kinks or jumps, or is "
+                    f"it has a pole or more than {_MAX_KINKS} kinks or jumps, or is "
                     "not computed in float64"
                 )
 
@@ -274,13 +293,14 @@ class _Bisection:
         error = error * self._interval_weights(intervals)
         return (error <= 16 * _COEFFICIENT_TOLERANCE * self.largest_values).all(axis=1)
 
-    def find_jumps(self) -> np.ndarray:
-        """Return the edges at which the polynomials on both sides differ."""
+    def find_jumps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the edges where any of the polynomials jumps, and those where the first does."""
         polynomials = self._fit(self.intervals)
         from_left, from_right = polynomials.sum(axis=1), (polynomials * _LEFT_END_SIGNS).sum(axis=1)
         edges = self.intervals[1:, 0]
         difference = np.abs(from_left[:-1] - from_right[1:]) * self.weight(edges)[:, None]
-        return edges[(difference > _JUMP_TOLERANCE * self.largest_values).any(axis=1)]
+        is_jump = difference > _JUMP_TOLERANCE * self.largest_values
+        return edges[is_jump.any(axis=1)], edges[is_jump[:, 0]]
 
     def _fit(self, intervals: np.ndarray) -> np.ndarray:
         return _legendre_coefficients(self._evaluate(legendre_nodes(intervals)[0]))
@@ -298,15 +318,21 @@ class _Bisection:
 
     def _is_exact(self, intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
         """Return whether the last coefficients are negligible, by interval."""
-        last = np.abs(polynomials[:, -3:]).max(axis=1) * self._interval_weights(intervals)
-        return (last <= _COEFFICIENT_TOLERANCE * self.largest_values + self.value_error).all(axis=1)
+        last = np.abs(polynomials[:, -3:]).max(axis=1)
+        excess = (last - _rounding_errors(intervals, polynomials)) * self._interval_weights(
+            intervals
+        )
+        bound = _COEFFICIENT_TOLERANCE * self.largest_values + self.value_error
+        return (excess <= bound).all(axis=1)
 
     def _is_exact_at_ends(self, intervals: np.ndarray, polynomials: np.ndarray) -> np.ndarray:
         """Return whether the polynomials hold up to the ends of their intervals."""
         middles, halves = intervals.mean(axis=1)[:, None], np.diff(intervals) / 2
-        values = self._evaluate(middles + halves * _NEAR_ENDS)
+        # An end may be a pole, which the rounded points must not hit.
+        inside = np.maximum(halves - 4 * np.spacing(np.abs(middles)), 0)
+        values = self._evaluate(middles + np.minimum(halves * _NEAR_END, inside) * [-1.0, 1.0])
         fitted = np.einsum("ec,icv->iev", _legendre_basis().near_ends, polynomials)
-        error = np.abs(fitted - values).max(axis=1)
+        error = np.abs(fitted - values).max(axis=1) - _rounding_errors(intervals, polynomials)
         bound = _JUMP_TOLERANCE * self.largest_values + 1e3 * self.value_error
         return (error * self._interval_weights(intervals) <= bound).all(axis=1)
 

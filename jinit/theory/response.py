@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from jinit.theory.checks import check_correlation, check_variance
-from jinit.theory.meanfield import CriticalPoint, critical_point, critical_sigma_w2, q_map
 from jinit.theory.moments import apply_to_activation
 from jinit.theory.normal_means import ActivationFunction, activation_means, normal_quadrature
 
@@ -15,16 +14,8 @@ _KNOTS_PER_LOG_Q = 4
 """Points per unit of ln q at which activations are integrated; between them, values are linear."""
 _MAX_LOG_Q = 27.0
 """Largest |ln q| of a knot; beyond it, all values but E[φ²] are those of the last knot."""
-_STABLE_LAYERS, _STABLE_FACTOR = 20, 10.0
-"""A critical point without biases is stable if q, which begins at 1, lies between
-1 / (factor · layers) and the factor after this number of layers. For tanh, q decays as 1 / layers.
-"""
 _HERMITE_DEGREES = 48
 """Number of Hermite coefficients; the remainder is attributed to twice that degree."""
-_CANDIDATE_Q = tuple(0.25 * 2 ** (step / 2) for step in range(11))
-"""Variances at which stable points of the critical line are sought."""
-_MAX_INSTABILITY = 0.05
-"""Largest accepted ∂ ln q' / ∂ ln q - 1 at a stable critical point."""
 
 
 class LayerResponse(NamedTuple):
@@ -181,56 +172,3 @@ def _hermite_shares(phi: ActivationFunction, number: int) -> np.ndarray:
     parity_shares = last / last.sum() if last.sum() > 0 else np.full(2, 0.5)
     shares[-2:] = max(1 - shares.sum(), 0.0) * parity_shares
     return shares
-
-
-@lru_cache(maxsize=256)
-def stable_critical_point(phi: ActivationFunction) -> CriticalPoint | None:
-    """Return (σ_w², σ_b²) with χ₁ = 1 at which q stays near 1 in all layers, or None.
-
-    The point has no biases where that is possible, as for relu (2, 0) and tanh (1, 0). Otherwise it
-    is the point of the critical line whose fixed point is the most stable, as for gelu.
-
-    Args:
-      phi: a JAX function of one number.
-
-    Raises:
-      TypeError: if `phi` does not map one number to one number.
-
-    Reference: Roberts, Yaida & Hanin, "The principles of deep learning theory", 2022, section 5.3.
-
-    >>> import jax
-    >>> tuple(stable_critical_point(jax.nn.relu)), stable_critical_point(jax.nn.softplus)
-    ((2.0, 0.0), None)
-    """
-    return _bias_free_point(phi) or _most_stable_point(phi)
-
-
-def _bias_free_point(phi: ActivationFunction) -> CriticalPoint | None:
-    """Return the critical point without biases if it is stable, otherwise None."""
-    try:
-        sigma_w2 = critical_sigma_w2(phi)
-        q = 1.0
-        for _ in range(_STABLE_LAYERS):
-            q = sigma_w2 * layer_response(phi, q).second
-    except ValueError:
-        return None
-    is_stable = 1 / (_STABLE_FACTOR * _STABLE_LAYERS) < q < _STABLE_FACTOR
-    return CriticalPoint(sigma_w2, 0.0) if is_stable else None
-
-
-def _most_stable_point(phi: ActivationFunction) -> CriticalPoint | None:
-    """Return the point of the critical line whose fixed point is the most stable, if any is."""
-    candidates = []
-    for q in _CANDIDATE_Q:
-        try:
-            point = critical_point(phi, q)
-        except ValueError:
-            continue
-        ratio = 1.01
-        growth = q_map(phi, q * ratio, *point) / q_map(phi, q, *point)
-        slope = math.log(growth) / math.log(ratio)
-        candidates.append((abs(slope - 1) if slope > 1 else 0.0, q, point))
-    if not candidates:
-        return None
-    instability, _, point = min(candidates)
-    return point if instability <= _MAX_INSTABILITY else None

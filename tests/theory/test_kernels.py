@@ -6,23 +6,99 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from jinit.theory import critical_point, dual, ntk, ntk_condition_number
 from jinit.theory.kernels import _CLOSED_FORMS
-from jinit.theory.normal_means import pair_means
 
 ERF = jax.scipy.special.erf
 COVARIANCES = [(1.0, 0.0, 1.0), (1.0, 0.9, 1.0), (0.3, -0.4, 2.0), (1e-6, 5e-4, 1.0), (50, 49, 50)]
 
 
-@pytest.mark.parametrize("phi", [phi for phi in _CLOSED_FORMS if phi is not jnp.sign])
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_closed_forms_against_quadrature(phi, covariance):
-    k11, k12, k22 = covariance
-    c = k12 / math.sqrt(k11 * k22)
-    np.testing.assert_allclose(
-        dual(phi, *covariance), pair_means(phi, k11, k22, c), rtol=1e-10, atol=1e-14
-    )
+def without_closed_form(phi):
+    return lambda x: phi(x)
+
+
+@pytest.mark.parametrize("phi", _CLOSED_FORMS)
+def test_closed_forms_against_quadrature(phi):
+    integrated = without_closed_form(phi)
+    for covariance in COVARIANCES:
+        found = dual(integrated, *covariance)
+        np.testing.assert_allclose(dual(phi, *covariance), found, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("phi", [jax.nn.relu, jnp.abs, ERF, jnp.sin, jnp.sign])
+@pytest.mark.parametrize("c", [1.0, 1 - 1e-12, -1.0])
+def test_duals_keep_their_digits_next_to_the_diagonal(phi, c):
+    """With the angle of k11 = k22 = 3 from 3 - k12, which has no rounding error."""
+    k12 = 3.0 * c
+    angle = 2 * math.asin(math.sqrt((3 - k12) / 6))
+    expected = EXACT_DUALS[phi](3.0, k12, angle)
+    for variant in (phi, without_closed_form(phi)):
+        np.testing.assert_allclose(dual(variant, 3.0, k12, 3.0), expected, rtol=1e-9, atol=1e-15)
+    if c == 1:
+        np.testing.assert_allclose(dual(phi, 3.0, k12, 3.0), expected, rtol=1e-15)
+
+
+def exact_piecewise(negative, q, k, angle):
+    """Value and slope of min(x, 0) · negative + max(x, 0)."""
+    jump = (1 - negative) ** 2 / (2 * math.pi)
+    slope = (1 + negative**2) / 2 - jump * angle
+    return jump * q * math.sin(angle) + slope * k, slope
+
+
+def exact_erf(q, k, angle):
+    slope = 4 / math.pi / math.sqrt((1 + 2 * q) ** 2 - 4 * k**2)
+    return 2 / math.pi * math.asin(2 * k / (1 + 2 * q)), slope
+
+
+def exact_sin(q, k, angle):
+    return math.exp(-q) * math.sinh(k), math.exp(-q) * math.cosh(k)
+
+
+def exact_sign(q, k, angle):
+    slope = math.inf if abs(k) == q else 2 / math.pi / math.sqrt((q - k) * (q + k))
+    return 1 - 2 * angle / math.pi, slope
+
+
+EXACT_DUALS = {
+    jax.nn.relu: lambda *numbers: exact_piecewise(0, *numbers),
+    jnp.abs: lambda *numbers: exact_piecewise(-1, *numbers),
+    ERF: exact_erf,
+    jnp.sin: exact_sin,
+    jnp.sign: exact_sign,
+}
+
+
+def test_the_tangent_kernel_of_relu_is_exact_on_its_diagonal():
+    for depth, q in ((1000, 3.0), (7, 0.3)):
+        found = ntk(jax.nn.relu, depth, 1.0, q)
+        assert found == pytest.approx((q * (depth + 1), q * (depth + 1), 1.0), rel=1e-14)
+
+
+def test_deep_tangent_kernels_are_interpolated_between_angles():
+    deep = ntk(without_closed_form(jax.nn.relu), 150, 0.2)
+    assert deep == pytest.approx(ntk(jax.nn.relu, 150, 0.2), rel=1e-9)
+
+
+@pytest.mark.parametrize("c", [-0.8, 0.3, 0.99])
+def test_duals_of_steps_against_the_bivariate_normal_distribution(c):
+    """E[1(u > a) 1(v > a)] is a probability, and its derivative a density (Plackett, 1954)."""
+    a, k = 0.7, 1.3
+    normal = stats.multivariate_normal(cov=[[k, c * k], [c * k, k]])
+    found = dual(lambda x: jnp.where(x > a, 1.0, 0.0), k, c * k, k)
+    assert found.value == pytest.approx(normal.cdf([-a, -a]), rel=1e-6)
+    assert found.slope == pytest.approx(normal.pdf([a, a]), rel=1e-10)
+
+
+def test_slopes_at_the_ends_of_the_correlation():
+    step = without_closed_form(jnp.sign)
+    assert dual(step, 1.0, -1.0, 1.0).slope == math.inf
+    threshold = lambda x: jnp.where(x > 1, x, 0.0)  # noqa: E731
+    assert dual(threshold, 1.0, 1.0, 1.0).slope == math.inf
+    assert dual(threshold, 1.0, -1.0, 1.0) == (0.0, 0.0)
+    near = dual(threshold, 1.0, 2.0 - 1e-7, 4.0).slope  # jumps at 1 and at 1/2 do not meet
+    assert dual(threshold, 1.0, 2.0, 4.0).slope == pytest.approx(near, rel=1e-6)
 
 
 def test_piecewise_linear_and_gelu_have_their_published_duals():
@@ -121,11 +197,11 @@ def test_the_tangent_kernel_of_a_wide_network():
     [
         (lambda: dual(jax.nn.relu, 1.0, 2.0, 1.0), "k12=2.0 is not a covariance .* at most 1"),
         (lambda: dual(jax.nn.relu, 0.0, 0.0, 1.0), "expected finite variances above 0"),
-        (lambda: dual(lambda x: jnp.floor(x), 1.0, 0.0, 1.0), "jumps at"),
+        (lambda: ntk(lambda x: jnp.floor(x), 2, 0.0), "jumps at .* with itself is infinite"),
         (lambda: ntk(jax.nn.relu, -1, 0.0), "depth: expected"),
         (lambda: ntk_condition_number(jnp.sign, 3), "jumps at 0"),
         (lambda: ntk_condition_number(lambda x: jnp.sign(x - 0.7), 3), "jumps at 0.7"),
-        (lambda: dual(lambda x: x + (x > -2.3), 1.0, 0.0, 1.0), "jumps at -2.3"),
+        (lambda: ntk(lambda x: x + (x > -2.3), 1, 0.0), "jumps at -2.3"),
         (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
         (lambda: ntk_condition_number(jnp.tanh, 2.5), "points: expected"),
         (lambda: ntk(jax.nn.relu, 3, 0.5, 0), "q: expected a finite variance above 0"),

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from jinit.theory import c_map, critical_point, critical_sigma_w2, fixed_point, q_map
+from jinit.theory import (
+    c_map,
+    critical_point,
+    critical_sigma_w2,
+    fixed_point,
+    moments,
+    q_map,
+)
 
 ERF = jax.scipy.special.erf
 
@@ -182,3 +189,62 @@ def test_the_fixed_correlation_close_to_one():
 def test_wrong_arguments_are_named(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
+
+
+def threshold(x):
+    return jnp.where(x > 1, x, 0.0)
+
+
+def small_jump(x):
+    return jnp.tanh(x) + jnp.where(x > 0, 1e-3, 0.0)
+
+
+@pytest.mark.parametrize("phi", [jnp.sign, lambda x: jnp.where(x > 0, 1.0, 0.0), threshold])
+def test_activations_that_jump_are_chaotic(phi):
+    """The fixed point is one of the correlation map, with the slope of the map there."""
+    sigmas = 1.5, 0.1
+    found = fixed_point(phi, *sigmas)
+    assert (found.chi_1, found.phase, found.xi_grad) == (math.inf, "chaotic", 0)
+    step = 1e-4 * (1 - found.c)
+    low, middle, high = (
+        c_map(phi, found.c + change, found.q, *sigmas) for change in (-step, 0, step)
+    )
+    assert middle == pytest.approx(found.c, abs=1e-12)
+    assert found.chi_c == pytest.approx((high - low) / (2 * step), rel=1e-6)
+
+
+def test_the_fixed_point_of_sign_is_that_of_its_arc_sine_law():
+    def change(c):
+        return (1.5 * 2 / math.pi * math.asin(c) + 0.1) / 1.6 - c
+
+    found = fixed_point(jnp.sign, 1.5, 0.1)
+    assert found.c == pytest.approx(optimize.brentq(change, 0, 0.9, xtol=1e-14), abs=1e-12)
+    assert found.c == pytest.approx(0.155968, abs=1e-6)
+
+
+def test_a_small_jump_parts_close_inputs_only():
+    """1 - c = K √(1 - c) + χ (1 - c), where the jump gives K and the slopes χ."""
+    height, sigma_w2 = 1e-3, 1.5
+    found = fixed_point(small_jump, sigma_w2, 0.1)
+    gap = 1 - found.c
+    chi = sigma_w2 * moments(small_jump, found.q).slope2
+    jump = sigma_w2 * height**2 * math.sqrt(2) / (2 * math.pi * found.q)
+    assert gap == pytest.approx((jump / (1 - chi)) ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize("phi", [jnp.sign, threshold, jnp.floor, lambda x: x + (x > 0.3)])
+def test_activations_that_jump_have_no_critical_point(phi):
+    for call in (lambda: critical_point(phi, 1.0), lambda: critical_sigma_w2(phi, 0.1)):
+        with pytest.raises(ValueError, match="χ₁ is infinite for every σ_w² because it jumps at"):
+            call()
+
+
+def test_correlation_maps_are_exactly_one_on_the_diagonal():
+    for phi in (jnp.sign, jnp.tanh, jax.nn.elu, threshold):
+        assert c_map(phi, 1.0, 0.7, 1.5, 0.1) == 1.0
+
+
+def test_fast_oscillations():
+    """sin(30 x) with q = 0.85 is uncorrelated, as E[sin u sin v] = exp(-900 q) sinh(900 q c)."""
+    found = fixed_point(lambda x: jnp.sin(30 * x), 1.5, 0.1)
+    assert found[:2] == pytest.approx((0.85, 0.1 / 0.85), abs=1e-9)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from jinit.theory import gain, moments, normal_mean
 
@@ -213,3 +213,64 @@ def test_an_integrable_singularity_has_moments():
     found = moments(lambda x: jnp.log(jnp.abs(x)))
     expected = (np.euler_gamma + math.log(2)) ** 2 / 4 + math.pi**2 / 8
     assert found.second == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("power", [0.1, 0.3, 0.4, 0.45])
+def test_integrable_powers_have_their_moments(power):
+    """E[|z|^-2p] = 2^-p Γ(½ - p) / √π, finite below p = ½."""
+    found = moments(lambda x: jnp.abs(x) ** -power)
+    expected = 2**-power * math.gamma(0.5 - power) / math.sqrt(math.pi)
+    assert found.second == pytest.approx(expected, rel=1e-3)
+    assert found.slope2 == math.inf
+
+
+@pytest.mark.parametrize(
+    ("phi", "place"),
+    [
+        (lambda x: 1 / x, "0"),
+        (lambda x: x**-2, "0"),
+        (lambda x: jnp.abs(x) ** -0.5, "0"),
+        (lambda x: 1 / jnp.abs(x - 0.7), "0.7"),
+        (lambda x: 1 / (x - 3), "3"),
+        (lambda x: 1 / (1 - x * x), "-1"),
+        (jnp.tan, "-"),
+    ],
+)
+@pytest.mark.parametrize("measure", [gain, moments])
+def test_poles_are_named(phi, place, measure):
+    with pytest.raises(ValueError, match=f"a pole near {place}.*, where its square has no mean"):
+        measure(phi)
+
+
+def test_an_integrable_power_away_from_zero():
+    place, power = 0.7, 0.4
+    density = stats.norm.pdf
+
+    def excess(x):
+        return (density(place + x) + density(place - x) - 2 * density(place)) * x ** (-2 * power)
+
+    near = integrate.quad(excess, 0, 1, epsabs=1e-12)[0] + 2 * density(place) / (1 - 2 * power)
+    far = integrate.quad(
+        lambda x: (density(place + x) + density(place - x)) * x ** (-2 * power), 1, 12
+    )[0]
+    found = moments(lambda x: jnp.abs(x - place) ** -power)
+    assert found.second == pytest.approx(near + far, rel=5e-3)
+
+
+def test_fast_growth_has_moments_as_long_as_they_exist():
+    """E[exp(2 a z²)] = 1/√(1 - 4 a); E[z^120] = 119!!."""
+    found = moments(lambda x: jnp.exp(0.2 * x * x))
+    assert found.second == pytest.approx(1 / math.sqrt(0.2), rel=1e-9)
+    assert moments(lambda x: x**60).second == pytest.approx(math.prod(range(1, 120, 2)), rel=1e-9)
+    with pytest.raises(ValueError, match="grows too fast to have a mean"):
+        moments(lambda x: jnp.exp(0.3 * x * x))
+
+
+def test_a_jump_far_out_is_no_growth():
+    """E[1(z > d) q z²] = q (d φ(d) + 1 - Φ(d)), at eleven standard deviations."""
+    q = 0.0079
+    d = 1 / math.sqrt(q)
+    expected = q * (d * stats.norm.pdf(d) + stats.norm.sf(d))
+    assert moments(lambda x: jnp.where(x > 1, x, 0.0), q).second == pytest.approx(
+        expected, rel=1e-6
+    )

@@ -1,4 +1,4 @@
-"""Responses of layers: interpolated moments, correlation maps, stable critical points."""
+"""Responses of layers: interpolated moments, correlation maps."""
 
 import math
 
@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from jinit.theory import (
-    ACTIVATIONS,
     activation_correlation,
     dual,
-    fixed_point,
     layer_response,
     moments,
-    stable_critical_point,
 )
 
 ACTIVATION_SAMPLE = [
@@ -26,10 +23,6 @@ ACTIVATION_SAMPLE = [
     jnp.sin,
     jnp.abs,
 ]
-
-
-def slow(*names):
-    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @pytest.mark.parametrize("phi", ACTIVATION_SAMPLE)
@@ -57,22 +50,6 @@ def test_correlation_maps_against_dual_activations(phi, c):
 
 def test_fluctuations_of_relu_are_those_of_products_of_random_matrices():
     np.testing.assert_allclose(layer_response(jax.nn.relu, 7.0)[3:], 5.0, rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["relu", "sin", *slow("tanh", "gelu", "elu", "hard_tanh")])
-def test_stable_points_are_critical_and_keep_the_signal(name):
-    phi = ACTIVATIONS[name]
-    sigma_w2, sigma_b2 = stable_critical_point(phi)
-    assert fixed_point(phi, sigma_w2, sigma_b2).chi_1 == pytest.approx(1.0, abs=1e-3)
-    q = 1.0
-    for _ in range(20):
-        q = sigma_w2 * moments(phi, q).second + sigma_b2
-    assert 1 / 200 < q < 10
-
-
-@pytest.mark.parametrize("name", ["sigmoid", *slow("softplus")])
-def test_some_activations_have_no_stable_point(name):
-    assert stable_critical_point(ACTIVATIONS[name]) is None
 
 
 @pytest.mark.parametrize("phi", [jnp.abs, lambda x: jnp.exp(-x * x)])
