@@ -11,9 +11,18 @@ from jax import Array
 from jax.sharding import AbstractMesh, Mesh
 from jax.typing import ArrayLike, DTypeLike
 
-from jinit.initializers.base import Initializer, check_finite, check_positive_integer, dtype_name
+from jinit.initializers.base import (
+    Initializer,
+    check_finite,
+    check_integer,
+    check_positive_integer,
+    check_rank,
+    dtype_name,
+)
 from jinit.initializers.blocks import blockwise
+from jinit.initializers.fans import check_groups
 from jinit.initializers.marginals import Marginal, sphere_marginal
+from jinit.initializers.taps import center_tap, place_tap
 from jinit.sampling import draw_orthonormal, draw_orthonormal_over_mesh
 
 
@@ -72,7 +81,7 @@ class DeltaOrthogonal(Initializer):
         _check_delta_shape(shape, self.groups)
         matrix = Orthogonal(self.scale, self.column_axis)
         matrices = matrix if self.groups == 1 else blockwise(matrix, self.groups)
-        return _place_center_tap(matrices.draw(key, shape[-2:], dtype), shape)
+        return place_tap(matrices.draw(key, shape[-2:], dtype), shape, center_tap(shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,21 +101,17 @@ class ScaledUniformOrthogonal(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw the frame, on the center tap of a convolution."""
         matrix = self._orthogonal(shape).draw(key, shape[-2:], dtype)
-        return matrix if len(shape) == 2 else _place_center_tap(matrix, shape)
+        return matrix if len(shape) == 2 else place_tap(matrix, shape, center_tap(shape))
 
     def draw_over_mesh(
         self, mesh: Mesh | AbstractMesh, key: Array, shape: tuple[int, ...], dtype: np.dtype
     ) -> Array:
         """Draw the same values; all devices share the computation of a large frame."""
         matrix = self._orthogonal(shape).draw_over_mesh(mesh, key, shape[-2:], dtype)
-        return matrix if len(shape) == 2 else _place_center_tap(matrix, shape)
+        return matrix if len(shape) == 2 else place_tap(matrix, shape, center_tap(shape))
 
     def _orthogonal(self, shape: tuple[int, ...]) -> Orthogonal:
-        if not 2 <= len(shape) <= 5:
-            raise ValueError(
-                "scaled_uniform_orthogonal: expected a kernel (in, out) or (*spatial, in, out) of "
-                f"2 to 5 axes, got shape {shape}"
-            )
+        check_rank(self.name, shape, (2, 5), "a kernel (in, out) or (*spatial, in, out)")
         widening = shape[-1] / max(shape[-2], 1)
         return Orthogonal(self.scale * math.sqrt(max(widening, 1.0)))
 
@@ -148,7 +153,9 @@ def orthogonal(
     True
     """
     return Orthogonal(
-        check_finite("scale", scale), _check_axis(column_axis), dtype=dtype_name(dtype)
+        check_finite("scale", scale),
+        check_integer("column_axis", column_axis),
+        dtype=dtype_name(dtype),
     )
 
 
@@ -185,7 +192,7 @@ def delta_orthogonal(
     """
     return DeltaOrthogonal(
         check_finite("scale", scale),
-        _check_axis(column_axis),
+        check_integer("column_axis", column_axis),
         check_positive_integer("groups", groups),
         dtype=dtype_name(dtype),
     )
@@ -236,30 +243,13 @@ def _draw_frame(
     return jnp.moveaxis(matrix.reshape(*other_axes, columns), -1, axis)
 
 
-@partial(jax.jit, static_argnums=1)
-def _place_center_tap(matrix: Array, shape: tuple[int, ...]) -> Array:
-    center = tuple((size - 1) // 2 for size in shape[:-2])
-    kernel = jnp.zeros(shape, matrix.dtype)
-    return kernel if 0 in shape else kernel.at[center].set(matrix)
-
-
-def _check_axis(column_axis: object) -> int:
-    if isinstance(column_axis, int | np.integer) and not isinstance(column_axis, bool):
-        return int(column_axis)
-    raise TypeError(f"column_axis: expected an integer, got {column_axis!r}")
-
-
 def _check_delta_shape(shape: tuple[int, ...], groups: int) -> None:
-    if len(shape) not in (3, 4, 5):
-        raise ValueError(
-            f"delta_orthogonal: expected a convolution kernel (*spatial, in, out) of 3 to 5 axes, "
-            f"got shape {shape}; for a dense kernel use orthogonal()"
-        )
-    if shape[-1] % groups:
-        raise ValueError(
-            f"delta_orthogonal: {shape[-1]} outputs (shape {shape}) do not divide into {groups} "
-            "groups: groups must be the convolution's feature_group_count"
-        )
+    kernel, remedy = (
+        "a convolution kernel (*spatial, in, out)",
+        "for a dense kernel use orthogonal()",
+    )
+    check_rank("delta_orthogonal", shape, (3, 5), kernel, remedy)
+    check_groups("delta_orthogonal", shape, groups)
     inputs, outputs = shape[-2], shape[-1] // groups
     if outputs < inputs:
         raise ValueError(

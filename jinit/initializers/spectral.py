@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from jinit.choice import check_choice
-from jinit.initializers.base import Initializer, dtype_name
+from jinit.initializers.base import Initializer, check_rank, dtype_name
 from jinit.sampling import pin_rounding, round_to_dtype, sampling_dtypes
 
 _WINDOWS = {
@@ -32,7 +32,7 @@ class Fourier(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return sines and cosines for a real dtype, the unitary transform for a complex one."""
         del key
-        _check_rank("fourier", shape, "a matrix (..., rows, columns)")
+        check_rank("fourier", shape, 2, "a matrix (..., rows, columns)")
         if 0 in shape:
             return jnp.zeros(shape, dtype)
         is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
@@ -55,7 +55,7 @@ class STFT(Initializer):
         """Return the windowed waves, the same for every input channel."""
         del key
         sampling_dtypes(dtype, self.name)
-        _check_rank("stft", shape, "a kernel (frame_length, in_channels, fft_bins)")
+        check_rank("stft", shape, 2, "a kernel (frame_length, in_channels, fft_bins)")
         if 0 in shape:
             return jnp.zeros(shape, dtype)
         window = self._scaled_window(shape)
@@ -248,8 +248,3 @@ def _index_grids(rows: int, columns: int) -> tuple[Array, Array]:
 
 def _scalar(value: float, dtype: np.dtype) -> np.ndarray:
     return np.asarray(value, dtype)
-
-
-def _check_rank(name: str, shape: tuple[int, ...], kernel: str) -> None:
-    if len(shape) < 2:
-        raise ValueError(f"{name}: expected {kernel} with at least two axes, got shape {shape}")

@@ -8,7 +8,14 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from jinit.initializers.base import Initializer, check_finite, check_positive_integer, dtype_name
+from jinit.initializers.base import (
+    Initializer,
+    check_finite,
+    check_positive_integer,
+    check_rank,
+    dtype_name,
+)
+from jinit.initializers.taps import middle_tap, place_tap
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,7 +28,7 @@ class Identity(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return the identity, the same for every leading index."""
         del key
-        _check_rank("identity", shape, 2)
+        check_rank("identity", shape, 2, "a kernel (in, out)")
         diagonal = jnp.eye(*shape[-2:], dtype=bool)
         return jnp.broadcast_to(_fill_mask(diagonal, self.gain, dtype), shape)
 
@@ -36,7 +43,7 @@ class RepeatedIdentity(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return `gain` where row and column are equal modulo the shorter side, zero elsewhere."""
         del key
-        _check_rank("idinit", shape, 2)
+        check_rank("idinit", shape, 2, "a kernel (in, out)")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         row, column = jnp.arange(rows)[:, None], jnp.arange(columns)[None, :]
         is_repeat = (row - column) % max(min(rows, columns), 1) == 0
@@ -54,7 +61,7 @@ class Dirac(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return `gain` on the middle tap from input d to output d of every group, else zero."""
         del key
-        _check_rank("dirac", shape, 3)
+        check_rank("dirac", shape, 3, "a kernel (*spatial, in, out)")
         inputs, outputs = shape[-2:]
         if outputs % self.groups:
             raise ValueError(
@@ -64,7 +71,7 @@ class Dirac(Initializer):
         group_output = jnp.arange(outputs) % max(outputs // self.groups, 1)
         is_copied = jnp.arange(inputs)[:, None] == group_output[None, :]
         tap = _fill_mask(is_copied, self.gain, dtype)
-        return _place_middle_tap(tap, shape)
+        return place_tap(tap, shape, middle_tap(shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,13 +83,13 @@ class ZeroHadamard(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return the matrix, on the middle tap of a convolution."""
         del key
-        _check_rank("zero_hadamard", shape, 2)
+        check_rank("zero_hadamard", shape, 2, "a kernel (in, out)")
         inputs, outputs = shape[-2:]
         if outputs <= inputs:
             matrix = jnp.eye(inputs, outputs, dtype=dtype)
         else:
             matrix = _hadamard(inputs, outputs, dtype)
-        return _place_middle_tap(matrix, shape)
+        return place_tap(matrix, shape, middle_tap(shape))
 
 
 def identity(gain: float = 1.0, dtype: DTypeLike | None = None) -> Identity:
@@ -204,17 +211,3 @@ def _hadamard(rows: int, columns: int, dtype: np.dtype) -> Array:
     is_negative = lax.population_count(common_bits) % 2 == 1
     entry = _fill_mask(jnp.ones((), bool), 1 / math.sqrt(size), dtype)
     return jnp.where(is_negative, -entry, entry)
-
-
-def _place_middle_tap(matrix: Array, shape: tuple[int, ...]) -> Array:
-    middle = tuple(size // 2 for size in shape[:-2])
-    kernel = jnp.zeros(shape, matrix.dtype)
-    return kernel if 0 in shape else kernel.at[middle].set(matrix)
-
-
-def _check_rank(name: str, shape: tuple[int, ...], min_rank: int) -> None:
-    if len(shape) < min_rank:
-        kernel = "(in, out)" if min_rank == 2 else "(*spatial, in, out)"
-        raise ValueError(
-            f"{name}: expected a kernel {kernel} with at least {min_rank} axes, got shape {shape}"
-        )
