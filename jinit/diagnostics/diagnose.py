@@ -13,12 +13,12 @@ from jax import Array
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
-    ParameterFaults,
     conclude,
     conclude_seeds,
     find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
+from jinit.diagnostics.judging.finding import ParameterFacts
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
@@ -123,27 +123,29 @@ def diagnose(
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
-        faults = [_find_parameter_faults(setting, *each, batch=prepared) for each in networks]
-        return conclude_seeds(context, [measured for _, measured in networks], faults)
+        facts = [_parameter_facts(setting, *each, batch=prepared) for each in networks]
+        return conclude_seeds(context, [measured for _, measured in networks], facts)
     leaves = list(model.by_path(params).values())
     _check_dtypes(model, leaves)
     tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
     measurements = _measure_one(setting, tree, prepared, progress)
     report_stage("judging")
-    faults = _find_parameter_faults(setting, tree, measurements, prepared)
-    return conclude(context, measurements, faults)
+    return conclude(context, measurements, _parameter_facts(setting, tree, measurements, prepared))
 
 
-def _find_parameter_faults(
+def _parameter_facts(
     setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
-) -> ParameterFaults:
+) -> ParameterFacts:
     def gradients(params: PyTree) -> dict[str, Array]:
         changes = _observe_one(setting, params, batch).changes  # a program that is compiled already
         return {path: change.gradient for path, change in changes.items()}
 
-    return ParameterFaults(
-        equal=find_equal_leaves(setting.model, measurements, jax.tree.leaves(params)),
-        zero_gradients=find_zero_gradients(setting.model, params, measurements, gradients),
+    model = setting.model
+    return ParameterFacts(
+        equal=find_equal_leaves(model, measurements, jax.tree.leaves(params)),
+        zero_gradients=find_zero_gradients(model, params, measurements, gradients),
+        weights=measurements.weights,
+        roles={leaf.path: leaf.role for leaf in model.leaves},
     )
 
 
