@@ -448,3 +448,44 @@ def test_convolutions_of_any_rank_are_as_in_pytorch(shape):
     model = jinit.linen.trace(Convolution(), jnp.ones((2, *[6] * len(shape[:-2]), D)))
     bound = math.prod(shape[:-1]) ** -0.5
     assert_laws(model, recipes.vit_timm(), {"*": uniform(bound)})
+
+
+class Convolutions(nn.Module):
+    """A strided, a grouped and a transposed convolution, 8 to 16 channels each."""
+
+    @nn.compact
+    def __call__(self, x):
+        strided = nn.Conv(16, (3, 3), strides=(2, 2), name="strided")(x)
+        grouped = nn.Conv(16, (3, 3), feature_group_count=4, name="grouped")(x)
+        transposed = nn.ConvTranspose(16, (4, 4), strides=(2, 2), name="transposed")(x)
+        return strided, grouped, transposed
+
+
+FAN_IN = {"strided": 9 * 8, "grouped": 9 * 2}
+FAN_OUT = {"strided": 9 * 16, "grouped": 9 * 16, "transposed": 16 * 16}
+BY_INPUTS, BY_OUTPUTS = FAN_IN | {"transposed": 16 * 8}, FAN_IN | {"transposed": 16 * 16}
+
+
+@pytest.fixture(scope="module")
+def convolutions():
+    return jinit.linen.trace(Convolutions(), jax.ShapeDtypeStruct((2, 8, 8, 8), jnp.float32))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "laws"),
+    [
+        (recipes.pytorch(), {f"{n}/*": uniform(fan**-0.5) for n, fan in BY_OUTPUTS.items()}),
+        (recipes.equinox(), {f"{n}/*": uniform(fan**-0.5) for n, fan in BY_INPUTS.items()}),
+        (
+            recipes.keras(),
+            {
+                f"{name}/kernel": uniform(math.sqrt(6 / (fan + FAN_OUT[name])))
+                for name, fan in BY_INPUTS.items()
+            },
+        ),
+        (recipes.haiku(), {f"{n}/kernel": cut(fan**-0.5, 2) for n, fan in BY_INPUTS.items()}),
+    ],
+    ids=["pytorch", "equinox", "keras", "haiku"],
+)
+def test_fans_of_convolutions_are_those_of_the_framework(convolutions, recipe, laws):
+    assert_laws(convolutions, recipe, laws | {"*/bias": ZERO})
