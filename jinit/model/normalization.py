@@ -15,7 +15,7 @@ def follows_normalization(site: Site, residual_streams: Mapping[int, int]) -> bo
     """Return whether a use is the scale or the bias of a normalization.
 
     Such a parameter is the first scale, or the first term after at most one scale, of a signal that
-    is divided by the root of a sum over it. A parameter that is not applied as it is, as in
+    is divided by the root of a sum over it. A parameter that is changed first, as in
     `1 + scale`, is not one.
 
     Args:

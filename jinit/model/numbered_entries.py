@@ -31,13 +31,27 @@ def number_axes(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
     return np.broadcast_to(np.arange(np.prod(sizes, dtype=int)).reshape(sizes), tuple(shape))
 
 
-def distinct_part(numbers: np.ndarray) -> np.ndarray:
-    """Return the first entry along all axes on which the numbers do not depend.
+def distinct_numbers(numbers: np.ndarray) -> np.ndarray:
+    """Return all numbers that occur, sorted.
 
     Args:
       numbers: numbered entries.
     """
-    return numbers[tuple(slice(None) if stride else slice(1) for stride in numbers.strides)]
+    return np.unique(_without_copies(numbers))
+
+
+def entries_along(numbers: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """Return the numbers along some axes, in this order, at the first entry of all others.
+
+    Args:
+      numbers: numbered entries.
+      axes: the axes to keep.
+
+    >>> entries_along(number_axes((2, 3), (1,)), (1,))
+    array([0, 1, 2])
+    """
+    others = [axis for axis in range(numbers.ndim) if axis not in axes]
+    return numbers.transpose([*others, *axes])[(0,) * len(others)]
 
 
 def varies(numbers: np.ndarray, axes: Sequence[int]) -> bool:
@@ -50,9 +64,13 @@ def varies(numbers: np.ndarray, axes: Sequence[int]) -> bool:
     first = numbers[
         tuple(slice(1) if axis in axes else slice(None) for axis in range(numbers.ndim))
     ]
-    return first.shape == numbers.shape or bool(
-        (distinct_part(numbers) != distinct_part(first)).any()
-    )
+    is_single = first.shape == numbers.shape
+    return is_single or bool((_without_copies(numbers) != _without_copies(first)).any())
+
+
+def _without_copies(numbers: np.ndarray) -> np.ndarray:
+    """Return the first entry along all axes on which the numbers do not depend."""
+    return numbers[tuple(slice(None) if stride else slice(1) for stride in numbers.strides)]
 
 
 def move_entries(operation: Operation, numbers: Sequence[np.ndarray | None]) -> list[Any]:

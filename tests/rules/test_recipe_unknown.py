@@ -121,6 +121,21 @@ def test_their_values_are_those_of_the_model():
     assert not np.allclose(plain["w"], drawn["w"])
 
 
+@pytest.mark.parametrize(("count", "is_known"), [(1, True), (3, False)])
+def test_several_tokens_do_not_become_equal(count, is_known):
+    def own(key):
+        return {"tokens": jax.random.normal(key, (1, count, D)), "w": jnp.ones((D, D))}
+
+    def apply(params, x):
+        tokens = jnp.broadcast_to(params["tokens"], (2, count, D))
+        return jnp.concatenate([tokens, x], 1) @ params["w"]
+
+    params = jax.eval_shape(own, jax.random.key(0))
+    model = jinit.trace(apply, params, jnp.ones((2, 5, D)), init=own)
+    rows = {row.path: row.initializer for row in plan(model, recipes.vit_jax()).rows}
+    assert rows["tokens"] == (jinit.zeros if is_known else None)
+
+
 def test_the_gate_of_a_branch_is_known_to_gated_branches(model):
     rows = {row.path: row for row in plan(model, recipes.gated_branches()).rows}
     assert rows["gate"].initializer == jinit.zeros

@@ -5,6 +5,7 @@ which is a good choice for what only the author of the model knows: decays of st
 latents, masks, gates.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def models_own(leaf: Leaf, leaves: Sequence[Leaf]) -> None:
 
 
 def minor_rules(
-    token: Initializer | None = None, position: Initializer | None = None, bias: object = zeros
+    token: object = None, position: Initializer | None = None, bias: object = zeros
 ) -> Recipe:
     """Return optional rules for all parameters that are not kernels or tables.
 
@@ -88,6 +89,15 @@ def normalization_scale(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer | Non
     """Return ones for the scale of a normalization, and the model's own for any other scale."""
     del leaves
     return ones if leaf.is_normalization else None
+
+
+def class_token(leaf: Leaf, leaves: Sequence[Leaf], token: Initializer) -> Initializer | None:
+    """Return the initializer of a single token, and the model's own for several in one parameter.
+
+    Several tokens, such as learned queries, stay equal forever if they begin with equal values.
+    """
+    del leaves
+    return token if math.prod(leaf.shape) == max(leaf.shape, default=1) else None
 
 
 def known_bias(leaf: Leaf, leaves: Sequence[Leaf], bias: Any) -> Any:

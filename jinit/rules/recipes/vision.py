@@ -22,6 +22,7 @@ from jinit.rules.recipes.minor_parameters import (
     DeferredInitializer,
     Recipe,
     biased_kernel,
+    class_token,
     is_logit_table,
     minor_rules,
     uniform_bias,
@@ -30,6 +31,11 @@ from jinit.rules.recipes.minor_parameters import (
 
 _TIMM_NORMAL = timm_trunc_normal(0.0, 0.02, -2.0, 2.0)
 _BEIT_NORMAL = truncated_normal(0.02, lower=-1.0, upper=1.0)
+
+
+def _token(token: Initializer) -> DeferredInitializer:
+    """Return the initializer of a class token, and the model's own one for several tokens."""
+    return DeferredInitializer(class_token, (token,))
 
 
 def vit_timm() -> Recipe:
@@ -47,7 +53,7 @@ def vit_timm() -> Recipe:
     return (
         Rule(DeferredInitializer(timm_kernel), role="kernel"),
         *weight_rules(_TIMM_NORMAL),
-        *minor_rules(token=normal(1e-6), bias=bias),
+        *minor_rules(token=_token(normal(1e-6)), bias=bias),
     )
 
 
@@ -85,7 +91,7 @@ def beit() -> Recipe:
         Rule(DeferredInitializer(beit_branch_end), role="kernel", end="residual"),
         Rule(DeferredInitializer(beit_table), role="embedding", optional=True),
         *weight_rules(_BEIT_NORMAL),
-        *minor_rules(token=_BEIT_NORMAL),
+        *minor_rules(token=_token(_BEIT_NORMAL)),
     )
 
 
@@ -115,7 +121,7 @@ def vit_jax() -> Recipe:
     return (
         Rule(zeros, role="kernel", end="output", optional=True),
         Rule(DeferredInitializer(vit_jax_kernel), role="kernel"),
-        *minor_rules(zeros, SMALL_NORMAL, bias=DeferredInitializer(vit_jax_bias)),
+        *minor_rules(_token(zeros), SMALL_NORMAL, bias=DeferredInitializer(vit_jax_bias)),
     )
 
 
@@ -159,7 +165,7 @@ def vit_moco(fused: str | None = None) -> Recipe:
         *stated,
         *(Rule(xavier_uniform(), attention=part, optional=True) for part in parts),
         *weight_rules(xavier_uniform()),
-        *minor_rules(token=normal(1e-6), position=_TIMM_NORMAL),
+        *minor_rules(token=_token(normal(1e-6)), position=_TIMM_NORMAL),
     )
 
 
