@@ -1,16 +1,16 @@
 """The parameters of a model, with what the computation does to each."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jinit.model.activation import Activation, PathEnd
 from jinit.model.axis_roles import STACKED, UNIT
-from jinit.model.branches import Branches
+from jinit.model.branches import Branch, Branches
 from jinit.model.find_activation import find_activation, find_end
 from jinit.model.roles import Role, Use
-from jinit.model.uses import Scope, Site
+from jinit.model.uses import Site
 
 _PRIORITY = {"kernel": 0, "embedding": 1, "unread": 3}
 """Which of several uses describes a parameter: the smallest; see `_use_priority` for the others."""
@@ -65,6 +65,13 @@ class Leaf:
     """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+    stream: int | None = None
+    """Number of the residual stream that this branch is added to."""
+    branch_count: int | None = None
+    """Number of branches that are added to that residual stream; one in a loop counts once per
+    iteration."""
+    branch_normalized: bool = False
+    """Whether that residual stream is normalized after each sum, before anything else reads it."""
 
     @property
     def stacked_layers(self) -> int:
@@ -79,34 +86,25 @@ class Leaf:
         return after is not None and after.end == "residual" and not after.has_normalization
 
 
-@dataclass(frozen=True)
-class SiteInBranch:
-    """A use of a parameter, and the residual branch it belongs to."""
-
-    site: Site
-    branch: int | None
-
-
 def read_leaf(
     path: str,
     abstract: Any,
-    uses: Sequence[SiteInBranch],
-    branches: Mapping[Scope, Branches],
+    sites: Sequence[Site],
+    branches: Branches,
 ) -> Leaf:
     """Return a parameter with what its uses say about it.
 
     Args:
       path: its path.
       abstract: its shape and dtype.
-      uses: its uses, in execution order.
-      branches: the residual sums of every scope.
+      sites: its uses, in execution order.
+      branches: the residual branches of the computation.
     """
     shape = tuple(abstract.shape)
-    if not uses:
+    if not sites:
         return Leaf(path, shape, abstract.dtype)
-    chosen = min(uses, key=lambda use: _use_priority(use.site.use))
-    site, use = chosen.site, chosen.site.use
-    residual_streams = branches[site.scope].residual_streams
+    site = min(sites, key=lambda site: _use_priority(site.use))
+    use, residual_streams = site.use, branches.residual_streams[site.scope]
     has_activation = site.is_contraction or use.role == "embedding"
     activation = find_activation(site, residual_streams) if has_activation else None
     end: PathEnd | Literal[""] = ""
@@ -125,11 +123,22 @@ def read_leaf(
         groups=use.groups,
         strides=use.strides,
         dilation=use.dilation,
-        use_count=len(uses),
+        use_count=len(sites),
         activation=activation,
         end=end,
-        branch=chosen.branch,
+        **_branch_fields(branches.by_kernel.get((site.scope, site.position))),
     )
+
+
+def _branch_fields(branch: Branch | None) -> dict[str, Any]:
+    if branch is None:
+        return {}
+    return {
+        "branch": branch.number,
+        "stream": branch.stream,
+        "branch_count": branch.branch_count,
+        "branch_normalized": branch.is_normalized,
+    }
 
 
 def _read_axes(use: Use, shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import jax
 
-from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
+from jinit.model.branches import ResidualSum, find_branches, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, SiteInBranch, read_leaf
+from jinit.model.leaves import Leaf, read_leaf
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import closest_paths, leaf_paths
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
@@ -157,10 +157,10 @@ class Model:
         sites = find_sites(
             Graph.primal_from_jaxpr(jaxpr).prune(), [array.shape for array in arrays]
         )
-        branches = {scope: find_branches(scope) for scope in {site.scope: None for site in sites}}
-        uses: dict[int, list[SiteInBranch]] = {}  # in the order of the first uses
-        for site, branch in zip(sites, number_branches(sites, branches), strict=True):
-            uses.setdefault(site.use.leaf, []).append(SiteInBranch(site, branch))
+        branches = find_branches(sites)
+        uses: dict[int, list[Site]] = {}  # in the order of the first uses
+        for site in sites:
+            uses.setdefault(site.use.leaf, []).append(site)
         unused = [index for index in range(len(arrays)) if index not in uses]
         leaves = [
             read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
