@@ -8,6 +8,7 @@ from typing import Any, Literal
 from jinit.model.activation import PathEnd
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, value_numbers
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.sum_readers import is_carried_on
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
 
@@ -37,6 +38,7 @@ class ActivationPath:
         self.added_products: set[int] = set()
         """Results of other kernels that are added to the root."""
         self._residual_streams = residual_streams
+        self._is_gated = False
         self._values = {self.root}
         self._sum_inputs: dict[int, int] = {}
         self.end = self._follow(self.root)
@@ -157,13 +159,26 @@ class ActivationPath:
             for operand in value_numbers(operation.operands)
             if not self.contains(operand) and self.scope.is_signal(operand)
         ]
+        self._is_gated |= bool(others) and name in PRODUCTS
         if not others or name in PRODUCTS:
             return ""
         if name in SUMS:
-            products = list(map(self.added_kernels, others))
-            self.added_products.update(*products)
-            if all(products):
-                return ""
-            is_residual_stream = self._residual_streams.get(operation.results[0]) in arriving
-            return "shortcut" if is_residual_stream else "residual"
+            return self._sum_end(operation, arriving, others)
         return "" if name == "select_n" and others == [operation.operands[0]] else "other"
+
+    def _sum_end(
+        self, operation: Operation, arriving: list[int], others: list[int]
+    ) -> PathEnd | Literal[""]:
+        """Return how a sum with other signals ends the path.
+
+        The path continues if they are products of kernels, through a sum of gated signals, such as
+        the state of a recurrent cell, and through a sum that is itself the argument of a gate.
+        """
+        (result,) = operation.results
+        if result in self._residual_streams:
+            return "shortcut" if self._residual_streams[result] in arriving else "residual"
+        products = list(map(self.added_kernels, others))
+        self.added_products.update(*products)
+        if all(products):
+            return ""
+        return "other" if is_carried_on(self.scope, result) and not self._is_gated else ""

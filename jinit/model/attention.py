@@ -6,7 +6,7 @@ queries, and the third signal the values. The kernel that is applied to the weig
 output kernel.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,7 @@ from jinit.model.branches import Branches
 from jinit.model.contractions import unit_axes
 from jinit.model.numbered_entries import distinct_numbers, entries_along
 from jinit.model.primitives import VALUE_PRESERVING
-from jinit.model.uses import Scope, Site
+from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
 from jinit.model.weighted_sums import AppliedKernel, Entries, SignalProducts, WeightedSum
 
@@ -66,18 +66,18 @@ class AttentionPart:
 
 
 def find_attention(
-    sites: Sequence[Site], branches: Mapping[Scope, Branches]
+    sites: Sequence[Site], branches: Branches
 ) -> dict[int, tuple[AttentionPart, ...]]:
     """Return the parts that kernels have in attention, by index of the parameter.
 
     Args:
       sites: all uses of the parameters, from `find_sites`.
-      branches: the residual sums of every scope.
+      branches: the residual branches of the computation.
     """
     parts: dict[int, dict[AttentionRole, AttentionPart]] = {}
     count = 0
-    for scope in branches:
-        products = SignalProducts(scope, sites, branches[scope])
+    for scope, residual_streams in branches.residual_streams.items():
+        products = SignalProducts(scope, sites, residual_streams)
         for position in products.sums:
             for kernel, part in _Attention(products, position, count).parts():
                 leaves = products.kernels[kernel]

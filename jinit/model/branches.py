@@ -1,131 +1,127 @@
 """Residual branches: the kernels between a residual stream and the sum that adds their output."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from jinit.model.graph import Graph
-from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place, value_numbers
-from jinit.model.primitives import SUMS
+from jinit.model.operation import Place
+from jinit.model.origins import set_bits
+from jinit.model.residual_sums import FoundContraction, FoundSum, SumSearch
+from jinit.model.sum_readers import dependent_operations, is_normalized
 from jinit.model.uses import Scope, Site
 
 
 @dataclass(frozen=True)
-class Branches:
-    """The residual sums of one graph."""
+class Branch:
+    """One residual branch, and the residual stream that it is added to."""
 
-    residual_streams: dict[int, int] = field(default_factory=dict)
-    """Maps the result of every residual sum to the operand that is the residual stream."""
-    branch_numbers: dict[int, int] = field(default_factory=dict)
-    """Maps the position of every contraction inside a branch to the branch's number."""
+    number: int
+    """Number of the branch, in execution order; a branch in a loop counts once."""
+    stream: int
+    """Number of the residual stream, in execution order."""
+    branch_count: int
+    """Number of branches added to the stream; one in a loop counts once per iteration."""
+    is_normalized: bool
+    """Whether the residual stream is normalized after each sum, before anything else reads it."""
 
 
 @dataclass(frozen=True)
-class _Dependencies:
-    """The contractions, sources and kernels that a value depends on."""
+class Branches:
+    """The residual sums of a computation and the branches that they add."""
 
-    origins: int = 0
-    """Bit mask of the contractions and sources it depends on through floating-point values."""
-    fewest_kernels: int = 0
-    """Fewest kernels on any path to it."""
+    residual_streams: Mapping[Scope, Mapping[int, int]]
+    """For every graph, maps the result of each residual sum to the operand that is the stream."""
+    by_kernel: Mapping[tuple[Scope, int], Branch]
+    """The branch of every kernel that is in one, by graph and position."""
 
 
-def find_branches(scope: Scope) -> Branches:
+def find_branches(sites: Sequence[Site]) -> Branches:
     """Find the sums of two signals of common origin that passed through different kernels.
 
-    The signal that passed through fewer kernels is the residual stream: the branch's input itself,
-    or a projection of it. The kernels that only the other signal depends on form the branch. A
-    kernel in nested branches belongs to the innermost.
+    The signal that passed through fewer kernels since their last common origin is the residual
+    stream: the branch's input itself, or a projection of it. It must be carried on: neither may
+    another signal gate it, nor may its sum be only the argument of a gate. The kernels that only
+    the other signal depends on form the branch. A kernel in nested branches belongs to the
+    innermost.
+
+    Args:
+      sites: all uses of parameters in a computation, from `find_sites`.
     """
-    dependencies, bits = _find_dependencies(scope), _contraction_bits(scope.graph)
-    branches = Branches()
-    for operation in scope.graph.operations:
-        signals = {value for value in value_numbers(operation.operands) if value in dependencies}
-        if operation.primitive.name not in SUMS or len(signals) != 2:
-            continue
-        residual_stream, branch = sorted(
-            signals, key=lambda value: dependencies[value].fewest_kernels
-        )
-        short, long = dependencies[residual_stream], dependencies[branch]
-        if short.fewest_kernels == long.fewest_kernels or not short.origins & long.origins:
-            continue
-        branches.residual_streams[operation.results[0]] = residual_stream
-        number = len(branches.residual_streams) - 1
-        only_branch = long.origins & ~short.origins
-        for position, bit in bits.items():
-            if only_branch >> bit & 1:
-                branches.branch_numbers.setdefault(position, number)
-    return branches
+    search = SumSearch(sites)
+    streams: dict[Scope, dict[int, int]] = {site.scope: {} for site in sites}
+    for found in search.sums:
+        streams.setdefault(found.scope, {})[found.operation.results[0]] = found.residual_stream
+    return Branches(streams, _number_branches(sites, _assign_kernels(search), search.sums))
 
 
-def number_branches(sites: Sequence[Site], branches: Mapping[Scope, Branches]) -> list[int | None]:
-    """Return the number of the branch of every site, counted over all graphs in execution order.
+def _assign_kernels(search: SumSearch) -> dict[tuple[Scope, int], FoundSum]:
+    """Return the sum to which each contraction in a branch belongs."""
+    assigned: dict[tuple[Scope, int], FoundSum] = {}
+    for found in search.sums:
+        for origin in set_bits(found.contractions):
+            contraction = search.contractions[origin]
+            if _is_in_branch(contraction, found, search.sums):
+                assigned.setdefault((contraction.scope, contraction.position), found)
+    return assigned
 
-    None where a site is not a kernel in a branch.
+
+def _is_in_branch(contraction: FoundContraction, found: FoundSum, sums: Sequence[FoundSum]) -> bool:
+    """Return whether a contraction lies between a residual stream and a sum.
+
+    One that does not depend on the stream, such as the keys of an encoder's outputs, must feed
+    this branch only.
     """
-    order: dict[tuple[Scope, int], int] = {}
-    numbers: list[int | None] = []
-    for site in sites:
-        local = branches[site.scope].branch_numbers.get(site.position)
-        if local is None or site.use.role != "kernel":
-            numbers.append(None)
+    position = _position_within(contraction, found.scope)
+    if position is None:
+        return False
+    if contraction.origins.depends_on(found.origin):
+        return True
+    sum_results = {each.operation.results[0]: each for each in sums if each.scope is found.scope}
+    operation = found.scope.graph.operations[position]
+    followed, met = dict.fromkeys(operation.results, True), []
+    for user in dependent_operations(found.scope, followed):
+        if user.results and user.results[0] in sum_results:
+            met.append(sum_results[user.results[0]])
         else:
-            numbers.append(order.setdefault((site.scope, local), len(order)))
-    return numbers
+            followed |= dict.fromkeys(user.results, True)
+    return met == [found]
 
 
-def _contraction_bits(graph: Graph) -> dict[int, int]:
-    """Return a bit number for the position of every contraction."""
-    positions = [
-        position
-        for position, operation in enumerate(graph.operations)
-        if operation.primitive.name in CONTRACTION_PRIMITIVES
-    ]
-    return {position: bit for bit, position in enumerate(positions)}
+def _position_within(contraction: FoundContraction, scope: Scope) -> int | None:
+    """Return the position in a graph of the operation that contains a contraction, if any does."""
+    position, inner = contraction.position, contraction.scope
+    while inner is not scope:
+        if inner.parent is None:
+            return None
+        position, inner = inner.place[-1], inner.parent
+    return position
 
 
-def _find_dependencies(scope: Scope) -> dict[int, _Dependencies]:
-    """Return the dependencies of every floating-point signal."""
-    graph, bits = scope.graph, _contraction_bits(scope.graph)
-    sources = iter(range(len(bits), len(bits) + len(graph.inputs) + len(graph.operations)))
-    dependencies = {
-        name: _Dependencies(1 << next(sources))
-        for name, aval in zip(graph.inputs, graph.avals, strict=True)
-        if scope.is_signal(name) and _is_float(str(aval.dtype))
+def _number_branches(
+    sites: Sequence[Site],
+    assigned: Mapping[tuple[Scope, int], FoundSum],
+    sums: Sequence[FoundSum],
+) -> dict[tuple[Scope, int], Branch]:
+    counts: dict[int, int] = {}
+    for found in sums:
+        counts[found.stream] = counts.get(found.stream, 0) + found.count
+    open_streams = {
+        found.stream for found in sums if not is_normalized(found.scope, found.operation.results[0])
     }
-    for position, operation in enumerate(graph.operations):
-        values = value_numbers(operation.operands)
-        before = [dependencies[value] for value in values if value in dependencies]
-        own_bit = 0
-        if position in bits:
-            own_bit = 1 << bits[position]
-        elif not before:
-            own_bit = 1 << next(sources)
-        fewest = min((operand.fewest_kernels for operand in before), default=0)
-        after = _Dependencies(
-            origins=own_bit | _union(operand.origins for operand in before),
-            fewest_kernels=fewest + _has_kernel(operation, scope),
-        )
-        for result, dtype in zip(operation.results, operation.dtypes, strict=True):
-            if scope.is_signal(result) and _is_float(dtype):
-                dependencies[result] = after
-    return dependencies
-
-
-def _has_kernel(operation: Operation, scope: Scope) -> bool:
-    return operation.primitive.name in CONTRACTION_PRIMITIVES and any(
-        scope.values[value].weights for value in value_numbers(operation.operands)
-    )
-
-
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
-
-
-def _is_float(dtype: str) -> bool:
-    return "float" in dtype
+    numbers: dict[FoundSum, int] = {}
+    stream_numbers: dict[int, int] = {}
+    branches = {}
+    for site in sites:
+        key = (site.scope, site.position)
+        if key in assigned and site.use.role == "kernel":
+            found = assigned[key]
+            branches[key] = Branch(
+                number=numbers.setdefault(found, len(numbers)),
+                stream=stream_numbers.setdefault(found.stream, len(stream_numbers)),
+                branch_count=counts[found.stream],
+                is_normalized=found.stream not in open_streams,
+            )
+    return branches
 
 
 @dataclass(frozen=True)
@@ -150,13 +146,9 @@ def find_residual_sums(graph: Graph, sites: Sequence[Site]) -> tuple[ResidualSum
       The sums in execution order.
     """
     sums = []
-    for place, scope in {site.scope.place: site.scope for site in sites}.items():
-        lengths = graph.loop_lengths(place)
-        if lengths is None:
-            continue
-        residual_streams = find_branches(scope).residual_streams
-        for position, operation in enumerate(scope.graph.operations):
-            if operation.results and operation.results[0] in residual_streams:
-                operand = operation.operands.index(residual_streams[operation.results[0]])
-                sums.append(ResidualSum((*place, position), operand, lengths))
+    for found in SumSearch(sites).sums:
+        lengths = graph.loop_lengths(found.scope.place)
+        if lengths is not None:
+            operand = found.operation.operands.index(found.residual_stream)
+            sums.append(ResidualSum((*found.scope.place, found.position), operand, lengths))
     return tuple(sorted(sums, key=lambda residual_sum: residual_sum.place))

@@ -80,6 +80,29 @@ class Scan:
         return cls(flatten(closed), len(inner) - stacked - carried, carried)
 
 
+def carried_inputs(operation: Operation, body: Graph) -> range:
+    """Return which inputs of a body are carried from one iteration to the next, first carry first.
+
+    The outputs of the body begin with the carried values. The range is empty if the operation is
+    not a loop.
+
+    Args:
+      operation: the operation that contains the body.
+      body: the graph of the body.
+    """
+    if operation.name == "scan":
+        scan = Scan.from_operation(operation, lambda _: body)
+        return range(scan.constant_count, scan.constant_count + scan.carry_count)
+    if operation.name == "while":
+        return range(operation.params["body_nconsts"], len(body.inputs))
+    return range(0)
+
+
+def trip_count(operation: Operation) -> int:
+    """Return the number of iterations of a loop; 1 if it is not known."""
+    return operation.params["length"] if operation.name == "scan" else 1
+
+
 def _scan(walk: _ValueWalk, operation: Operation, operands: list[KnownValue]) -> list[KnownValue]:
     scan = Scan.from_operation(operation, walk.body)
     first_stacked = scan.constant_count + scan.carry_count

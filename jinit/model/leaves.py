@@ -9,12 +9,12 @@ from jinit.model.activation import Activation, PathEnd
 from jinit.model.activation_parts import take_apart
 from jinit.model.attention import AttentionPart
 from jinit.model.axis_roles import STACKED, UNIT
-from jinit.model.branches import Branches
+from jinit.model.branches import Branch, Branches
 from jinit.model.find_activation import find_activation, find_end
 from jinit.model.normalization import follows_normalization
 from jinit.model.roles import Role, Use
 from jinit.model.used_weights import UsedWeight, read_used_weight
-from jinit.model.uses import Scope, Site
+from jinit.model.uses import Site
 
 _PRIORITY = {"kernel": 0, "embedding": 1, "unread": 3}
 """Which of several uses describes a parameter: the smallest; see `_use_priority` for the others."""
@@ -69,10 +69,13 @@ class Leaf:
     """How the elementwise path after a kernel or scale ends (see `Activation.end`)."""
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
+    stream: int | None = None
+    """Number of the residual stream that this branch is added to."""
     branch_count: int | None = None
-    """Number of branches that are added to the residual stream of its branch."""
+    """Number of branches that are added to that residual stream; one in a loop counts once per
+    iteration."""
     branch_normalized: bool = False
-    """Whether a normalization follows the sum of its branch and the stream."""
+    """Whether that residual stream is normalized after each sum, before anything else reads it."""
     weight_factor: float = 1.0
     """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; factors
     on the signal just before its product with w count too."""
@@ -118,35 +121,27 @@ class Leaf:
         return after is not None and after.end == "residual" and not after.has_normalization
 
 
-@dataclass(frozen=True)
-class SiteInBranch:
-    """A use of a parameter, and the residual branch it belongs to."""
-
-    site: Site
-    branch: int | None
-
-
 def read_leaf(
     path: str,
     abstract: Any,
-    uses: Sequence[SiteInBranch],
-    branches: Mapping[Scope, Branches],
+    sites: Sequence[Site],
+    branches: Branches,
 ) -> Leaf:
     """Return a parameter with what its uses say about it.
 
     Args:
       path: its path.
       abstract: its shape and dtype.
-      uses: its uses, in execution order.
-      branches: the residual sums of every scope.
+      sites: its uses, in execution order.
+      branches: the residual branches of the computation.
     """
     shape = tuple(abstract.shape)
-    if not uses:
+    if not sites:
         return Leaf(path, shape, abstract.dtype)
-    chosen = choose_use(uses)
-    site, used = chosen.site, read_used_weight(chosen.site)
+    site = choose_use(sites)
+    used = read_used_weight(site)
     use = Use(site.use.leaf, "unread") if _is_unread(site, used) else site.use
-    residual_streams = branches[site.scope].residual_streams
+    residual_streams = branches.residual_streams[site.scope]
     has_activation = site.is_contraction or use.role == "embedding"
     activation = _read_activation(site, residual_streams) if has_activation else None
     end: PathEnd | Literal[""] = ""
@@ -165,28 +160,28 @@ def read_leaf(
         groups=use.groups,
         strides=use.strides,
         dilation=use.dilation,
-        use_count=len(uses),
+        use_count=len(sites),
         activation=activation,
         end=end,
-        branch=chosen.branch,
         weight_factor=used.factor,
         normalized_by=used.normalized_by,
         normalized_rms=used.normalized_rms,
         reason=used.reason if use.role == "unread" else "",
         is_normalization=follows_normalization(site, residual_streams),
+        **_branch_fields(branches.by_kernel.get((site.scope, site.position))),
     )
 
 
-def choose_use(uses: Sequence[SiteInBranch]) -> SiteInBranch:
+def choose_use(sites: Sequence[Site]) -> Site:
     """Return the use that describes a parameter; one that can be read if there is one."""
-    if len(uses) == 1:
-        return uses[0]
+    if len(sites) == 1:
+        return sites[0]
     return min(
-        uses,
-        key=lambda use: (
+        sites,
+        key=lambda site: (
             _PRIORITY["unread"]
-            if _is_unread(use.site, read_used_weight(use.site))
-            else _use_priority(use.site.use)
+            if _is_unread(site, read_used_weight(site))
+            else _use_priority(site.use)
         ),
     )
 
@@ -198,6 +193,17 @@ def _is_unread(site: Site, used: UsedWeight) -> bool:
 def _read_activation(site: Site, residual_streams: Mapping[int, int]) -> Activation | None:
     activation = find_activation(site, residual_streams)
     return activation and replace(activation, take_apart=take_apart)
+
+
+def _branch_fields(branch: Branch | None) -> dict[str, Any]:
+    if branch is None:
+        return {}
+    return {
+        "branch": branch.number,
+        "stream": branch.stream,
+        "branch_count": branch.branch_count,
+        "branch_normalized": branch.is_normalized,
+    }
 
 
 def _read_axes(use: Use, shape: tuple[int, ...]) -> tuple[str, ...]:

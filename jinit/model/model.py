@@ -7,18 +7,16 @@ from typing import Any, Self
 
 import jax
 
-from jinit.model.attention import find_attention
-from jinit.model.branches import ResidualSum, find_branches, find_residual_sums, number_branches
-from jinit.model.chains import chain_positions
+from jinit.model.branches import ResidualSum, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
-from jinit.model.leaves import Leaf, SiteInBranch, choose_use, read_leaf
+from jinit.model.leaves import Leaf
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import check_distinct, closest_paths, leaf_paths
+from jinit.model.read_leaves import read_leaves
 from jinit.model.stated_axes import AxisRoles, resolve_axes, state_axes
 from jinit.model.table import leaf_table, leaf_table_html, model_summary
 from jinit.model.uses import Site, find_sites
-from jinit.model.weight_links import link_weights
 
 
 def _first_argument(params: PyTree, *_: Any) -> PyTree:
@@ -159,46 +157,9 @@ class Model:
     def leaves(self) -> tuple[Leaf, ...]:
         """Every parameter with what the computation does to it, in execution order."""
         jaxpr = jax.make_jaxpr(self.apply)(self.params, *self.inputs)
-        arrays = jax.tree.leaves(self.params)
-        shapes = [array.shape for array in arrays]
         graph = Graph.primal_from_jaxpr(jaxpr).prune()
-        sites = find_sites(graph, shapes)
-        branches = {scope: find_branches(scope) for scope in {site.scope: None for site in sites}}
-        uses: dict[int, list[SiteInBranch]] = {}  # in the order of the first uses
-        for site, branch in zip(sites, number_branches(sites, branches), strict=True):
-            uses.setdefault(site.use.leaf, []).append(SiteInBranch(site, branch))
-        unused = [index for index in range(len(arrays)) if index not in uses]
-        leaves = {
-            index: read_leaf(self.paths[index], arrays[index], uses.get(index, ()), branches)
-            for index in (*uses, *unused)
-        }
-        chosen = {index: choose_use(uses[index]).site for index in uses}
-        leaves = link_weights(leaves, chosen, sites, branches)
-        leaves = self._add_chains(leaves, find_contractions(graph, sites, shapes))
-        for index, parts in find_attention(sites, branches).items():
-            leaves[index] = replace(leaves[index], attention=parts)
-        return tuple(map(self._override, leaves.values()))
-
-    def _add_chains(
-        self, leaves: Mapping[int, Leaf], contractions: Sequence[Contraction]
-    ) -> dict[int, Leaf]:
-        """Return the leaves by index, kernels with their position in a chain."""
-        activations = {index: leaf.activation for index, leaf in leaves.items()}
-        positions = chain_positions(contractions, activations)
-        return {
-            index: replace(
-                leaf,
-                chain_length=positions[index].length,
-                begins_chain=positions[index].is_first,
-                bias_path=self._path(positions[index].bias),
-            )
-            if index in positions
-            else leaf
-            for index, leaf in leaves.items()
-        }
-
-    def _path(self, index: int | None) -> str:
-        return "" if index is None else self.paths[index]
+        leaves = read_leaves(graph, self.paths, jax.tree.leaves(self.params))
+        return tuple(map(self._override, leaves))
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""

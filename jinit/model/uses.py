@@ -39,6 +39,8 @@ class Scope:
     place: Place = ()
     """Positions of the operations that enclose the graph, outermost first."""
     values: dict[int, KnownValue] = field(default_factory=dict)
+    parent: "Scope | None" = None
+    """The graph that contains the enclosing operation; None for the outermost graph."""
 
     @cached_property
     def constants(self) -> Constants:
@@ -111,12 +113,13 @@ class _Walk:
         self.shapes = shapes
         self.sites: list[Site] = []
         self._scope: Scope
+        self._parent: Scope | None = None
         self._position = 0
         self._enclosing: Place = ()
 
     def follow(self, graph: Graph, inputs: Sequence[KnownValue]) -> list[KnownValue]:
         """Return what is known of a graph's outputs, given what is known of its inputs."""
-        scope = Scope(graph, self._enclosing)
+        scope = Scope(graph, self._enclosing, parent=self._parent)
         scope.values.update(dict.fromkeys(graph.constants, CONSTANT))
         scope.values.update(zip(graph.inputs, inputs, strict=True))
 
@@ -124,11 +127,12 @@ class _Walk:
             return scope.values[operand] if isinstance(operand, int) else CONSTANT
 
         for position, operation in enumerate(graph.operations):
-            self._scope, self._position = scope, position
+            self._scope, self._parent, self._position = scope, scope, position
             self._enclosing = (*scope.place, position)
             results = self._visit(operation, [read(operand) for operand in operation.operands])
             scope.values.update(zip(operation.results, results, strict=True))
             self._enclosing = scope.place
+        self._parent = scope.parent
         return [replace(read(output), chosen_weights=()) for output in graph.outputs]
 
     def body(self, closed: Any) -> Graph:

@@ -16,7 +16,7 @@ def link_weights(
     leaves: dict[int, Leaf],
     chosen: Mapping[int, Site],
     sites: tuple[Site, ...],
-    branches: Mapping[Scope, Branches],
+    branches: Branches,
 ) -> dict[int, Leaf]:
     """Return the parameters with the constants on their inputs and the scales of normalized ones.
 
@@ -24,7 +24,7 @@ def link_weights(
       leaves: the parameters by index.
       chosen: the use that describes each of them.
       sites: all uses.
-      branches: the residual sums of every scope.
+      branches: the residual branches of the computation.
     """
     return _link_scales(_count_signal_factors(leaves, chosen, branches), chosen, sites)
 
@@ -42,7 +42,7 @@ def _link_scales(
 
 
 def _count_signal_factors(
-    leaves: dict[int, Leaf], chosen: Mapping[int, Site], branches: Mapping[Scope, Branches]
+    leaves: dict[int, Leaf], chosen: Mapping[int, Site], branches: Branches
 ) -> dict[int, Leaf]:
     scales = _OutputScales(leaves, chosen, branches)
     counted = dict(leaves)
@@ -68,14 +68,14 @@ class _OutputScales:
     Args:
       leaves: the parameters by index.
       chosen: the use that describes each of them.
-      branches: the residual sums of every scope.
+      branches: the residual branches of the computation.
     """
 
     def __init__(
         self,
         leaves: Mapping[int, Leaf],
         chosen: Mapping[int, Site],
-        branches: Mapping[Scope, Branches],
+        branches: Branches,
     ) -> None:
         self._leaves, self._branches = leaves, branches
         self._sites: dict[Scope, list[Site]] = {}
@@ -94,6 +94,6 @@ class _OutputScales:
         for site in sites:
             activation = self._leaves[site.use.leaf].activation
             if activation is not None and activation.end == "product":
-                path = ActivationPath(site, self._branches[scope].residual_streams)
+                path = ActivationPath(site, self._branches.residual_streams.get(scope, {}))
                 ends[path.end.last] = activation.output_scale
         return ends

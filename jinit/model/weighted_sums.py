@@ -1,13 +1,12 @@
 """Products of signals in one graph: the scores of attention, and the sums of values they weigh."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jinit.model.branches import Branches
 from jinit.model.contractions import unit_axes
 from jinit.model.numbered_entries import entries_along, move_entries, number_axes, varies
 from jinit.model.operation import Operation
@@ -52,16 +51,18 @@ class SignalProducts:
     Args:
       scope: the graph, with what is known of its values.
       sites: all uses of the parameters.
-      branches: the residual sums of the graph, at which signals are no longer followed.
+      residual_streams: those of the graph's residual sums, at which signals are no longer followed.
     """
 
-    def __init__(self, scope: Scope, sites: Sequence[Site], branches: Branches) -> None:
+    def __init__(
+        self, scope: Scope, sites: Sequence[Site], residual_streams: Mapping[int, int]
+    ) -> None:
         self.scope, self.graph = scope, scope.graph
         self.sums: dict[int, WeightedSum] = {}
         """Weighted sums by position."""
         self.applied: dict[int, list[AppliedKernel]] = {}
         """Kernels that are applied to each weighted sum."""
-        self._residual_sums = branches.residual_streams
+        self._residual_sums = residual_streams
         self._sites = sites
         self._entries: dict[int, Entries] = {}
         if any(map(self._is_signal_product, self.graph.operations)):

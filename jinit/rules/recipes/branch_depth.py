@@ -42,8 +42,9 @@ def scale_layers(initializer: Initializer, factors: Sequence[float], leaf: Leaf)
 def block_numbers(leaf: Leaf, leaves: Sequence[Leaf], branches: int = 2) -> tuple[int, ...]:
     """Return the numbers of the blocks whose kernels a parameter holds.
 
-    Branches are counted in execution order. A loop over stacked layers counts the branches of every
-    iteration, so that a parameter with L stacked layers belongs to L blocks.
+    The branches of one residual stream are counted in execution order, those of an encoder apart
+    from those of a decoder. A loop over stacked layers counts the branches of every iteration, so
+    that a parameter with L stacked layers belongs to L blocks.
 
     Args:
       leaf: the parameter.
@@ -54,7 +55,8 @@ def block_numbers(leaf: Leaf, leaves: Sequence[Leaf], branches: int = 2) -> tupl
       RuleError: if the parameter is not in a residual branch.
     """
     preceding = 0
-    for iterations, numbers in _group_branches(leaves):
+    stream = [other for other in leaves if other.stream == leaf.stream]
+    for iterations, numbers in _group_branches(stream):
         if leaf.branch in numbers:
             first = preceding + numbers.index(leaf.branch)
             return tuple((first + step * len(numbers)) // branches for step in range(iterations))
@@ -72,10 +74,6 @@ def _group_branches(leaves: Sequence[Leaf]) -> list[tuple[int, list[int]]]:
         number, iterations = branch
         return iterations, number if iterations == 1 else None
 
-    groups = groupby(sorted(branch_iterations(leaves).items()), loop)
-    return [(iterations, [number for number, _ in group]) for (iterations, _), group in groups]
-
-
-def branch_iterations(leaves: Sequence[Leaf]) -> dict[int, int]:
-    """Return the number of loop iterations of every residual branch, by branch number."""
-    return {leaf.branch: leaf.stacked_layers for leaf in leaves if leaf.branch is not None}
+    iterations = {leaf.branch: leaf.stacked_layers for leaf in leaves if leaf.branch is not None}
+    groups = groupby(sorted(iterations.items()), loop)
+    return [(count, [number for number, _ in group]) for (count, _), group in groups]

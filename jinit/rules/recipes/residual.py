@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from jinit.initializers import Initializer, constant, he_normal, ones, variance_scaling, zeros
 from jinit.model import Leaf
 from jinit.rules.match import Rule
-from jinit.rules.recipes.branch_depth import branch_iterations
 from jinit.rules.recipes.minor_parameters import (
     DeferredInitializer,
     Recipe,
@@ -62,8 +61,8 @@ def gated_branches(gate: float = 0.0, kernel: Initializer | None = None) -> Reci
 def fixup() -> Recipe:
     """Fixup: He normal, times `L^(-1/(2m-2))` in residual branches, whose last kernel is zero.
 
-    L is the number of branches in the model and m the number of kernels in the branch. The output
-    layer is zero. Scalar biases are 0 and scalar scales 1.
+    L is the number of branches of the residual stream and m the number of kernels in the branch.
+    The output layer is zero. Scalar biases are 0 and scalar scales 1.
 
     Reference: Zhang, Dauphin, Ma, "Fixup initialization: residual learning without normalization",
     2019, section 3.
@@ -84,7 +83,6 @@ def fixup() -> Recipe:
 
 def fixup_he_normal(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
     """Return He normal times `L^(-1/(2m-2))` for a kernel of a branch with m kernels."""
-    branches = sum(branch_iterations(leaves).values())
     kernels = sum(other.branch == leaf.branch for other in leaves)
-    variance_factor = branches ** (-1 / max(kernels - 1, 1))
+    variance_factor = (leaf.branch_count or 1) ** (-1 / max(kernels - 1, 1))
     return variance_scaling(2 * variance_factor, "fan_in", "truncated_normal")
