@@ -117,7 +117,7 @@ class Initializer(ABC):
         """
         return self.entry_distribution(check_shape(shape))
 
-    def std(self, shape: Sequence[int], dtype: DTypeLike = float) -> float | None:
+    def entry_std(self, shape: Sequence[int], dtype: DTypeLike = float) -> float | None:
         """Return the standard deviation of an entry, √E[|w - E[w]|²], or None if it is not known.
 
         Args:
@@ -125,7 +125,10 @@ class Initializer(ABC):
           dtype: dtype of the array; complex truncated normals are 0.93 % wider than real ones.
 
         >>> import jinit
-        >>> jinit.he_normal().std((200, 64)), round(jinit.he_normal().std((200, 64), complex), 6)
+        >>> (
+        ...     jinit.he_normal().entry_std((200, 64)),
+        ...     round(jinit.he_normal().entry_std((200, 64), complex), 6),
+        ... )
         (0.1, 0.100929)
         """
         marginal = self.marginal(shape)

@@ -166,7 +166,9 @@ def _plan_row(leaf: Leaf, initializer: Any, current: CurrentScale) -> PlanRow:
         fan_out=leaf.fan_out,
         activation=leaf.activation,
         initializer=initializer,
-        std=initializer.std(leaf.shape, leaf.dtype) if hasattr(initializer, "std") else None,
+        std=initializer.entry_std(leaf.shape, leaf.dtype)
+        if hasattr(initializer, "entry_std")
+        else None,
         current_std=current.std,
         advice=current.advice,
     )
