@@ -15,7 +15,10 @@ from jinit.programs.folding import is_scalar
 from jinit.programs.keys import DATA_PRESERVING_PRIMITIVES, is_typed_key, key_aval, wrap_key
 from jinit.programs.windows import reshape_draw
 
-_SELECTION_PRIMITIVES = frozenset({"slice", "squeeze", "unstack"})
+_SELECTION_PRIMITIVES = frozenset(
+    {"slice", "squeeze", "unstack", "rev", "reshape", "transpose", "dynamic_slice", "gather"}
+)
+"""Primitives that select or rearrange the keys that a split returns."""
 _KEY_PRIMITIVES = DATA_PRESERVING_PRIMITIVES | {"random_fold_in", "random_split"}
 _KEY_CHAIN_PRIMITIVES = _KEY_PRIMITIVES | _SELECTION_PRIMITIVES
 _CAST_PRIMITIVES = frozenset({"convert_element_type", "reduce_precision"})
