@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -54,6 +55,11 @@ class Slice:
         ]
         (output,) = draw_outputs(self.graph, [*typed, *scalars], window_start)
         return jnp.asarray(output)
+
+    @cached_property
+    def compiled(self) -> Callable[..., Array]:
+        """`evaluate` as one compiled call, which vmap does not take apart into other roundings."""
+        return jax.jit(self.evaluate)
 
     def with_shape(self, shape: tuple[int, ...]) -> "Slice | None":
         """Return the same draw in another shape; None if it is not entry by entry."""
