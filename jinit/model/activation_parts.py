@@ -149,7 +149,9 @@ def _only_user(activation: Activation, value: int) -> int | None:
     return users[0] if len(users) == 1 and value != activation.result else None
 
 
-def _drop(activation: Activation, dropped: set[int], value: int, negated: set[int]) -> Activation:
+def _drop(
+    activation: Activation, dropped: set[int], value: Operand, negated: set[int]
+) -> Activation:
     """Return the activation without some operations, whose results become a value.
 
     Args:
@@ -180,12 +182,40 @@ def _strip_output(activation: Activation) -> tuple[Activation, float]:
     """Return the activation without the constants after it, and their product."""
     inner, scale = activation, 1.0
     while not _known_name(inner):
-        factor = _last_factor(inner)
+        factor, gate = _last_factor(inner), _gate_factor(inner)
+        if factor is None and gate is not None:
+            inner = _drop(inner, {gate.position}, gate.value, set())
+            scale *= gate.constant
+            continue
         if factor is None:
-            return (activation, 1.0) if _ends_in_own_product(inner) else (inner, scale)
+            is_part = _ends_in_own_product(inner) or _last_sum(inner) is not None
+            return (activation, 1.0) if is_part else (inner, scale)
         inner = _cut(inner, 0, factor.value)
         scale *= abs(factor.constant)
     return inner, scale
+
+
+class _GateFactor(NamedTuple):
+    """A positive constant on one of the two functions whose product a gated unit is."""
+
+    position: int
+    value: Operand
+    constant: float
+
+
+def _gate_factor(activation: Activation) -> _GateFactor | None:
+    """Return a constant in front of the last product of a gated unit; None if there is none."""
+    if activation.argument_count < 2 or _ends_in_own_product(activation):
+        return None
+    last = activation.scalar_operations[-1]
+    for operand in last.operands if str(last.primitive) == "mul" else ():
+        position = int(operand) - activation.argument_count
+        if position < 0 or _only_user(activation, int(operand)) is None:
+            continue
+        factor = _constant_factor(activation.scalar_operations[position])
+        if factor is not None and factor.constant > 0:
+            return _GateFactor(position, factor.value, factor.constant)
+    return None
 
 
 def _last_factor(activation: Activation) -> _Factor | None:
@@ -193,6 +223,14 @@ def _last_factor(activation: Activation) -> _Factor | None:
         return None
     position = activation.result - activation.argument_count
     return _constant_factor(activation.scalar_operations[position])
+
+
+def _last_sum(activation: Activation) -> ScalarOperation | None:
+    """Return the sum that an activation is the result of; None if it is not a sum."""
+    if isinstance(activation.result, float) or activation.result < activation.argument_count:
+        return None
+    step = activation.scalar_operations[activation.result - activation.argument_count]
+    return step if step.sum_size else None
 
 
 def _ends_in_own_product(activation: Activation) -> bool:
@@ -248,9 +286,21 @@ def _describe(activation: Activation) -> str:
     first = None if name else _end_of_normalization(activation)
     if first is None:
         return name or list_primitives(activation).description
+    pooled = _pooled(activation)
+    if pooled is not None:
+        inner = take_apart(pooled).description
+        return "mean" if inner == "identity" else f"{inner}, then mean"
     normalization = _normalization_name(activation.scalar_operations[:first])
     rest = take_apart(_cut(activation, first, activation.result)).description
     return normalization if rest == "identity" else f"{normalization}, then {rest}"
+
+
+def _pooled(activation: Activation) -> Activation | None:
+    """Return the function that an activation is the mean or sum of; None if it is neither."""
+    while (factor := _last_factor(activation)) is not None:
+        activation = _cut(activation, 0, factor.value)
+    last = _last_sum(activation)
+    return last and _cut(activation, 0, last.operands[0])
 
 
 def _end_of_normalization(activation: Activation) -> int | None:

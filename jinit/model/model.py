@@ -168,13 +168,14 @@ class Model:
             for index in (*uses, *unused)
         }
         chosen = {index: choose_use(uses[index]).site for index in uses}
-        linked = link_weights(leaves, chosen, sites, branches)
+        trained = {i: use for i, use in chosen.items() if self.paths[i] not in self.untrained_paths}
+        linked = link_weights(leaves, trained, sites, branches)
         return tuple(map(self._override, linked.values()))
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""
         if leaf.path in self.untrained_paths:
-            return replace(leaf, role="state")
+            return replace(leaf, role="state", reason="")
         roles = self.stated_axes.get(leaf.path)
         return state_axes(leaf, roles) if roles else leaf
 
