@@ -68,8 +68,10 @@ class Leaf:
     branch: int | None = None
     """Number of the residual branch that a kernel belongs to; a branch in a loop counts once."""
     weight_factor: float = 1.0
-    """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; factors
-    on the signal just before its product with w count too."""
+    """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; 1 if it
+    is normalized. Constants on the signal just before its product with w count too, those
+    after a nonlinear activation included (its `output_scale`); those after a linear one are in its
+    `input_scale`. An array of constants, such as a mask, counts as its root mean square."""
     normalized_by: str = ""
     """How the weight that is used is normalized, such as `weight normalization`: it does not change
     when the parameter is multiplied by a positive number. Empty if it does."""
