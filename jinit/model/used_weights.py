@@ -55,7 +55,7 @@ def _missing_reason(form: WeightForm) -> str:
         return f"the weight that is used grows with the power {form.degree:g} of it"
     if form.scale == 0:
         return "it is multiplied by zero"
-    return "it is multiplied by a constant that cannot be read"
+    return "it is multiplied by numbers that cannot be read"
 
 
 def _find_weight(site: Site) -> TrackedWeight | None:

@@ -200,14 +200,14 @@ def test_a_constant_between_two_kernels_belongs_to_one_of_them():
 
 
 def test_factors_are_read_inside_loops():
-    scale = jnp.sqrt(2.0) / 8
+    scale, mask = jnp.sqrt(2.0) / 8, np.tile([[1.0], [0.0]], (ROWS // 2, ROWS))
 
     def apply(kernels, x):
-        return lax.scan(lambda h, w: (jnp.tanh(h @ (w * scale)), None), x, kernels)[0]
+        return lax.scan(lambda h, w: (jnp.tanh(h @ (w * mask * scale)), None), x, kernels)[0]
 
     (leaf,) = jinit.trace(apply, floats(3, ROWS, ROWS), X).leaves
     assert leaf.axes == ("stacked", "in", "out")
-    assert leaf.weight_factor == pytest.approx(2**0.5 / 8)
+    assert leaf.weight_factor == pytest.approx(1 / 8)
 
 
 class Normalized(nn.Module):
@@ -263,3 +263,24 @@ def test_a_nonlinear_function_of_a_vector_is_unread_too(name):
     assert (model.leaf("g").role, model.leaf("w").role) == ("unread", "kernel")
     assert model.leaf("w").weight_factor == 1
     assert len(model.contractions) == 1
+
+
+def test_noise_makes_another_weight_of_a_parameter():
+    key, params = jax.random.key(0), {"m": W, "s": W}
+
+    def dropped(w, x, key):
+        return x @ (w * jax.random.bernoulli(key, 0.5, W.shape))
+
+    def noisy(p, x, key):
+        return x @ (p["m"] + p["s"] * jax.random.normal(key, W.shape))
+
+    (leaf,) = jinit.trace(dropped, W, X, key).leaves
+    assert (leaf.role, "cannot be read" in leaf.reason) == ("unread", True)
+    model = jinit.trace(noisy, params, X, key)
+    assert (model.leaf("m").role, model.leaf("s").role) == ("kernel", "unread")
+    (leaf,) = jinit.trace(lambda w, x: x @ (w * dropped_once()), W, X).leaves
+    assert leaf.weight_factor == pytest.approx(0.5**0.5, rel=0.05)
+
+
+def dropped_once():
+    return jax.random.bernoulli(jax.random.key(0), 0.5, W.shape)
