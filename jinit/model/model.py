@@ -158,13 +158,14 @@ class Model:
         """Every parameter with what the computation does to it, in execution order."""
         jaxpr = jax.make_jaxpr(self.apply)(self.params, *self.inputs)
         graph = Graph.primal_from_jaxpr(jaxpr).prune()
-        leaves = read_leaves(graph, self.paths, jax.tree.leaves(self.params))
+        arrays = jax.tree.leaves(self.params)
+        leaves = read_leaves(graph, self.paths, arrays, self.untrained_paths)
         return tuple(map(self._override, leaves))
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""
         if leaf.path in self.untrained_paths:
-            return replace(leaf, role="state")
+            return replace(leaf, role="state", reason="")
         roles = self.stated_axes.get(leaf.path)
         return state_axes(leaf, roles) if roles else leaf
 

@@ -14,13 +14,16 @@ from jinit.model.uses import Site, find_sites
 from jinit.model.weight_links import link_weights
 
 
-def read_leaves(graph: Graph, paths: Sequence[str], arrays: Sequence[Any]) -> list[Leaf]:
+def read_leaves(
+    graph: Graph, paths: Sequence[str], arrays: Sequence[Any], untrained_paths: frozenset[str]
+) -> list[Leaf]:
     """Return the parameters of a computation in the order of their first uses, unused ones last.
 
     Args:
       graph: the computation; its first inputs are the parameters.
       paths: their paths.
       arrays: their shapes and dtypes.
+      untrained_paths: paths of those that are not trained.
     """
     shapes = [array.shape for array in arrays]
     sites = find_sites(graph, shapes)
@@ -34,7 +37,8 @@ def read_leaves(graph: Graph, paths: Sequence[str], arrays: Sequence[Any]) -> li
         for index in (*uses, *unused)
     }
     chosen = {index: choose_use(found) for index, found in uses.items()}
-    leaves = link_weights(leaves, chosen, sites, branches)
+    trained = {index: site for index, site in chosen.items() if paths[index] not in untrained_paths}
+    leaves = link_weights(leaves, trained, sites, branches)
     for index, parts in find_attention(sites, branches).items():
         leaves[index] = replace(leaves[index], attention=parts)
     return list(_add_chains(leaves, find_contractions(graph, sites, shapes), paths).values())

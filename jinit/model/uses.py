@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from jinit.model.axis_roles import IN, OUT
 from jinit.model.constants import Constants
 from jinit.model.control_flow import CONTROL_FLOW, enter_bodies
 from jinit.model.graph import Graph
-from jinit.model.known_values import CONSTANT, SIGNAL, KnownValue
+from jinit.model.known_values import CONSTANT, NOISE, SIGNAL, KnownValue
 from jinit.model.lookups import gather_lookups, slice_lookups
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
 from jinit.model.power_iterations import divides_parameter
@@ -21,6 +21,7 @@ from jinit.model.weight_axes import AXIS_MOVES, Segment, TrackedWeight, merge_we
 from jinit.model.weight_products import (
     apply_factor,
     combine_weights,
+    fix_noise,
     join_weights,
     multiply_shared,
 )
@@ -45,12 +46,8 @@ class Scope:
     @cached_property
     def constants(self) -> Constants:
         """The constants of the graph."""
-        numbers = {
-            value: known.number
-            for value in self.graph.inputs
-            if (known := self.values[value]).number is not None
-        }
-        return Constants(self.graph, numbers)
+        inputs = {value: self.values[value].read_constant for value in self.graph.inputs}
+        return Constants(self.graph, {value: read for value, read in inputs.items() if read})
 
     def is_constant(self, operand: Any) -> bool:
         """Return whether an operand depends neither on a signal nor on a parameter."""
@@ -97,7 +94,8 @@ def find_sites(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> tuple[Site, .
     """
     walk = _Walk(shapes)
     parameters = [_parameter_value(index, shape) for index, shape in enumerate(shapes)]
-    walk.follow(graph, [*parameters, *[SIGNAL] * (len(graph.inputs) - len(shapes))])
+    inputs = [NOISE if "key<" in str(aval.dtype) else SIGNAL for aval in graph.avals]
+    walk.follow(graph, [*parameters, *inputs[len(shapes) :]])
     return tuple(walk.sites)
 
 
@@ -147,7 +145,7 @@ class _Walk:
         name = operation.name
         if name in CONTROL_FLOW:
             return enter_bodies(
-                self, operation, list(map(self._bind_number, operation.operands, operands))
+                self, operation, list(map(self._bind_constant, operation.operands, operands))
             )
         if name in CONTRACTION_PRIMITIVES:
             return [self._contract(operation, operands)]
@@ -160,17 +158,19 @@ class _Walk:
             return [KnownValue(weights) for weights in move_weights(operands[0].weights, operation)]
         if operands[0].weights and name == "gather":
             return [self._gather(operation, operands)]
+        if name in ELEMENTWISE:
+            operands = fix_noise(operation, operands)
         if any(value.is_signal for value in operands):
             return self._apply_elementwise(operation, operands)
         if name in ELEMENTWISE:
             return [KnownValue(combine_weights(operation, operands, self._scope.constants))]
         return join_weights(operation, operands)
 
-    def _bind_number(self, operand: Any, value: KnownValue) -> KnownValue:
-        """Return what is known of an operand of a loop, with its value if it is a constant."""
+    def _bind_constant(self, operand: Any, value: KnownValue) -> KnownValue:
+        """Return what is known of an operand of a loop, with its values if it is a constant."""
         if value != CONSTANT:
             return value
-        return replace(value, number=self._scope.constants.uniform(operand))
+        return replace(value, read_constant=partial(self._scope.constants.read, operand))
 
     def _note_use(self, use: Use) -> int:
         """Append a site and return its index."""

@@ -45,6 +45,20 @@ def combine_weights(
     )
 
 
+def fix_noise(operation: Operation, operands: list[KnownValue]) -> list[KnownValue]:
+    """Return the operands with noise as a constant, if it meets a parameter entry by entry.
+
+    Such noise, as of dropout on weights, makes another weight of the parameter; noise that has more
+    axes than the parameter is a signal.
+    """
+    pairs = list(zip(operands, operation.operand_shapes, strict=True))
+    is_whole = all(shape == operation.shapes[0] for value, shape in pairs if value.weights)
+    is_noise = all(value.is_noise for value in operands if value.is_signal)
+    if not is_whole or not is_noise:
+        return operands
+    return [CONSTANT if value.is_noise else value for value in operands]
+
+
 def _combine_form(
     operation: Operation,
     weight: TrackedWeight,
