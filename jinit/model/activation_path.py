@@ -148,7 +148,8 @@ class ActivationPath:
         return self._elementwise_end(operation, name, arriving)
 
     def _has_other_signal(self, operation: Operation, arriving: list[int]) -> bool:
-        others = [value for value in value_numbers(operation.operands) if value not in arriving]
+        factors = value_numbers(operation.operands[:2])
+        others = [value for value in factors if value not in arriving]
         return len(arriving) > 1 or any(map(self.scope.is_signal, others))
 
     def _elementwise_end(

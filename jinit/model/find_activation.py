@@ -119,8 +119,12 @@ class _ScalarFunction:
         if not known.is_signal and (known.weights or value not in self.producers):
             return None
         if value not in self.producers:
-            return self._add_argument(value)
+            return self._add_signal(value)
         return self._emit_operation(self.producers[value], value)
+
+    def _add_signal(self, value: int) -> int | None:
+        """Return the number of another signal; None for a mask or an index, which is not one."""
+        return self._add_argument(value) if _is_floating(self._dtype(value)) else None
 
     def _add_argument(self, label: Any) -> int:
         """Return the number of an argument.
@@ -150,7 +154,7 @@ class _ScalarFunction:
             is_path_sum = name in SUMS and any(map(self.path.contains, operation.operands))
             emit = self._emit_addend if is_path_sum else self._emit
             return self._emit_elementwise(operation, list(map(emit, operation.operands)))
-        return self._add_argument(value) if self.scope.is_signal(value) else None
+        return self._add_signal(value) if self.scope.is_signal(value) else None
 
     def _append_unary(
         self, kind: str, operand: Operand | None, sum_size: float = 0.0
@@ -170,6 +174,8 @@ class _ScalarFunction:
         known = [operand for operand in operands if operand is not None]
         if len(known) < len(operands):
             return self._resolve_unknown(operation.name, operands, known)
+        if operation.name == "select_n" and isinstance(known[0], float):
+            return known[1 + int(known[0])]
         step = ScalarOperation(operation.primitive, operation.params, tuple(known))
         if all(isinstance(operand, float) for operand in known):
             return evaluate_literals(step)
@@ -217,6 +223,8 @@ class _ScalarFunction:
         if isinstance(value, int) and value in self.producers:
             operation = self.producers[value]
             return operation.dtypes[operation.results.index(value)]
+        if isinstance(value, int) and value in self.graph.inputs:
+            return str(self.graph.avals[self.graph.inputs.index(value)].dtype)
         return "float32"
 
 

@@ -9,6 +9,7 @@ import jax
 
 from jinit.model.branches import ResidualSum, find_branches, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
+from jinit.model.ensembles import separate_members
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, read_leaf
 from jinit.model.params import PyTree, flatten_like
@@ -157,6 +158,7 @@ class Model:
         sites = find_sites(
             Graph.primal_from_jaxpr(jaxpr).prune(), [array.shape for array in arrays]
         )
+        sites = separate_members(sites, [array.shape for array in arrays])
         branches = find_branches(sites)
         uses: dict[int, list[Site]] = {}  # in the order of the first uses
         for site in sites:

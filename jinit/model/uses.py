@@ -9,10 +9,12 @@ from jinit.model.axis_roles import IN, OUT
 from jinit.model.control_flow import enter_bodies
 from jinit.model.graph import Graph
 from jinit.model.known_values import CONSTANT, SIGNAL, KnownValue
+from jinit.model.latents import is_projected_latent, latent_uses
 from jinit.model.lookups import gather_lookups, slice_lookups
+from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS
-from jinit.model.roles import Use, contraction_use, read_operand_roles, sum_use
+from jinit.model.roles import Use, contraction_use, sum_use
 from jinit.model.signals import move_weights, propagate_signals
 from jinit.model.weight_axes import AXIS_MOVES, Segment, TrackedWeight, merge_weights
 from jinit.model.weight_products import apply_factor, combine_weights, join_weights
@@ -156,8 +158,11 @@ class _Walk:
         if len(weighted) == 2:
             return self._multiply_matrices(operation, operands)
         (number,) = weighted
-        layout = read_operand_roles(operation, number)
-        uses = [contraction_use(weight, layout) for weight in operands[number].weights]
+        weights, layout = operands[number].weights, read_operand_roles(operation, number)
+        if is_projected_latent(weights, layout):
+            uses = latent_uses(weights)
+        else:
+            uses = [contraction_use(weight, layout) for weight in weights]
         if operands[1 - number].is_indicator:
             uses = [use.to_lookup() for use in uses]
         indices = [self._note_use(use) for use in uses]
@@ -265,7 +270,12 @@ class _Walk:
             value.contraction_site for value in operands if value.contraction_site is not None
         ]
         index = indices[0] if indices else None
-        for weight in merge_weights(weight for value in operands for weight in value.weights):
+        weights = merge_weights(weight for value in operands for weight in value.weights)
+        if any(weight.factor_kind == "right" for weight in weights) and name in SUMS | _INSERTIONS:
+            for use in latent_uses(weights, "position" if name in SUMS else "token"):
+                self._note_use(use)
+            weights = ()
+        for weight in weights:
             if name in SUMS:
                 kernel = None if index is None else self.sites[index].use
                 self._note_use(_addition_use(weight, kernel))

@@ -37,10 +37,10 @@ class ConsumedAxis:
     """Number of entries."""
 
 
-FactorKind = Literal["", "scale", "factor", "right"]
+FactorKind = Literal["", "scale", "twin", "factor", "right"]
 """How a value depends on a parameter: empty if the parameter is the whole value, `scale` if it
-scales another parameter, `factor` if its entries do not cover the value, `right` if it is the right
-factor of a matrix product of parameters."""
+scales another parameter, `twin` if both lie along the same axes, `factor` if its entries do not
+cover the value, `right` if it is the right factor of a matrix product of parameters."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from jinit.model.axis_roles import BATCH, IN, OUT, AxisRole
 from jinit.model.known_values import KnownValue
+from jinit.model.operand_roles import OperandRoles
 from jinit.model.operation import Operation
 from jinit.model.primitives import PRODUCTS
-from jinit.model.roles import OperandRoles
 from jinit.model.weight_axes import (
     FactorKind,
     Segments,
@@ -32,15 +32,16 @@ def _multiply_weights(
 ) -> list[list[TrackedWeight]]:
     """Return the parameters on both sides of an elementwise product.
 
-    The parameter along fewer axes scales the other. If both lie along the same axes, the scale of
-    neither can be inferred. If each has axes that the other lacks, both are factors of one kernel.
-    Weight normalization (w/‖w‖) does not change the weight that is read.
+    The parameter along fewer axes scales the other. Two that lie along the same axes are scales if
+    they multiply a signal, and otherwise cannot be read. If each has axes that the other lacks,
+    both are factors of one kernel. Weight normalization (w/‖w‖) does not change the weight that is
+    read.
     """
     if {weight.leaf for weight in left} & {weight.leaf for weight in right}:
         return [left, right]
     left_axes, right_axes = _occupied_axes(left), _occupied_axes(right)
     if left_axes == right_axes and left_axes:
-        return [[weight.forget_axes() for weight in side] for side in (left, right)]
+        return [[replace(weight, factor_kind="twin") for weight in side] for side in (left, right)]
     kinds: tuple[FactorKind, FactorKind] = ("factor", "factor")
     if left_axes <= right_axes or right_axes <= left_axes:
         kinds = ("scale", "") if left_axes < right_axes else ("", "scale")
