@@ -9,7 +9,7 @@ from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation
 from jinit.model.primitives import ELEMENTWISE
 from jinit.model.sum_readers import dependent_operations
 from jinit.model.uses import Site
-from jinit.model.weight_axes import AXIS_MOVES, Segment, TrackedWeight, move_weight
+from jinit.model.weight_axes import AXIS_MOVES, Segment, Segments, TrackedWeight, move_weight
 
 
 def separate_members(sites: Sequence[Site], shapes: Sequence[tuple[int, ...]]) -> list[Site]:
@@ -118,7 +118,8 @@ def _multiply(
     operation: Operation, number: int, value: TrackedWeight, member: int | None = None
 ) -> TrackedWeight:
     """Return an operand's axes in the result of a contraction."""
-    axes, result = value.axes or (), [()] * len(operation.shapes[0])
+    axes = value.axes or ()
+    result: list[Segments] = [()] * len(operation.shapes[0])
     if operation.name == "conv_general_dilated":
         numbers = operation.params["dimension_numbers"]
         if number == 1:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jinit.model.additions import addition_use
 from jinit.model.axis_roles import IN, OUT
 from jinit.model.control_flow import enter_bodies
 from jinit.model.graph import Graph
@@ -278,7 +279,8 @@ class _Walk:
         for weight in weights:
             if name in SUMS:
                 kernel = None if index is None else self.sites[index].use
-                self._note_use(_addition_use(weight, kernel))
+                scope = self._scope
+                self._note_use(addition_use(scope.graph, scope.values, operation, weight, kernel))
             elif name in PRODUCTS:
                 self._multiply_signal(operation, weight)
             elif name in ELEMENTWISE or name in ("concatenate", "dynamic_update_slice"):
@@ -287,16 +289,3 @@ class _Walk:
                 self._note_use(Use(weight.leaf, "unread"))
         result = KnownValue(is_signal=True, contraction_site=index if name in SUMS else None)
         return [result] * len(operation.results)
-
-
-def _addition_use(weight: TrackedWeight, kernel: Use | None) -> Use:
-    """Return the use of a parameter that is added to a signal.
-
-    It is a bias if it has one axis, or one entry for each output of the kernel whose product it is
-    added to; otherwise a position table.
-    """
-    sizes = [segment.size for axis in weight.axes or () for segment in axis if segment.size > 1]
-    is_bias = len(sizes) < 2 or (kernel is not None and kernel.output_count == math.prod(sizes))
-    if is_bias:
-        return Use.elementwise(weight, "bias", kernel and kernel.fan_in)
-    return Use.elementwise(weight, "position")

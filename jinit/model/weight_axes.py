@@ -60,6 +60,13 @@ class TrackedWeight:
         """Number of distinguishable segments; -1 if the axes are unknown."""
         return -1 if self.axes is None else sum(map(len, self.axes))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of its segments, except those of size one."""
+        return tuple(
+            segment.size for axis in self.axes or () for segment in axis if segment.size > 1
+        )
+
     def replace_axes(self, axes: Iterable[Segments]) -> "TrackedWeight":
         """Return the same parameter with other segments along the axes of the value."""
         return replace(self, axes=tuple(axes))
