@@ -117,7 +117,8 @@ def find_contractions(
 ) -> tuple[Contraction, ...]:
     """Return the contractions of parameters with a signal.
 
-    Contractions in the graph itself and in loops over stacked operands are found.
+    Contractions in the graph itself and in loops over stacked operands are found, except those
+    with complex results.
 
     Args:
       graph: the computation.
@@ -132,7 +133,8 @@ def find_contractions(
     scopes: dict[Place, Scope] = {}
     for site in sites:
         is_read = lengths[site.scope.place] is not None
-        if is_read and _is_product(site.operation) and any(_signal_sides(site)):
+        is_measurable = is_read and "complex" not in site.operation.dtypes[0]
+        if is_measurable and _is_product(site.operation) and any(_signal_sides(site)):
             uses.setdefault(site.place, []).append(site)
             scopes[site.scope.place] = site.scope
     followers = find_followers(graph, scopes, frozenset(uses))

@@ -22,7 +22,7 @@ from jinit.model.activation import (
 )
 from jinit.model.activation_path import ActivationPath
 from jinit.model.operation import Operation
-from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.primitives import ELEMENTWISE, JOINS, PRODUCTS, SUMS, VALUE_PRESERVING
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
 
@@ -140,6 +140,8 @@ class _ScalarFunction:
         name, first = operation.name, operation.operands[0] if operation.operands else 0
         if name in _SPLITS and self._is_preactivation(first):
             return self._add_argument((name, str(operation.params), operation.results.index(value)))
+        if name in _SPLITS and self._joins_statistics(first):
+            return self._emit_piece(first, _piece_start(operation, operation.results.index(value)))
         if name == "convert_element_type" and not _is_floating(self._dtype(first)):
             return self._append_unary("number", self._emit(first))
         if _keeps_entries(name):
@@ -147,7 +149,7 @@ class _ScalarFunction:
         if name == "reduce_sum" and self.path.contains(value):
             size = math.prod(operation.operand_shapes[0]) / math.prod(operation.shapes[0])
             return self._append_unary("mean", self._emit(first), size)
-        if name == "concatenate":
+        if name in JOINS:
             on_path = [operand for operand in operation.operands if self.path.contains(operand)]
             return self._emit(on_path[0] if on_path else first)
         if name in ELEMENTWISE:
@@ -155,6 +157,36 @@ class _ScalarFunction:
             emit = self._emit_addend if is_path_sum else self._emit
             return self._emit_elementwise(operation, list(map(emit, operation.operands)))
         return self._add_signal(value) if self.scope.is_signal(value) else None
+
+    def _joins_statistics(self, value: Any) -> bool:
+        """Return whether a value on the path is computed from statistics that were joined."""
+        while self.path.contains(value) and value != self.path.root:
+            operation = self.producers[value]
+            if operation.name in JOINS:
+                return sum(map(self.path.contains, operation.operands)) > 1
+            on_path = [operand for operand in operation.operands if self.path.contains(operand)]
+            if len(on_path) != 1:
+                return False
+            (value,) = on_path
+        return False
+
+    def _emit_piece(self, value: Any, start: int) -> Operand | None:
+        """Return the part of a value that begins at an index, after emitting its operations.
+
+        Several statistics are joined to be averaged over devices together.
+        """
+        if not self.path.contains(value):
+            return self._emit(value)
+        operation = self.producers[value]
+        if operation.name in JOINS:
+            return self._emit(_piece(operation, start))
+        if operation.name == "reduce_sum":
+            size = math.prod(operation.operand_shapes[0]) / math.prod(operation.shapes[0])
+            return self._append_unary("mean", self._emit_piece(operation.operands[0], start), size)
+        if _keeps_entries(operation.name):
+            return self._emit_piece(operation.operands[0], start)
+        operands = [self._emit_piece(operand, start) for operand in operation.operands]
+        return self._emit_elementwise(operation, operands)
 
     def _append_unary(
         self, kind: str, operand: Operand | None, sum_size: float = 0.0
@@ -230,6 +262,27 @@ class _ScalarFunction:
 
 def _keeps_entries(name: str) -> bool:
     return name in VALUE_PRESERVING or (name in AXIS_MOVES and name not in REDUCTIONS)
+
+
+def _piece_start(operation: Operation, result: int) -> int:
+    """Return the index at which a part of an array begins, along the axis that is split."""
+    if operation.name == "split":
+        return sum(operation.params["sizes"][:result])
+    if operation.name == "unstack":
+        return result
+    return max(operation.params.get("start_indices", (0,)))
+
+
+def _piece(operation: Operation, start: int) -> Any:
+    """Return the operand of a join that holds an index along the axis of the join."""
+    if operation.name == "stack":
+        return operation.operands[start]
+    axis, end = operation.params["dimension"], 0
+    for operand, shape in zip(operation.operands, operation.operand_shapes, strict=True):
+        end += shape[axis]
+        if start < end:
+            return operand
+    return operation.operands[-1]
 
 
 def _scalar_value(value: Any) -> float | None:

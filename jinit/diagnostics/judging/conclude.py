@@ -266,6 +266,10 @@ def _notes(
             f"not measured: {unread} {'product' if unread == 1 else 'products'} inside branches, "
             "custom derivatives or while loops"
         )
+    joined = context.model.joined_kernels
+    notes += [f"measured as one product: {', '.join(paths)}" for paths in joined]
+    if context.model.complex_kernels:
+        notes.append(f"not measured, as complex: {', '.join(context.model.complex_kernels)}")
     if context.loss_name == "cross-entropy":
         std = float(measurements.outputs.std)
         notes.append(_loss_note(float(measurements.loss), std, context))
