@@ -81,8 +81,8 @@ def diagnose(
       TypeError: if `model` is not a Model, `key` not a key, `optimizer` not an optax
         transformation, or `loss` not a function.
       ValueError: if parameters or batch do not match the model, targets suggest no loss or are
-        labels out of range, `seeds` is below 1, or the model returns no array, has complex signals
-        or parameters without entries, or cannot be differentiated.
+        labels out of range, `seeds` is below 1, or the model returns no array, has complex
+        parameters or parameters without entries, or cannot be differentiated.
 
     References:
       Poole et al., "Exponential expressivity in deep neural networks through transient chaos",
@@ -182,12 +182,6 @@ def _check_model(model: Model) -> None:
             raise ValueError(
                 f"diagnose: the parameter {path!r} has shape {leaf.shape} and so no entries to "
                 "measure; check the sizes of the layer, or leave the parameter out of the model"
-            )
-    for contraction in model.contractions:
-        if jnp.issubdtype(contraction.dtype, jnp.complexfloating):
-            raise ValueError(
-                f"diagnose: the signal at {model.paths[contraction.kernel]!r} is complex, but the "
-                "theory is about real signals; compute real and imaginary parts separately"
             )
 
 

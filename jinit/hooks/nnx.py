@@ -117,7 +117,7 @@ class _Module:
     def apply(self, params: PyTree, *inputs: PyTree) -> PyTree:
         """Return the outputs; the random states are the same in every call."""
         module: Any = self.wrap(params, jax.random.key(0))
-        return module(*inputs, **self.kwargs)
+        return module(*inputs, **{name: _copy(value) for name, value in self.kwargs.items()})
 
     def wrap(self, params: PyTree, key: jax.Array) -> nnx.Module:
         """Return the module with these parameters, and random states drawn from the key."""
@@ -173,6 +173,11 @@ def _make_rngs(key: jax.Array) -> nnx.Rngs:
     count: Any = np.zeros((), np.uint32).view(_CopiedCount)
     rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
+
+
+def _copy(value: Any) -> Any:
+    """Return a copy of random numbers or of a module, which a traced call may then advance."""
+    return nnx.clone(value) if isinstance(value, nnx.Rngs | nnx.Module) else value
 
 
 def _unwrap(params: Any) -> PyTree:

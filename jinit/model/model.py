@@ -11,6 +11,7 @@ from jinit.model.branches import ResidualSum, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf
+from jinit.model.operation import Place
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import check_distinct, closest_paths, leaf_paths
 from jinit.model.read_leaves import read_leaves
@@ -181,6 +182,26 @@ class Model:
     @cached_property
     def _sites(self) -> tuple[Site, ...]:
         return find_sites(self.graph, [leaf.shape for leaf in jax.tree.leaves(self.params)])
+
+    @cached_property
+    def complex_kernels(self) -> tuple[str, ...]:
+        """Paths of the kernels whose products are complex, which are not among `contractions`."""
+        indices = {
+            site.use.leaf: None
+            for site in self._sites
+            if site.is_contraction and "complex" in site.operation.dtypes[0]
+        }
+        return tuple(self.paths[index] for index in indices)
+
+    @cached_property
+    def joined_kernels(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the kernels that one contraction applies together, for each such contraction."""
+        kernels: dict[Place, dict[str, None]] = {}
+        for site in self._sites:
+            if site.is_contraction:
+                kernels.setdefault(site.place, {})[self.paths[site.use.leaf]] = None
+        joined = {tuple(paths): None for paths in kernels.values() if len(paths) > 1}
+        return tuple(joined)
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:

@@ -8,6 +8,7 @@ from jinit.model.attention import find_attention
 from jinit.model.branches import find_branches
 from jinit.model.chains import chain_positions
 from jinit.model.contractions import Contraction, find_contractions
+from jinit.model.ensembles import separate_members
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, choose_use, read_leaf
 from jinit.model.uses import Site, find_sites
@@ -26,7 +27,7 @@ def read_leaves(
       untrained_paths: paths of those that are not trained.
     """
     shapes = [array.shape for array in arrays]
-    sites = find_sites(graph, shapes)
+    sites = separate_members(find_sites(graph, shapes), shapes)
     branches = find_branches(sites)
     uses: dict[int, list[Site]] = {}
     for site in sites:

@@ -103,6 +103,8 @@ def _network_case(context: DiagnosisContext, measurements: Measurements, case: C
         outputs=measurements.outputs,
         targets=context.batch.targets,
         unread=context.model.graph.unread_contractions,
+        joined_kernels=context.model.joined_kernels,
+        complex_kernels=context.model.complex_kernels,
     )
 
 
