@@ -1,7 +1,8 @@
 """Diagnose a network at initialization: measure it, compare it with theory, judge it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +19,11 @@ from jinit.diagnostics.judging.conclude import (
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
+from jinit.diagnostics.measuring.every_operation import OperationSizes, record_operations
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation, observe
-from jinit.model import Model, PyTree
+from jinit.model import Graph, Model, Place, PyTree
 
 _ProgressCallback = Callable[[str], None]
 """Called with a short text when a stage begins."""
@@ -106,20 +108,28 @@ def diagnose(
     outputs = output_shapes(model)
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
-    context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
+    context = DiagnosisContext(
+        model,
+        loss_name,
+        classes=output_shape[-1] if output_shape else 1,
+        loss_graph=partial(_loss_graph, setting, prepared),
+    )
     if seeds is not None:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draw = _params_function(model, params)
         draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
-        return conclude_seeds(context, measurements)
+        drawn = [jax.tree.map(itemgetter(number), draws) for number in range(seeds)]
+        recorders = [partial(_record, setting, each, prepared) for each in drawn]
+        return conclude_seeds(context, measurements, recorders)
     leaves = list(model.by_path(params).values())
     _check_dtypes(model, leaves)
     tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
     measurements = _measure_one(setting, tree, prepared, progress)
     report_stage("judging")
-    return conclude(context, measurements, find_equal_leaves(model, measurements, leaves))
+    equal_leaves = find_equal_leaves(model, measurements, leaves)
+    return conclude(context, measurements, equal_leaves, partial(_record, setting, tree, prepared))
 
 
 def _ignore_progress(stage: str) -> None:
@@ -214,6 +224,33 @@ def _run(
         count = len(setting.model.layers)
         progress(f"measuring {count} {'layer' if count == 1 else 'layers'}")
         return observation
+
+
+def _loss_graph(setting: _Setting, batch: Batch) -> Graph:
+    """Return the network and its loss as one computation of parameters, inputs and targets."""
+    model = setting.model
+
+    def function(params: PyTree, inputs: Sequence[PyTree], targets: Sequence[PyTree]) -> Any:
+        outputs = model.apply(params, *inputs)
+        loss = choose_loss(setting.loss, outputs, targets).function(outputs, targets)
+        return loss, outputs
+
+    return Graph.from_function(function, model.params, batch.inputs, batch.targets).prune()
+
+
+def _record(
+    setting: _Setting, params: PyTree, batch: Batch, places: Sequence[Place]
+) -> Mapping[Place, OperationSizes]:
+    """Run the network again and return the sizes at some of its operations."""
+    return jax.device_get(_record_places(setting, tuple(places), params, batch)) if places else {}
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _record_places(
+    setting: _Setting, places: tuple[Place, ...], params: PyTree, batch: Batch
+) -> dict[Place, OperationSizes]:
+    inputs = jax.tree.leaves((params, batch.inputs, batch.targets))
+    return record_operations(_loss_graph(setting, batch), inputs, places)
 
 
 def _observe(setting: _Setting, params: PyTree, batch: Batch) -> Observation:

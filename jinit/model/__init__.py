@@ -5,6 +5,8 @@ from jinit.model.activation_names import activation_names
 from jinit.model.axis_roles import AXIS_ROLES, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
+from jinit.model.dataflow import Dataflow, Signal
+from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
 from jinit.model.inputs import abstract_inputs
 from jinit.model.keys import parameter_key, path_bits
@@ -27,6 +29,8 @@ __all__ = [
     "Activation",
     "AxisRole",
     "Contraction",
+    "Dataflow",
+    "Feeds",
     "Graph",
     "LayerUse",
     "Leaf",
@@ -37,6 +41,7 @@ __all__ = [
     "PyTree",
     "Role",
     "Scan",
+    "Signal",
     "Tap",
     "abstract_inputs",
     "activation_names",

@@ -158,7 +158,7 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
             "all gains are right, so the cause lies between the layers: a constant factor or "
             "stop_gradient"
         )
-        return Finding(fault.verdict, f"{fault.symptom}: {cause}")
+        return Finding(fault.verdict, f"{fault.symptom}: {cause}", is_between_layers=True)
     worst = max(members, key=lambda place: errors[place])
     is_own = errors[number] > GAIN_TOLERANCE or errors[worst] <= GAIN_TOLERANCE
     place = number if is_own else worst

@@ -1,7 +1,7 @@
 """Assemble a Diagnosis from measurements."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,10 +14,13 @@ from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.expectations import Expectation, expectations
 from jinit.diagnostics.judging.finding import VERDICTS, Finding
 from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.judging.investigation import Investigation
 from jinit.diagnostics.judging.judge import findings
 from jinit.diagnostics.judging.layers import EqualCounts, LayerRow, layer_rows
 from jinit.diagnostics.judging.network_faults import judge_network
 from jinit.diagnostics.judging.thresholds import LARGE_LOSS_RATIO
+from jinit.diagnostics.judging.whole_network import find_between_layers
+from jinit.diagnostics.measuring.every_operation import Recorder
 from jinit.diagnostics.measuring.measure import Measurements
 from jinit.diagnostics.measuring.statistics import (
     GradientStatistics,
@@ -27,7 +30,7 @@ from jinit.diagnostics.measuring.statistics import (
 )
 from jinit.diagnostics.measuring.symmetry import find_equal_products
 from jinit.gains import find_equal_arrays
-from jinit.model import Model
+from jinit.model import Graph, Model
 from jinit.theory import initial_loss
 
 
@@ -38,6 +41,8 @@ class DiagnosisContext(NamedTuple):
     loss_name: str
     classes: int
     """Length of the last axis of the first output."""
+    loss_graph: Callable[[], Graph]
+    """Returns the network and its loss as one computation, whose first output is the loss."""
 
     @property
     def chance(self) -> float:
@@ -46,7 +51,10 @@ class DiagnosisContext(NamedTuple):
 
 
 def conclude(
-    context: DiagnosisContext, measurements: Measurements, equal_leaves: Mapping[str, str]
+    context: DiagnosisContext,
+    measurements: Measurements,
+    equal_leaves: Mapping[str, str],
+    record: Recorder,
 ) -> Diagnosis:
     """Return the diagnosis of one initialization.
 
@@ -54,14 +62,19 @@ def conclude(
       context: the network and its loss.
       measurements: its measurements, with NumPy arrays.
       equal_leaves: path of an earlier, equal parameter, by path.
+      record: function that runs it again and measures single operations.
     """
     loss = float(measurements.loss)
     rows = layer_rows(context.model, measurements)
     expected = expectations(rows)
     broken = [path for path, each in measurements.weights.items() if each.nonfinite]
-    judged = findings(rows, expected, equal_leaves, broken)
+    single = findings(rows, expected, equal_leaves, broken)
+    case = Investigation.of(context.model, rows, measurements, context.loss_graph, record)
+    between = find_between_layers(case, single, measurements.loss)
+    judged = tuple(between.get(number, finding) for number, finding in enumerate(single))
     network = judge_network(context.loss_name, loss, context.chance, rows)
-    notes = [network.note, *_notes(context, measurements, rows)]
+    is_explained = bool(between) and network.verdict in ("overflowing", "vanishing")
+    notes = ["" if is_explained else network.note, *_notes(context, measurements, rows)]
     return Diagnosis(
         verdict=min([network.verdict, *(each.verdict for each in judged)], key=VERDICTS.index),
         layers=tuple(
@@ -74,15 +87,21 @@ def conclude(
     )
 
 
-def conclude_seeds(context: DiagnosisContext, measurements: Measurements) -> Diagnosis:
+def conclude_seeds(
+    context: DiagnosisContext, measurements: Measurements, recorders: Sequence[Recorder]
+) -> Diagnosis:
     """Return one diagnosis of many initializations: medians, and the most frequent verdict.
 
     Args:
       context: the network and its loss.
       measurements: as for `conclude`, with a leading axis for the initializations.
+      recorders: `record` for each initialization.
     """
     singles = [jax.tree.map(itemgetter(n), measurements) for n in range(len(measurements.loss))]
-    diagnoses = [conclude(context, each, _find_equal_weights(each)) for each in singles]
+    diagnoses = [
+        conclude(context, each, _find_equal_weights(each), record)
+        for each, record in zip(singles, recorders, strict=True)
+    ]
     verdicts = [each.verdict for each in diagnoses]
     shares = {name: verdicts.count(name) / len(verdicts) for name in VERDICTS if name in verdicts}
     verdict = max(shares, key=lambda name: shares[name])

@@ -32,6 +32,8 @@ class Finding:
     cure: str = ""
     source: str = ""
     """Path of the layer that causes the fault; empty if it is this layer."""
+    is_between_layers: bool = False
+    """Whether an operation between layers causes it that is not known yet."""
 
 
 STABLE = Finding("stable")

@@ -32,6 +32,14 @@ MIN_ITERATIONS = 8
 """Iterations of a loop from which on growth is judged: in fewer, a state that is initialized with
 zeros has not yet forgotten it."""
 
+STEP_SHARE = 0.5
+"""A step from one layer to the next takes part in a growth if it contributes at least this share
+of what the steps contribute on average."""
+
+NORMALIZATION_GRADIENT_GROWTH = math.log(math.pi / (math.pi - 1))
+"""Growth of the squared gradient at a normalization that a relu follows, which is healthy: it is
+that of batch normalization (Yang et al., 2019)."""
+
 # --- One kernel ---
 
 MAX_LOG_GAIN = math.log(100.0)

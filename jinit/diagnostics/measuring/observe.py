@@ -59,6 +59,8 @@ class Observation(NamedTuple):
 
     loss: Array
     outputs: OutputStatistics
+    inputs: tuple[Scalar, ...]
+    """Mean square of every input of the network; 0 for integers and booleans."""
     layers: tuple[LayerSignals, ...]
     """One for each of the model's contractions."""
     branches: tuple[BranchStatistics, ...]
@@ -115,6 +117,7 @@ def observe(
     return Observation(
         loss=value,
         outputs=outputs,
+        inputs=tuple(map(_input_second, flat_inputs)),
         layers=tuple(
             _layer_signals(layer, records, probe_gradients) for layer in model.contractions
         ),
@@ -129,6 +132,12 @@ def _output_statistics(flat: Sequence[Any]) -> OutputStatistics:
     if not values.size:
         return OutputStatistics(jnp.zeros(()), jnp.zeros(()))
     return OutputStatistics(values.mean(), values.std())
+
+
+def _input_second(value: Any) -> Scalar:
+    value = jnp.asarray(value)
+    is_number = jnp.issubdtype(value.dtype, jnp.inexact) and value.size
+    return _mean_square(jnp.abs(value)) if is_number else jnp.zeros(())
 
 
 def _update_seconds(

@@ -1,0 +1,53 @@
+"""Faults that no single layer or chain shows: what lies between any layers of the network."""
+
+import math
+from collections.abc import Sequence
+
+from jinit.diagnostics.judging.between_layers import find_growth
+from jinit.diagnostics.judging.broken_numbers import find_broken_numbers
+from jinit.diagnostics.judging.finding import Finding
+from jinit.diagnostics.judging.investigation import Investigation
+from jinit.diagnostics.judging.stopped_gradient import find_stopped_gradients
+
+
+def find_between_layers(
+    case: Investigation, judged: Sequence[Finding], loss: float
+) -> dict[int, Finding]:
+    """Return the findings on operations between layers, by number of the layer that shows them.
+
+    The network runs again only if something is wrong that the findings so far do not explain.
+
+    Args:
+      case: the network.
+      judged: the findings so far, one for each layer.
+      loss: value of the loss.
+    """
+    has_weights = not any(row.weight.nonfinite for row in case.graph.rows)
+    if has_weights and _has_broken_numbers(case, loss):
+        found = find_broken_numbers(case, math.isfinite(loss))
+        return found | _explain_overflow(case, judged, found | find_growth(case, judged))
+    found = find_growth(case, judged)
+    stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found})
+    return found | stopped
+
+
+def _has_broken_numbers(case: Investigation, loss: float) -> bool:
+    return not math.isfinite(loss) or any(
+        row.statistics.preactivation.nonfinite or row.statistics.gradient.nonfinite
+        for row in case.graph.rows
+    )
+
+
+def _explain_overflow(
+    case: Investigation, judged: Sequence[Finding], found: dict[int, Finding]
+) -> dict[int, Finding]:
+    """Return the findings with those of other overflowing layers, which the found ones cause."""
+    if not found:
+        return {}
+    path = case.graph.rows[min(found)].path
+    caused = {
+        number: Finding("overflowing", finding.cause, finding.cure, path)
+        for number, finding in enumerate(judged)
+        if finding.verdict == "overflowing"
+    }
+    return caused | found
