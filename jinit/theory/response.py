@@ -222,12 +222,12 @@ def _most_stable_point(phi: ActivationFunction) -> CriticalPoint | None:
     """Return the point of the critical line whose fixed point is the most stable, if any is."""
     candidates = []
     for q in _CANDIDATE_Q:
+        ratio = 1.01
         try:
             point = critical_point(phi, q)
+            growth = q_map(phi, q * ratio, *point) / q_map(phi, q, *point)
         except ValueError:
             continue
-        ratio = 1.01
-        growth = q_map(phi, q * ratio, *point) / q_map(phi, q, *point)
         slope = math.log(growth) / math.log(ratio)
         candidates.append((abs(slope - 1) if slope > 1 else 0.0, q, point))
     if not candidates:

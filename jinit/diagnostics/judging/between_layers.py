@@ -1,12 +1,14 @@
 """Faults that operations between layers cause: growth and decay of signal or gradient."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_variances
 from jinit.diagnostics.judging.finding import Finding, factor_text
 from jinit.diagnostics.judging.growth import (
     Growth,
+    LayerGraph,
     Step,
     find_explosions,
     find_gradient_explosions,
@@ -21,6 +23,58 @@ from jinit.model import Place
 _Sizes = Mapping[Place, OperationSizes]
 
 
+class _Kind(NamedTuple):
+    """One kind of growth over a network, and its words."""
+
+    find: Callable[[LayerGraph], list[Growth]]
+    culprit: Callable[[Investigation, _Sizes, Step], Culprit | None]
+    verdict: str
+    change: str
+    """What the signal or the gradient does."""
+    repair: str
+    """What to do with the result of the operation, and by which factor."""
+
+    @property
+    def is_decay(self) -> bool:
+        """Whether sizes decay instead of growing."""
+        return self.verdict == "vanishing"
+
+    def factor_text(self, log_growth: float) -> str:
+        """Return the factor of a growth or a decay."""
+        return factor_text(-log_growth if self.is_decay else log_growth)
+
+
+def _signal_culprit(case: Investigation, sizes: _Sizes, step: Step) -> Culprit | None:
+    return case.culprit_of_growth(sizes, step.after)
+
+
+def _gradient_culprit(case: Investigation, sizes: _Sizes, step: Step) -> Culprit | None:
+    return case.culprit_of_gradient(sizes, step.before, step.after, is_decay=False)
+
+
+def _decay_culprit(case: Investigation, sizes: _Sizes, step: Step) -> Culprit | None:
+    return case.culprit_of_gradient(sizes, step.before, step.after, is_decay=True)
+
+
+_KINDS = (
+    _Kind(find_explosions, _signal_culprit, "exploding", "the signal grows", "divide {} by {:.3g}"),
+    _Kind(
+        find_gradient_explosions,
+        _gradient_culprit,
+        "exploding",
+        "the gradient grows on its way back",
+        "divide {} by {:.3g}",
+    ),
+    _Kind(
+        find_lost_gradients,
+        _decay_culprit,
+        "vanishing",
+        "the gradient decays on its way back",
+        "multiply {} by {:.3g}",
+    ),
+)
+
+
 def find_growth(case: Investigation, judged: Sequence[Finding]) -> dict[int, Finding]:
     """Return a finding for each layer that takes part in a growth or a decay over the network.
 
@@ -31,15 +85,10 @@ def find_growth(case: Investigation, judged: Sequence[Finding]) -> dict[int, Fin
       case: the network.
       judged: the findings so far, one for each layer.
     """
-    for find, explain in (
-        (find_explosions, _explain_signal),
-        (find_gradient_explosions, _explain_gradient),
-        (find_lost_gradients, _explain_decay),
-    ):
-        steps = _worst_growths(find(case.graph), judged)
+    for kind in _KINDS:
+        steps = _worst_growths(kind.find(case.graph), judged)
         if steps:
-            sizes = _record(case, steps)
-            return {step.before: explain(case, sizes, step, steps[step]) for step in steps}
+            return _explain(case, kind, steps)
     return {}
 
 
@@ -60,68 +109,47 @@ def _is_explained(finding: Finding) -> bool:
     return finding.verdict != "stable" and not finding.is_between_layers
 
 
-def _record(case: Investigation, steps: Mapping[Step, Growth]) -> _Sizes:
-    """Return the sizes at the operations of the steps, the largest step first."""
+def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> dict[int, Finding]:
+    """Return the findings on steps that take part in growths."""
     ordered = sorted(steps, key=lambda step: -step.log_growth)
-    return case.record(case.operations_before([step.after for step in ordered]))
+    sizes = case.record(case.operations_before([step.after for step in ordered]))
+    culprits = {step: kind.culprit(case, sizes, step) for step in steps}
+    names = {step: _name(case, culprit) for step, culprit in culprits.items()}
+    found = {}
+    for step, growth in steps.items():
+        symptom = _symptom(case, kind, growth)
+        kernel = step.before if kind.find is find_explosions else step.after
+        if not kind.is_decay and _is_large(case.graph.rows[kernel], step):
+            found[step.before] = _blame_kernel(case, kind, symptom, kernel)
+            continue
+        alike = [each.log_growth for each in steps if names[each] == names[step]]
+        factor = math.exp(min(sum(alike) / len(alike) / 2, 700))
+        cure = f"{kind.repair.format(names[step], factor)}, or normalize it: nn.LayerNorm()(h)"
+        cause = f"{symptom}: {_operation_text(case, kind, culprits[step], step)}"
+        found[step.before] = Finding(kind.verdict, cause, cure)
+    return found
 
 
-def _explain_signal(case: Investigation, sizes: _Sizes, step: Step, growth: Growth) -> Finding:
-    symptom = (
-        f"from {_path(case, growth.first)} to {_path(case, growth.last)} the signal grows to "
-        f"{factor_text(growth.log_growth)} its size (healthy: up to {factor_text(growth.limit)})"
+def _name(case: Investigation, culprit: Culprit | None) -> str:
+    return "the result" if culprit is None else case.name(culprit)
+
+
+def _symptom(case: Investigation, kind: _Kind, growth: Growth) -> str:
+    first, last = (case.graph.rows[each].path for each in (growth.first, growth.last))
+    healthy = f"{'down' if kind.is_decay else 'up'} to {kind.factor_text(growth.limit)}"
+    return (
+        f"{kind.change} to {kind.factor_text(growth.log_growth)} its size between {first} and "
+        f"{last} (healthy: {healthy})"
     )
-    if _is_large(case.graph.rows[step.before], step):
-        return _blame_kernel(case, "exploding", symptom, step.before)
-    culprit = case.culprit_of_growth(sizes, step.after)
-    return Finding("exploding", *_growth_text(case, symptom, culprit, step))
 
 
-def _explain_gradient(case: Investigation, sizes: _Sizes, step: Step, growth: Growth) -> Finding:
-    symptom = (
-        f"from {_path(case, growth.last)} back to {_path(case, growth.first)} the gradient grows "
-        f"to {factor_text(growth.log_growth)} its size (healthy: up to {factor_text(growth.limit)})"
-    )
-    if _is_large(case.graph.rows[step.after], step):
-        return _blame_kernel(case, "exploding", symptom, step.after)
-    culprit = case.culprit_of_gradient(sizes, step.before, step.after, is_decay=False)
-    return Finding("exploding", *_growth_text(case, symptom, culprit, step))
-
-
-def _explain_decay(case: Investigation, sizes: _Sizes, step: Step, growth: Growth) -> Finding:
-    symptom = (
-        f"from {_path(case, growth.last)} back to {_path(case, growth.first)} the gradient decays "
-        f"to {factor_text(-growth.log_growth)} its size (healthy: down to "
-        f"{factor_text(-growth.limit)})"
-    )
-    culprit = case.culprit_of_gradient(sizes, step.before, step.after, is_decay=True)
-    factor = math.exp(min(step.log_growth / 2, 700))
+def _operation_text(case: Investigation, kind: _Kind, culprit: Culprit | None, step: Step) -> str:
+    """Return what the operation between two layers does."""
+    before, after = (case.graph.rows[each].path for each in (step.before, step.after))
     if culprit is None:
-        return Finding(
-            "vanishing", f"{symptom}: {_between(case, step)}", _repair("multiply", factor)
-        )
-    cause = f"{symptom}: {case.text(culprit)} makes it {factor_text(-culprit.log_factor)} as large"
-    return Finding("vanishing", cause, _repair("multiply", factor))
-
-
-def _growth_text(
-    case: Investigation, symptom: str, culprit: Culprit | None, step: Step
-) -> tuple[str, str]:
-    """Return the cause and the cure of a step that operations explain."""
-    cure = _repair("divide", math.exp(min(step.log_growth / 2, 700)))
-    if culprit is None:
-        return f"{symptom}: {_between(case, step)}", cure
+        return f"the operations between {before} and {after} change it most"
     text = case.text(culprit._replace(before=step.before, after=step.after))
-    return f"{symptom}: {text} makes it {factor_text(culprit.log_factor)} as large", cure
-
-
-def _between(case: Investigation, step: Step) -> str:
-    before, after = _path(case, step.before), _path(case, step.after)
-    return f"the operations between {before} and {after} change it most"
-
-
-def _repair(verb: str, factor: float) -> str:
-    return f"{verb} its result by {factor:.3g}, or normalize it: nn.LayerNorm()(h)"
+    return f"{text} makes it {kind.factor_text(culprit.log_factor)} as large"
 
 
 def _is_large(row: LayerRow, step: Step) -> bool:
@@ -133,10 +161,6 @@ def _is_large(row: LayerRow, step: Step) -> bool:
     return error > GAIN_TOLERANCE and 2 * error > step.log_growth
 
 
-def _blame_kernel(case: Investigation, verdict: str, symptom: str, number: int) -> Finding:
+def _blame_kernel(case: Investigation, kind: _Kind, symptom: str, number: int) -> Finding:
     row = case.graph.rows[number]
-    return Finding(verdict, f"{symptom}: {row.path}: {gain_cause(row)}", kernel_cure(row))
-
-
-def _path(case: Investigation, number: int) -> str:
-    return case.graph.rows[number].path
+    return Finding(kind.verdict, f"{symptom}: {row.path}: {gain_cause(row)}", kernel_cure(row))

@@ -132,6 +132,10 @@ class LayerGraph:
         signals = [index for index in inputs if index >= self.parameter_count]
         return [*(("layer", each) for each in layers), *(("input", each) for each in signals)]
 
+    def is_live(self, number: int) -> bool:
+        """Return whether the results of a layer are not all zero."""
+        return self.rows[number].statistics.preactivation.second > 0
+
     @cached_property
     def ranks(self) -> dict[int, int]:
         """Place of each layer in the order of execution."""

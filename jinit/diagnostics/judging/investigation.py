@@ -164,10 +164,7 @@ class Investigation:
         """
         place = self.place(before)
         factors: dict[Place, float] = {}
-        while place in sizes and place not in factors:
-            users = [each for each in self._users(place, sizes) if each not in factors]
-            if not users or (factors and place in self.flow.layers):
-                break
+        while users := [each for each in self._users(place, sizes) if each not in factors]:
             following = max(users, key=lambda each: level(sizes[each].gradient))
             change = level(sizes[place].gradient) - level(sizes[following].gradient)
             factors[following] = -change if is_decay else change
@@ -183,27 +180,38 @@ class Investigation:
 
     def _users(self, place: Place, sizes: Mapping[Place, OperationSizes]) -> list[Place]:
         """Return the measured operations that have the result of another as an operand."""
+        if place not in sizes:
+            return []
         return [
             each
             for each in sizes
-            if each not in self.flow.layers and place in self.flow.operand_places(each)
+            if each not in self.flow.layers
+            and place in self.flow.operand_places(each)
+            and level(sizes[each].gradient) > -math.inf
         ]
+
+    def name(self, culprit: Culprit) -> str:
+        """Return the operation in words."""
+        if culprit.term_count:
+            return f"the sum of {culprit.term_count} results"
+        return self.namer.text(culprit.place)
 
     def text(self, culprit: Culprit) -> str:
         """Return the operation in words, with the layers that it lies between."""
-        operation = self.namer.text(culprit.place)
-        if culprit.term_count:
-            operation = f"the sum of {culprit.term_count} results"
         rows = self.graph.rows
         before = "the inputs" if culprit.before is None else rows[culprit.before].path
         after = "the loss" if culprit.after is None else rows[culprit.after].path
-        return f"{operation}, between {before} and {after},"
+        return f"{self.name(culprit)}, between {before} and {after},"
 
     def blamed_layer(self, culprit: Culprit) -> int:
-        """Return the number of the layer after the operation, or of the last one before the loss."""
+        """Return the number of the layer after the operation; for the loss, of the last layer."""
         if culprit.after is not None:
             return culprit.after
         return self.graph.feeds.order[-1] if culprit.before is None else culprit.before
+
+    def depends_on(self, target: int | None, number: int) -> bool:
+        """Return whether what a layer takes in, or for None the loss, depends on another layer."""
+        return self.place(number) in self.flow.operations_before([self.target(target)])
 
     def targets_after(self, number: int) -> list[int | None]:
         """Return the layers that a layer feeds, and None if it feeds the outputs."""

@@ -28,7 +28,15 @@ _CURES = {
     "h + jax.lax.stop_gradient(h.astype(jnp.int8).astype(h.dtype) - h)",
     "mul": "leave out the factor, or give it another value than zero",
 }
+_CONSTANT_LOSS = "the loss does not depend on the outputs, so no gradient reaches any layer"
+_CONSTANT_LOSS_CURE = (
+    "give a loss of the outputs: loss=lambda outputs, targets: ((outputs - targets) ** 2).mean()"
+)
 _DEFAULT_CURE = "use a function with a derivative, such as jax.nn.sigmoid for a comparison"
+
+
+_OTHER_CAUSES = ("overflowing", "underflowing", "symmetric")
+"""Verdicts that explain a gradient of zero."""
 
 
 def find_stopped_gradients(
@@ -44,17 +52,18 @@ def find_stopped_gradients(
     """
     found: dict[int, Finding] = {}
     for number in reversed(case.graph.feeds.order):
-        finding = judged[number]
-        if finding.verdict != "stable" and not finding.is_between_layers:
+        if judged[number].verdict in _OTHER_CAUSES:
             continue
         if case.graph.rows[number].statistics.gradient.total == 0:
-            stopped = _explain(case, number, found)
+            stopped = _explain(case, number, found, judged[number])
             if stopped is not None:
                 found[number] = stopped
     return found
 
 
-def _explain(case: Investigation, number: int, found: Mapping[int, Finding]) -> Finding | None:
+def _explain(
+    case: Investigation, number: int, found: Mapping[int, Finding], judged: Finding
+) -> Finding | None:
     rows, targets = case.graph.rows, case.targets_after(number)
     stopped = [each for each in targets if each is not None and each in found]
     if stopped and all(
@@ -62,28 +71,27 @@ def _explain(case: Investigation, number: int, found: Mapping[int, Finding]) -> 
     ):
         source = found[stopped[0]].source or rows[stopped[0]].path
         return Finding("vanishing", f"no gradient reaches it: see {source}", "", source)
+    if None in targets and not case.depends_on(None, number):
+        return Finding("vanishing", _CONSTANT_LOSS, _CONSTANT_LOSS_CURE)
     live = [each for each in targets if each is None or rows[each].statistics.gradient.total > 0]
     if not live or ZeroValues(case).blocks(number, live):
         return None
-    return _stopped_by(case, number, live)
+    return _stopped_by(case, number, live, judged)
 
 
-def _stopped_by(case: Investigation, number: int, live: list[int | None]) -> Finding | None:
+def _stopped_by(
+    case: Investigation, number: int, live: list[int | None], judged: Finding
+) -> Finding | None:
     path = case.graph.rows[number].path
     places = case.operations_before(live)
     dependent = _dependent(case, places, number)
     sizes = case.record(places)
-    if not dependent and None in live:
-        return Finding(
-            "vanishing",
-            f"no gradient reaches {path}: the loss does not depend on the outputs",
-            "give a loss of the outputs, such as loss=lambda outputs, targets: ((outputs - "
-            "targets) ** 2).mean()",
-        )
     place = _first_stop(case, dependent, sizes, case.place(number))
     if place is None:
         return None
     name = case.flow.operation(place).name
+    if judged.verdict == "dead" and name not in _CURES:
+        return None  # units that are dead by their pre-activations
     text = case.text(Culprit(place, number, _target_after(case, place, live)))
     cure = _CURES.get(name, _DEFAULT_CURE)
     return Finding("vanishing", f"{text} lets no gradient pass to {path}", cure)
@@ -123,9 +131,12 @@ def _first_stop(
             continue
         if sizes[place].result is None:
             conversions.append(place)
-        elif _is_live(sizes[place].gradient) and not _is_gate(case, place, reached):
-            if not any(_is_live(sizes[each].gradient) for each in operands):
-                return place
+        elif (
+            _is_live(sizes[place].gradient)
+            and not any(_is_live(sizes[each].gradient) for each in operands)
+            and not _is_gate(case, place, reached)
+        ):
+            return place
     return conversions[0] if conversions else None
 
 

@@ -7,6 +7,7 @@ from jinit.diagnostics.judging.between_layers import find_growth
 from jinit.diagnostics.judging.broken_numbers import find_broken_numbers
 from jinit.diagnostics.judging.finding import Finding
 from jinit.diagnostics.judging.investigation import Investigation
+from jinit.diagnostics.judging.lost_signal import find_lost_signals
 from jinit.diagnostics.judging.stopped_gradient import find_stopped_gradients
 
 
@@ -27,8 +28,9 @@ def find_between_layers(
         found = find_broken_numbers(case, math.isfinite(loss))
         return found | _explain_overflow(case, judged, found | find_growth(case, judged))
     found = find_growth(case, judged)
-    stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found})
-    return found | stopped
+    lost = find_lost_signals(case)
+    stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found, **lost})
+    return found | stopped | lost
 
 
 def _has_broken_numbers(case: Investigation, loss: float) -> bool:
