@@ -16,7 +16,7 @@ from jinit.diagnostics.judging.growth import (
 )
 from jinit.diagnostics.judging.investigation import Culprit, Investigation
 from jinit.diagnostics.judging.layers import LayerRow
-from jinit.diagnostics.judging.thresholds import GAIN_TOLERANCE
+from jinit.diagnostics.judging.thresholds import EXPLAINED_SHARE, GAIN_TOLERANCE
 from jinit.diagnostics.measuring.every_operation import OperationSizes
 from jinit.model import Place
 
@@ -57,20 +57,26 @@ def _decay_culprit(case: Investigation, sizes: _Sizes, step: Step) -> Culprit | 
 
 
 _KINDS = (
-    _Kind(find_explosions, _signal_culprit, "exploding", "the signal grows", "divide {} by {:.3g}"),
+    _Kind(
+        find_explosions,
+        _signal_culprit,
+        "exploding",
+        "the signal grows",
+        "divide the result of {} by {:.3g}",
+    ),
     _Kind(
         find_gradient_explosions,
         _gradient_culprit,
         "exploding",
         "the gradient grows on its way back",
-        "divide {} by {:.3g}",
+        "divide the result of {} by {:.3g}",
     ),
     _Kind(
         find_lost_gradients,
         _decay_culprit,
         "vanishing",
         "the gradient decays on its way back",
-        "multiply {} by {:.3g}",
+        "multiply the result of {} by {:.3g}",
     ),
 )
 
@@ -86,34 +92,39 @@ def find_growth(case: Investigation, judged: Sequence[Finding]) -> dict[int, Fin
       judged: the findings so far, one for each layer.
     """
     for kind in _KINDS:
-        steps = _worst_growths(kind.find(case.graph), judged)
+        steps = _worst_growths(case, kind.find(case.graph), judged)
         if steps:
             return _explain(case, kind, steps)
     return {}
 
 
-def _worst_growths(growths: Sequence[Growth], judged: Sequence[Finding]) -> dict[Step, Growth]:
+def _worst_growths(
+    case: Investigation, growths: Sequence[Growth], judged: Sequence[Finding]
+) -> dict[Step, Growth]:
     """Return every step that takes part in a growth, with the largest such growth.
 
-    Steps and growths that other findings explain are left out.
+    Growths over a layer with another finding are left out: it explains them.
     """
+    ranks = case.graph.ranks
+    explained = [ranks[n] for n, finding in enumerate(judged) if _is_explained(finding)]
     worst: dict[Step, Growth] = {}
     for growth in sorted(growths, key=lambda each: each.log_growth):
-        steps = [step for step in growth.steps if not _is_explained(judged[step.before])]
-        if 2 * sum(step.log_growth for step in steps) > growth.log_growth:
-            worst |= dict.fromkeys(steps, growth)
+        first, last = ranks[growth.first], ranks[growth.last]
+        if not any(first <= rank < last for rank in explained):
+            worst |= dict.fromkeys(growth.steps, growth)
     return worst
 
 
 def _is_explained(finding: Finding) -> bool:
-    return finding.verdict != "stable" and not finding.is_between_layers
+    is_scale = finding.verdict not in ("stable", "misscaled")
+    return is_scale and not finding.is_between_layers
 
 
 def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> dict[int, Finding]:
     """Return the findings on steps that take part in growths."""
     ordered = sorted(steps, key=lambda step: -step.log_growth)
     sizes = case.record(case.operations_before([step.after for step in ordered]))
-    culprits = {step: kind.culprit(case, sizes, step) for step in steps}
+    culprits = {step: _culprit(case, kind, sizes, step) for step in steps}
     names = {step: _name(case, culprit) for step, culprit in culprits.items()}
     found = {}
     for step, growth in steps.items():
@@ -130,8 +141,16 @@ def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> 
     return found
 
 
+def _culprit(case: Investigation, kind: _Kind, sizes: _Sizes, step: Step) -> Culprit | None:
+    """Return the operation that explains a step, if one does for the most part."""
+    culprit = kind.culprit(case, sizes, step)
+    if culprit is None or culprit.log_factor < EXPLAINED_SHARE * step.log_growth:
+        return None
+    return culprit
+
+
 def _name(case: Investigation, culprit: Culprit | None) -> str:
-    return "the result" if culprit is None else case.name(culprit)
+    return "these operations" if culprit is None else case.name(culprit)
 
 
 def _symptom(case: Investigation, kind: _Kind, growth: Growth) -> str:

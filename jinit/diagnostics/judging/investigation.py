@@ -130,7 +130,7 @@ class Investigation:
         """Return the operation that enlarges the signal most on its way to a layer.
 
         At every operation the way back goes to the largest operand that is a signal, so that the
-        factors of all operations multiply to that of the way.
+        factors of all operations multiply to that of the way. Equal operations count together.
         """
         factors: dict[Place, float] = {}
         way, before = self._way_back(sizes, self.target(number)), None
@@ -141,12 +141,14 @@ class Investigation:
             factors[place] = factor
         if not factors:
             return None
-        sums = [place for place in factors if is_sum(self.flow.operation(place))]
-        joint = sum(factors[place] for place in sums)
-        place = max(factors, key=lambda each: factors[each])
-        if len(sums) > 1 and joint > factors[place]:
-            return Culprit(sums[0], before, number, joint, len(sums) + 1)
-        return Culprit(place, before, number, factors[place])
+        groups: dict[str, list[Place]] = {}
+        for place in factors:
+            is_term = is_sum(self.flow.operation(place))
+            groups.setdefault("" if is_term else self.namer.text(place), []).append(place)
+        totals = {name: sum(factors[each] for each in groups[name]) for name in groups}
+        worst = max(groups, key=lambda name: totals[name])
+        terms = len(groups[worst]) + 1 if not worst and len(groups[worst]) > 1 else 0
+        return Culprit(groups[worst][0], before, number, totals[worst], terms)
 
     def culprit_of_gradient(
         self, sizes: Mapping[Place, OperationSizes], before: int, after: int, is_decay: bool

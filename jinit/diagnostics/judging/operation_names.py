@@ -37,6 +37,14 @@ _PLAIN = {
     "ne": "a comparison",
     "conv_general_dilated": "a convolution of two signals",
 }
+_MANY_SIGNALS = {
+    "mul": "the product of two signals",
+    "div": "the division of two signals",
+    "dot_general": "the matrix product of two signals",
+    "add": "the sum of two signals",
+    "add_any": "the sum of two signals",
+    "sub": "the difference of two signals",
+}
 _ALONG_AXIS = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "argmax", "argmin", "sort")
 
 
@@ -77,6 +85,8 @@ class OperationNamer:
             return f"the factor {known:.4g}"
         if constants[1] is not None and name in ("div", "pow"):
             return f"the {'division by' if name == 'div' else 'power'} {constants[1]:.4g}"
+        if len({each for operand in operands for each in self._layer_names(operand)}) > 2:
+            return _MANY_SIGNALS.get(name, f"{name} of two signals")
         first, second = map(self.source_text, operands)
         if name in _SUMS:
             return f"the sum of {_pair_text(first, second)}"

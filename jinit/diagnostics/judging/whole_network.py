@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jinit.diagnostics.judging.between_layers import find_growth
 from jinit.diagnostics.judging.broken_numbers import find_broken_numbers
-from jinit.diagnostics.judging.finding import Finding
+from jinit.diagnostics.judging.finding import STABLE, Finding
 from jinit.diagnostics.judging.investigation import Investigation
 from jinit.diagnostics.judging.lost_signal import find_lost_signals
 from jinit.diagnostics.judging.stopped_gradient import find_stopped_gradients
@@ -23,10 +24,10 @@ def find_between_layers(
       judged: the findings so far, one for each layer.
       loss: value of the loss.
     """
-    has_weights = not any(row.weight.nonfinite for row in case.graph.rows)
-    if has_weights and _has_broken_numbers(case, loss):
-        found = find_broken_numbers(case, math.isfinite(loss))
-        return found | _explain_overflow(case, judged, found | find_growth(case, judged))
+    if any(row.weight.nonfinite for row in case.graph.rows):
+        return {}
+    if _has_broken_numbers(case, loss):
+        return _find_broken(case, judged, loss)
     found = find_growth(case, judged)
     lost = find_lost_signals(case)
     stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found, **lost})
@@ -40,15 +41,18 @@ def _has_broken_numbers(case: Investigation, loss: float) -> bool:
     )
 
 
-def _explain_overflow(
-    case: Investigation, judged: Sequence[Finding], found: dict[int, Finding]
-) -> dict[int, Finding]:
-    """Return the findings with those of other overflowing layers, which the found ones cause."""
+def _find_broken(case: Investigation, judged: Sequence[Finding], loss: float) -> dict[int, Finding]:
+    """Return the findings on operations that break the numbers, and on growth before them.
+
+    All other layers that overflow get the first of them as their source.
+    """
+    others = [STABLE if each.verdict == "overflowing" else each for each in judged]
+    found = find_growth(case, others) | find_broken_numbers(case, math.isfinite(loss))
     if not found:
         return {}
     path = case.graph.rows[min(found)].path
     caused = {
-        number: Finding("overflowing", finding.cause, finding.cure, path)
+        number: replace(finding, source=path)
         for number, finding in enumerate(judged)
         if finding.verdict == "overflowing"
     }

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jinit.diagnostics.measuring.floating import floating_leaves, widen
-from jinit.diagnostics.measuring.statistics import Scalar
+from jinit.diagnostics.measuring.statistics import Scalar, mean_square
 from jinit.diagnostics.measuring.trained import join_leaves, trained_flags
 from jinit.model import Contraction, Model, Place, PyTree, Tap, apply_taps
 
@@ -161,7 +161,7 @@ def _update_seconds(
 
 
 def _mean_square(value: Array) -> Array:
-    return jnp.mean(widen(value) ** 2)
+    return mean_square(widen(value))
 
 
 def _layer_taps(model: Model) -> tuple[dict[Place, Tap], dict[Place, Array]]:
