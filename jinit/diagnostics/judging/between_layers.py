@@ -8,13 +8,13 @@ from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_vari
 from jinit.diagnostics.judging.finding import Finding, factor_text
 from jinit.diagnostics.judging.growth import (
     Growth,
-    LayerGraph,
     Step,
     find_explosions,
     find_gradient_explosions,
     find_lost_gradients,
 )
 from jinit.diagnostics.judging.investigation import Culprit, Investigation
+from jinit.diagnostics.judging.layer_graph import LayerGraph
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import EXPLAINED_SHARE, GAIN_TOLERANCE
 from jinit.diagnostics.measuring.every_operation import OperationSizes

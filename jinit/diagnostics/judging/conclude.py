@@ -70,7 +70,7 @@ def conclude(
     broken = [path for path, each in measurements.weights.items() if each.nonfinite]
     single = findings(rows, expected, equal_leaves, broken)
     case = Investigation.of(context.model, rows, measurements, context.loss_graph, record)
-    between = find_between_layers(case, single, measurements.loss)
+    between = find_between_layers(case, single, loss)
     judged = tuple(between.get(number, finding) for number, finding in enumerate(single))
     network = judge_network(context.loss_name, loss, context.chance, rows)
     is_explained = bool(between) and network.verdict in ("overflowing", "vanishing")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jinit.diagnostics.judging.growth import LayerGraph
 from jinit.diagnostics.judging.interval import log_or_infinity
+from jinit.diagnostics.judging.layer_graph import LayerGraph
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.operation_names import OperationNamer, is_sum
 from jinit.diagnostics.measuring.every_operation import OperationSizes, Recorder, Size

@@ -58,10 +58,11 @@ def record_operations(
         return jnp.asarray(outputs[0], jnp.float32), observations
 
     gradients, observations = jax.grad(run, has_aux=True)(probes)
-    return {
-        place: OperationSizes(*observations[place], _gradient_size(gradients[place]))
-        for place in places
-    }
+    sizes = {}
+    for place in places:
+        result, operands = observations[place]
+        sizes[place] = OperationSizes(result, operands, _gradient_size(gradients[place]))
+    return sizes
 
 
 def _gradient_size(numbers: Array) -> Size:
