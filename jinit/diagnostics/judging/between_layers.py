@@ -32,7 +32,7 @@ class _Kind(NamedTuple):
     change: str
     """What the signal or the gradient does."""
     repair: str
-    """What to do with the result of the operation, and by which factor."""
+    """What to do after the operation: by which factor, and its name."""
 
     @property
     def is_decay(self) -> bool:
@@ -62,21 +62,21 @@ _KINDS = (
         _signal_culprit,
         "exploding",
         "the signal grows",
-        "divide the result of {} by {:.3g}",
+        "divide by {:.3g} after {}",
     ),
     _Kind(
         find_gradient_explosions,
         _gradient_culprit,
         "exploding",
         "the gradient grows on its way back",
-        "divide the result of {} by {:.3g}",
+        "divide by {:.3g} after {}",
     ),
     _Kind(
         find_lost_gradients,
         _decay_culprit,
         "vanishing",
         "the gradient decays on its way back",
-        "multiply the result of {} by {:.3g}",
+        "multiply by {:.3g} after {}",
     ),
 )
 
@@ -135,7 +135,7 @@ def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> 
             continue
         alike = [each.log_growth for each in steps if names[each] == names[step]]
         factor = math.exp(min(sum(alike) / len(alike) / 2, 700))
-        cure = f"{kind.repair.format(names[step], factor)}, or normalize it: nn.LayerNorm()(h)"
+        cure = f"{kind.repair.format(factor, names[step])}, or normalize there: nn.LayerNorm()(h)"
         cause = f"{symptom}: {_operation_text(case, kind, culprits[step], step)}"
         found[step.before] = Finding(kind.verdict, cause, cure)
     return found

@@ -80,7 +80,7 @@ def _count_equal_columns(products: Sequence[Array]) -> int:
 
 
 def _normalize_columns(columns: np.ndarray) -> np.ndarray:
-    rms = np.sqrt(np.mean(columns**2, dtype=np.float64))
+    rms = np.sqrt(np.mean(columns.astype(np.float64) ** 2))
     return columns / rms if rms > 0 and np.isfinite(rms) else columns
 
 
