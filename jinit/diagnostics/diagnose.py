@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
+from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
     conclude,
@@ -64,7 +66,9 @@ def diagnose(
         cross-entropy, targets with the shape of the outputs mean squared error, and no targets a
         random direction of the outputs, whose gradient depends on the network alone.
       key: random key of the random direction, of drawn inputs and of `seeds`.
-      optimizer: an optax transformation, whose first update is measured.
+      optimizer: an optax transformation. Its first update is measured: `learning_rate` says
+        whether the initialization or the learning rate is wrong, and parameters that the update
+        cannot move in their dtype are faults.
       seeds: number of initializations to measure at once. Statistics are then medians over them,
         the verdict is the most frequent one, and `shares` has the fraction of each.
       progress: function that is called with a short text when a stage begins, such as `print`:
@@ -107,19 +111,42 @@ def diagnose(
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
     context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
-    if seeds is not None:
+    if seeds is None:
+        trees = [_read_params(model, params)]
+        diagnosis = _diagnose_one(context, setting, trees[0], prepared, progress)
+    else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draw = _params_function(model, params)
         draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
+        trees = [jax.tree.map(itemgetter(number), draws) for number in range(seeds)]
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
-        return conclude_seeds(context, measurements)
+        diagnosis = conclude_seeds(context, measurements)
+    if optimizer is None:
+        return diagnosis
+    report_stage("measuring the first update")
+    return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
+
+
+def _read_params(model: Model, params: PyTree) -> PyTree:
+    """Return parameters as the model's tree, and raise if they do not fit."""
     leaves = list(model.by_path(params).values())
     _check_dtypes(model, leaves)
-    tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
-    measurements = _measure_one(setting, tree, prepared, progress)
-    report_stage("judging")
-    return conclude(context, measurements, find_equal_leaves(model, measurements, leaves))
+    return jax.tree.unflatten(jax.tree.structure(model.params), leaves)
+
+
+def _diagnose_one(
+    context: DiagnosisContext,
+    setting: _Setting,
+    params: PyTree,
+    batch: Batch,
+    progress: _ProgressCallback | None,
+) -> Diagnosis:
+    """Measure and judge one initialization."""
+    measurements = _measure_one(setting, params, batch, progress)
+    (progress or _ignore_progress)("judging")
+    leaves = jax.tree.leaves(params)
+    return conclude(context, measurements, find_equal_leaves(context.model, measurements, leaves))
 
 
 def _ignore_progress(stage: str) -> None:

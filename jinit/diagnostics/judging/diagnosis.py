@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinit.diagnostics.judging.finding import VERDICTS
 from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.measuring.plain import plain_data
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ class Diagnosis:
     """Further remarks, as sentences."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """With `seeds`, the fraction of initializations by verdict."""
+    learning_rate: LearningRateDiagnosis | None = None
+    """With `optimizer`, whether its learning rate fits; `verdict` is about the initialization."""
+    parameter_faults: tuple[LayerDiagnosis, ...] = ()
+    """Faults of parameters that are not the kernel of a layer."""
 
     @property
     def healthy(self) -> bool:
@@ -84,11 +89,13 @@ class Diagnosis:
 
     @property
     def faults(self) -> tuple[LayerDiagnosis, ...]:
-        """Layers with a fault that no other layer causes, the worst first.
+        """Layers and parameters with a fault that no other layer causes, the worst first.
 
         If another layer causes every fault, these are all layers with a fault.
         """
-        faulty = [layer for layer in self.layers if layer.verdict != "stable"]
+        faulty = [
+            layer for layer in (*self.layers, *self.parameter_faults) if layer.verdict != "stable"
+        ]
         causes = [layer for layer in faulty if not layer.source] or faulty
         return tuple(sorted(causes, key=lambda layer: VERDICTS.index(layer.verdict)))
 

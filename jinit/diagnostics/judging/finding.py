@@ -17,6 +17,7 @@ VERDICTS = (
     "vanishing",
     "chaotic",
     "collapsed",
+    "frozen",
     "misscaled",
     "stable",
 )
