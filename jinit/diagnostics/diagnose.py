@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
+from jinit.diagnostics.initial_params import draw_many, read_params
 from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
@@ -23,6 +24,7 @@ from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.hooks import read_network
 from jinit.model import Model, PyTree
 
 _ProgressCallback = Callable[[str], None]
@@ -38,8 +40,8 @@ class _Setting(NamedTuple):
 
 
 def diagnose(
-    model: Model,
-    params: PyTree | Callable[[Array], PyTree] | None,
+    model: Any,
+    params: PyTree | Callable[[Array], PyTree] | None = None,
     *batch: PyTree,
     loss: Loss | None = None,
     key: Array | None = None,
@@ -57,11 +59,14 @@ def diagnose(
     signal or gradient outside of that interval is called vanishing or exploding.
 
     Args:
-      model: a network from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
-      params: its parameters. With `seeds`, a function `key -> params`, or None for the model's own
-        initialization.
+      model: a network from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`; or a module or
+        TrainState of Flax, with an example input in `batch`.
+      params: its parameters: for a Linen module its variables or a TrainState. None means the
+        network's own initialization. With `seeds`, a function `key -> params` or None. An NNX
+        module and a TrainState bring their own, and the batch follows: `diagnose(state, x, y)`.
       batch: inputs with the shapes that the model was traced with, then targets. Without any, the
-        inputs are drawn from a normal distribution.
+        inputs of a traced model are drawn from a normal distribution. A module takes as many
+        inputs as its call has arguments without defaults.
       loss: `loss(outputs, *targets)`, a mean over examples. Without it, integer targets mean
         cross-entropy, targets with the shape of the outputs mean squared error, and no targets a
         random direction of the outputs, whose gradient depends on the network alone.
@@ -78,9 +83,10 @@ def diagnose(
       The verdict, the faults with their causes and cures, and the statistics of all layers.
 
     Raises:
-      TypeError: if `model` is not a Model, `key` not a key, `optimizer` not an optax
+      TypeError: if `model` is not a network, `key` not a key, `optimizer` not an optax
         transformation, or `loss` not a function.
-      ValueError: if parameters or batch do not match the model, targets suggest no loss or are
+      ValueError: if parameters or batch do not match the model, a module has no example input or
+        cannot be called with it, targets suggest no loss or are
         labels out of range, `seeds` is below 1, or the model returns no array, has complex signals
         or parameters without entries, or cannot be differentiated.
 
@@ -102,6 +108,7 @@ def diagnose(
     >>> diagnosis.verdict, diagnosis.faults[0].cure
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
+    model, params, batch = read_network("diagnose", model, _given_arguments(params, batch))
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
     _check_options(optimizer, seeds)
     _check_model(model)
@@ -112,12 +119,11 @@ def diagnose(
     loss_name = choose_loss(loss, outputs, prepared.targets).name
     context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
     if seeds is None:
-        trees = [_read_params(model, params)]
+        trees = [read_params(model, params, prepared.key)]
         diagnosis = _diagnose_one(context, setting, trees[0], prepared, progress)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
-        draw = _params_function(model, params)
-        draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
+        draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
         trees = [jax.tree.map(itemgetter(number), draws) for number in range(seeds)]
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
@@ -126,13 +132,6 @@ def diagnose(
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
-
-
-def _read_params(model: Model, params: PyTree) -> PyTree:
-    """Return parameters as the model's tree, and raise if they do not fit."""
-    leaves = list(model.by_path(params).values())
-    _check_dtypes(model, leaves)
-    return jax.tree.unflatten(jax.tree.structure(model.params), leaves)
 
 
 def _diagnose_one(
@@ -147,6 +146,11 @@ def _diagnose_one(
     (progress or _ignore_progress)("judging")
     leaves = jax.tree.leaves(params)
     return conclude(context, measurements, find_equal_leaves(context.model, measurements, leaves))
+
+
+def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
+    """Return the arguments after the network; none if all were left out."""
+    return (params, *batch) if batch or params is not None else ()
 
 
 def _ignore_progress(stage: str) -> None:
@@ -188,18 +192,6 @@ def _check_model(model: Model) -> None:
             raise ValueError(
                 f"diagnose: the signal at {model.paths[contraction.kernel]!r} is complex, but the "
                 "theory is about real signals; compute real and imaginary parts separately"
-            )
-
-
-def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
-    """Raise if parameters have other dtypes than those that the model was traced with."""
-    abstract = jax.tree.leaves(model.params)
-    for path, leaf, expected in zip(model.paths, leaves, abstract, strict=True):
-        dtype = jnp.result_type(leaf)
-        if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
-            raise ValueError(
-                f"diagnose: the parameter {path!r} is {dtype}, but the model was traced with "
-                f"{expected.dtype}; trace the model with these parameters, or cast them"
             )
 
 
@@ -259,25 +251,3 @@ def _observe_one(setting: _Setting, params: PyTree, batch: Batch) -> Observation
 @partial(jax.jit, static_argnums=0)
 def _observe_seeds(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
     return jax.vmap(lambda each: _observe(setting, each, batch))(params)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> PyTree:
-    return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
-
-
-def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
-    """Return the function that draws parameters.
-
-    Raises:
-      ValueError: if there is none, or its parameters are not the model's.
-    """
-    draw = model.init if params is None else params
-    if draw is None or not callable(draw):
-        raise ValueError(
-            "diagnose: with seeds, params must be a function key -> params, such as "
-            "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
-            f"{type(params).__name__}"
-        )
-    model.by_path(jax.eval_shape(lambda key: model.unwrap(draw(key)), jax.random.key(0)))
-    return draw
