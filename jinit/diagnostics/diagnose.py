@@ -15,15 +15,18 @@ from jinit.diagnostics.initial_params import draw_many, read_params
 from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
+    ParameterFaults,
     conclude,
     conclude_seeds,
     find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
+from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.zero_gradients import find_zero_gradients
 from jinit.hooks import read_network
 from jinit.model import Model, PyTree
 
@@ -117,35 +120,43 @@ def diagnose(
     outputs = output_shapes(model)
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
-    context = DiagnosisContext(model, loss_name, classes=output_shape[-1] if output_shape else 1)
+    context = DiagnosisContext(
+        model,
+        loss_name,
+        classes=output_shape[-1] if output_shape else 1,
+        batch=batch_facts(prepared.inputs, prepared.targets),
+    )
     if seeds is None:
         trees = [read_params(model, params, prepared.key)]
-        diagnosis = _diagnose_one(context, setting, trees[0], prepared, progress)
+        measurements = _measure_one(setting, trees[0], prepared, progress)
+        report_stage("judging")
+        faults = _find_parameter_faults(setting, trees[0], measurements, prepared)
+        diagnosis = conclude(context, measurements, faults)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
-        trees = [jax.tree.map(itemgetter(number), draws) for number in range(seeds)]
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
-        diagnosis = conclude_seeds(context, measurements)
+        networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
+        trees = [params for params, _ in networks]
+        faults = [_find_parameter_faults(setting, *each, batch=prepared) for each in networks]
+        diagnosis = conclude_seeds(context, [measured for _, measured in networks], faults)
     if optimizer is None:
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
 
 
-def _diagnose_one(
-    context: DiagnosisContext,
-    setting: _Setting,
-    params: PyTree,
-    batch: Batch,
-    progress: _ProgressCallback | None,
-) -> Diagnosis:
-    """Measure and judge one initialization."""
-    measurements = _measure_one(setting, params, batch, progress)
-    (progress or _ignore_progress)("judging")
+def _find_parameter_faults(
+    setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
+) -> ParameterFaults:
     leaves = jax.tree.leaves(params)
-    return conclude(context, measurements, find_equal_leaves(context.model, measurements, leaves))
+    return ParameterFaults(
+        equal=find_equal_leaves(setting.model, measurements, leaves),
+        zero_gradients=find_zero_gradients(
+            setting.model, params, measurements, batch, setting.loss
+        ),
+    )
 
 
 def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:

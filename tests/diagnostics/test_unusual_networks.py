@@ -112,28 +112,6 @@ def test_activations_without_slope_near_zero():
     assert diagnose(model, params, X, LABELS).verdict == "vanishing"
 
 
-def test_a_loss_that_is_not_finite_or_has_no_gradient():
-    model, params = initialize(mlp())
-    diagnosis = diagnose(
-        model, params, X, LABELS, loss=lambda outputs, _: jnp.log(0.0) + outputs.mean()
-    )
-    assert (diagnosis.verdict, diagnosis.faults) == ("overflowing", ())
-    assert "the loss is -inf" in diagnosis.notes[0]
-    diagnosis = diagnose(model, params, X, LABELS, loss=lambda o, t: (o.argmax(-1) != t).mean())
-    assert (diagnosis.verdict, diagnosis.faults) == ("vanishing", ())
-    assert "argmax" in diagnosis.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("size", "verdict"), [(1.0, "stable"), (10.0, "stable"), (100.0, "misscaled")]
-)
-def test_inputs_that_are_too_large(size, verdict):
-    model, params = initialize(mlp())
-    diagnosis = diagnose(model, params, size * X, LABELS)
-    assert diagnosis.verdict == verdict
-    assert ("the inputs have RMS" in " ".join(diagnosis.notes)) == (size > 5)
-
-
 def test_a_recurrent_network_that_explodes_in_time():
     def apply(scale):
         def recurrent_init(key, shape, dtype=jnp.float32):
@@ -153,17 +131,11 @@ def test_a_recurrent_network_that_explodes_in_time():
     assert diagnose(*initialize(apply(1.0), x), x, LABELS[:8]).verdict == "stable"
 
 
-def test_a_loss_far_above_guessing():
-    diagnosis = diagnose(*initialize(lambda x: 1e3 * mlp()(x)), X, LABELS)
-    assert (diagnosis.verdict, diagnosis.faults) == ("misscaled", ())
-    assert "far above the loss of a uniform guess, ln 4" in diagnosis.notes[0]
-
-
 def test_the_source_of_nan_is_named():
     model, params = initialize(lambda x: mlp()(nn.LayerNorm()(x)))
-    diagnosis = diagnose(model, params, X.at[0, 0].set(jnp.nan), LABELS)
-    assert diagnosis.faults[0].path == "params/Dense_0/kernel"
-    assert diagnosis.faults[0].cure == "look for NaN and infinity in the inputs"
+    (fault,) = diagnose(model, params, X.at[0, 0].set(jnp.nan), LABELS).faults
+    assert (fault.path, fault.source) == ("params/Dense_0/kernel", "inputs")
+    assert fault.cause == "input 0: 1 of its 512 entries is NaN or infinite"
     params["params"]["LayerNorm_0"]["scale"] = jnp.full(16, jnp.nan)
     fault = diagnose(model, params, X, LABELS).faults[0]
     assert "params/LayerNorm_0/scale" in fault.cause
@@ -199,7 +171,7 @@ def test_operations_between_layers_are_blamed_if_all_gains_are_right():
     fault = diagnose(model, params, X, LABELS).faults[0]
     assert fault.verdict == "vanishing"
     assert "stop_gradient" in fault.cause
-    assert fault.cure == ""
+    assert "freeze layers on purpose" in fault.cure
 
 
 def test_a_head_that_is_far_too_large_is_named():

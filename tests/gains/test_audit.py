@@ -66,7 +66,7 @@ def test_constants_and_equal_parameters():
     assert causes["b"] == "equal to a, entry by entry: one key was used twice"
     assert "c" not in causes  # the last kernel may be zero
     causes = {misfit.path: misfit.cause for misfit in audit(model, params | {"a": 0 * draw + 1})}
-    assert causes["a"] == "constant, so that its units stay equal: draw it"
+    assert causes["a"] == "constant, so that all of its units are equal: draw it"
 
 
 def test_a_recommended_initialization_fits():

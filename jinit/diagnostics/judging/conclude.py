@@ -3,21 +3,21 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jax import Array
 
+from jinit.diagnostics.judging.dead_faults import cut_note, dead_parameters
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.expectations import Expectation, expectations
-from jinit.diagnostics.judging.finding import VERDICTS, Finding
+from jinit.diagnostics.judging.finding import STABLE, VERDICTS, Case, Finding, ParameterFacts
+from jinit.diagnostics.judging.input_faults import input_note
 from jinit.diagnostics.judging.interval import ExpectedInterval
 from jinit.diagnostics.judging.judge import findings
 from jinit.diagnostics.judging.layers import EqualCounts, LayerRow, layer_rows
-from jinit.diagnostics.judging.network_faults import judge_network
-from jinit.diagnostics.judging.thresholds import LARGE_LOSS_RATIO
+from jinit.diagnostics.judging.network_faults import NetworkCase, find_network_fault
+from jinit.diagnostics.measuring.batch_facts import BatchFacts
 from jinit.diagnostics.measuring.measure import Measurements
 from jinit.diagnostics.measuring.statistics import (
     GradientStatistics,
@@ -26,18 +26,20 @@ from jinit.diagnostics.measuring.statistics import (
     WeightStatistics,
 )
 from jinit.diagnostics.measuring.symmetry import find_equal_products
+from jinit.diagnostics.measuring.zero_gradients import ZeroGradients
 from jinit.gains import find_equal_arrays
 from jinit.model import Model
 from jinit.theory import initial_loss
 
 
 class DiagnosisContext(NamedTuple):
-    """The network of a diagnosis, and its loss."""
+    """The network of a diagnosis, its loss and its batch."""
 
     model: Model
     loss_name: str
     classes: int
     """Length of the last axis of the first output."""
+    batch: BatchFacts
 
     @property
     def chance(self) -> float:
@@ -45,44 +47,116 @@ class DiagnosisContext(NamedTuple):
         return math.log(self.classes) if self.loss_name == "cross-entropy" else math.inf
 
 
+class ParameterFaults(NamedTuple):
+    """What was found out about parameters from more than statistics."""
+
+    equal: Mapping[str, str]
+    """Path of an earlier, equal parameter, by path."""
+    zero_gradients: ZeroGradients
+    """Parameters whose gradient stays zero."""
+
+
 def conclude(
-    context: DiagnosisContext, measurements: Measurements, equal_leaves: Mapping[str, str]
+    context: DiagnosisContext, measurements: Measurements, parameters: ParameterFaults
 ) -> Diagnosis:
     """Return the diagnosis of one initialization.
 
+    Its verdict is the worst of its faults, so that every verdict but `stable` has one.
+
     Args:
-      context: the network and its loss.
+      context: the network, its loss and its batch.
       measurements: its measurements, with NumPy arrays.
-      equal_leaves: path of an earlier, equal parameter, by path.
+      parameters: what else was found out about its parameters.
     """
-    loss = float(measurements.loss)
     rows = layer_rows(context.model, measurements)
-    expected = expectations(rows)
-    broken = [path for path, each in measurements.weights.items() if each.nonfinite]
-    judged = findings(rows, expected, equal_leaves, broken)
-    network = judge_network(context.loss_name, loss, context.chance, rows)
-    notes = [network.note, *_notes(context, measurements, rows)]
+    case = Case(
+        layers=rows,
+        expectations=expectations(rows),
+        parameters=_parameter_facts(context.model, measurements, parameters),
+        inputs=context.batch.inputs,
+    )
+    judged, others = _judge(context, measurements, case)
+    layers = tuple(_layer_diagnosis(case, number, judged[number]) for number in range(len(rows)))
     return Diagnosis(
-        verdict=min([network.verdict, *(each.verdict for each in judged)], key=VERDICTS.index),
-        layers=tuple(
-            _layer_diagnosis(rows, number, expected[number], judged[number])
-            for number in range(len(rows))
+        verdict=min(
+            (each.verdict for each in (*judged, *others.values(), STABLE)), key=VERDICTS.index
         ),
-        loss=loss,
+        layers=layers,
+        loss=float(measurements.loss),
         loss_name=context.loss_name,
-        notes=tuple(note for note in notes if note),
+        notes=tuple(note for note in _notes(context, measurements, case) if note),
+        other_faults=tuple(_other_fault(path, finding) for path, finding in others.items()),
     )
 
 
-def conclude_seeds(context: DiagnosisContext, measurements: Measurements) -> Diagnosis:
+def _parameter_facts(
+    model: Model, measurements: Measurements, parameters: ParameterFaults
+) -> ParameterFacts:
+    return ParameterFacts(
+        equal=parameters.equal,
+        zero_gradients=parameters.zero_gradients,
+        weights=measurements.weights,
+        roles={leaf.path: leaf.role for leaf in model.leaves},
+    )
+
+
+def _judge(
+    context: DiagnosisContext, measurements: Measurements, case: Case
+) -> tuple[list[Finding], dict[str, Finding]]:
+    """Return a finding for every layer, and the findings on what is not a layer, by path."""
+    judged = findings(case)
+    others = dead_parameters(case.parameters, {row.leaf.path for row in case.layers})
+    network = NetworkCase(
+        layers=case,
+        loss=float(measurements.loss),
+        loss_name=context.loss_name,
+        chance=context.chance,
+        outputs=measurements.outputs,
+        targets=context.batch.targets,
+    )
+    has_faulty_layer = bool(others) or any(each is not STABLE for each in judged)
+    found = find_network_fault(network, has_faulty_layer)
+    if found is None:
+        return judged, others
+    finding, number = found
+    if number is not None and _is_as_bad(finding, judged[number]):
+        judged[number] = finding
+    else:
+        others[finding.source] = finding
+    return judged, others
+
+
+def _is_as_bad(finding: Finding, other: Finding) -> bool:
+    return VERDICTS.index(finding.verdict) <= VERDICTS.index(other.verdict)
+
+
+def _other_fault(path: str, finding: Finding) -> LayerDiagnosis:
+    return LayerDiagnosis(
+        path=path,
+        verdict=finding.verdict,
+        cause=finding.cause,
+        cure=finding.cure,
+        source="" if finding.source == path else finding.source,
+        shape=(),
+        statistics={},
+        predicted={},
+    )
+
+
+def conclude_seeds(
+    context: DiagnosisContext,
+    measurements: Sequence[Measurements],
+    parameters: Sequence[ParameterFaults],
+) -> Diagnosis:
     """Return one diagnosis of many initializations: medians, and the most frequent verdict.
 
     Args:
-      context: the network and its loss.
-      measurements: as for `conclude`, with a leading axis for the initializations.
+      context: the network, its loss and its batch.
+      measurements: those of each initialization, as for `conclude`.
+      parameters: what else was found out about the parameters of each initialization.
     """
-    singles = [jax.tree.map(itemgetter(n), measurements) for n in range(len(measurements.loss))]
-    diagnoses = [conclude(context, each, _find_equal_weights(each)) for each in singles]
+    pairs = zip(measurements, parameters, strict=True)
+    diagnoses = [conclude(context, *pair) for pair in pairs]
     verdicts = [each.verdict for each in diagnoses]
     shares = {name: verdicts.count(name) / len(verdicts) for name in VERDICTS if name in verdicts}
     verdict = max(shares, key=lambda name: shares[name])
@@ -112,20 +186,8 @@ def find_equal_leaves(
     return find_equal_arrays({path: leaf for path, leaf in by_path if path in compared})
 
 
-def _find_equal_weights(measurements: Measurements) -> dict[str, str]:
-    """Return the pairs of `find_equal_leaves`, judged by random products, without constants."""
-    return {
-        path: other
-        for path, other in find_equal_products(measurements.products).items()
-        if measurements.weights[path].value_range > 0
-    }
-
-
-def _layer_diagnosis(
-    rows: Sequence[LayerRow], number: int, expected: Expectation, finding: Finding
-) -> LayerDiagnosis:
-    row = rows[number]
-    consumer = None if row.next_layer is None else rows[row.next_layer]
+def _layer_diagnosis(case: Case, number: int, finding: Finding) -> LayerDiagnosis:
+    row, expected, consumer = case.layers[number], case.expectations[number], case.consumer(number)
     return LayerDiagnosis(
         path=row.path,
         verdict=finding.verdict,
@@ -254,11 +316,9 @@ def _median_layer(layers: Sequence[LayerDiagnosis], typical: LayerDiagnosis) -> 
     return replace(typical, statistics=statistics)
 
 
-def _notes(
-    context: DiagnosisContext, measurements: Measurements, rows: Sequence[LayerRow]
-) -> list[str]:
-    notes = []
-    if not rows:
+def _notes(context: DiagnosisContext, measurements: Measurements, case: Case) -> list[str]:
+    notes = [input_note(case), cut_note(case.parameters), *map(_copies_note, case.layers)]
+    if not case.layers:
         notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
     unread = context.model.graph.unread_contractions
     if unread:
@@ -266,23 +326,28 @@ def _notes(
             f"not measured: {unread} {'product' if unread == 1 else 'products'} inside branches, "
             "custom derivatives or while loops"
         )
-    if context.loss_name == "cross-entropy":
-        std = float(measurements.outputs.std)
-        notes.append(_loss_note(float(measurements.loss), std, context))
+    loss, std = float(measurements.loss), float(measurements.outputs.std)
+    if context.loss_name == "cross-entropy" and math.isfinite(loss):
+        notes.append(_loss_note(loss, std, context))
     return notes
+
+
+def _copies_note(row: LayerRow) -> str:
+    """Return a note about units that are copies but learn differently; empty without any."""
+    count = row.equal_counts.weights[0]
+    if not count or row.weight.value_range == 0 or row.equal_counts.both[0]:
+        return ""
+    are_copies = "unit has" if count == 1 else "units have"
+    return (
+        f"{row.path}: {count} {are_copies} the same weights as another unit; their gradients "
+        "differ, so that training separates them"
+    )
 
 
 def _loss_note(loss: float, std: float, context: DiagnosisContext) -> str:
     """Return a comparison of the loss with that of a uniform guess."""
-    chance = context.chance
-    guess = f"ln {context.classes} = {chance:.4g}"
-    if loss > LARGE_LOSS_RATIO * chance:
-        return (
-            f"the loss, {loss:.3g}, is far above the loss of a uniform guess, {guess}: the logits "
-            f"have standard deviation {std:.3g}"
-        )
     theory = f" (theory: loss {initial_loss(context.classes, std):.4g})" if std < 1 else ""
     return (
-        f"the loss is {loss:.4g}, that of a uniform guess {guess}; the logits have standard "
-        f"deviation {std:.3g}{theory}"
+        f"the loss is {loss:.4g}, that of a uniform guess ln {context.classes} = "
+        f"{context.chance:.4g}; the logits have standard deviation {std:.3g}{theory}"
     )

@@ -54,7 +54,7 @@ def add_frozen(
         diagnosis,
         verdict=min(diagnosis.verdict, "frozen", key=VERDICTS.index),
         layers=layers,
-        parameter_faults=(*diagnosis.parameter_faults, *others),
+        other_faults=(*diagnosis.other_faults, *others),
     )
 
 

@@ -13,7 +13,7 @@ VERDICT_MEANINGS = {
     "overflowing": "numbers exceed the range of their dtype and become infinite or NaN",
     "underflowing": "gradients are too small for their dtype and become zero",
     "symmetric": "units, layers or weights are equal, and equal gradients keep them equal",
-    "dead": "units output zero for every input, so no gradient passes through them",
+    "dead": "a gradient is zero and stays zero, so that units or parameters never learn",
     "saturated": "activations are at their limits, where their slope and the gradient are zero",
     "exploding": "signal or gradient grows from layer to layer, and training diverges",
     "vanishing": "signal or gradient decays from layer to layer, and distant layers hardly learn",

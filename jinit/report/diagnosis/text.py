@@ -21,7 +21,7 @@ def headline_text(data: Mapping[str, Any]) -> str:
     """
     count = len(data["layers"])
     faulty = sum(layer["verdict"] != "stable" for layer in data["layers"])
-    others = len(data.get("parameter_faults", ()))
+    others = len(data.get("other_faults", ()))
     parts = [
         data["verdict"],
         f"{count} {'layer' if count == 1 else 'layers'}",
@@ -33,7 +33,7 @@ def headline_text(data: Mapping[str, Any]) -> str:
 
 
 def _other_text(count: int) -> str:
-    return f"{count} other {'parameter' if count == 1 else 'parameters'} with a fault"
+    return f"{count} other {'fault' if count == 1 else 'faults'}"
 
 
 def loss_text(data: Mapping[str, Any]) -> str:
