@@ -21,6 +21,7 @@ from jinit.diagnostics.judging.conclude import (
     find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
+from jinit.diagnostics.judging.precision_notes import add_precision_notes
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
@@ -141,6 +142,7 @@ def diagnose(
         trees = [params for params, _ in networks]
         faults = [_find_parameter_faults(setting, *each, batch=prepared) for each in networks]
         diagnosis = conclude_seeds(context, [measured for _, measured in networks], faults)
+    diagnosis = add_precision_notes(diagnosis, model, trees[0])
     if optimizer is None:
         return diagnosis
     report_stage("measuring the first update")

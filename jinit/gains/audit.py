@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jinit.gains.constant_kernels import find_stuck_kernels, has_equal_units
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.needed import needed_std
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
@@ -73,6 +74,7 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     ['scaled for a fan-in of 512, but 64 products are summed']
     """
     check_model("audit", model)
+    arrays = model.by_path(params)
     scales = parameter_scales(model, params)
     branches = sum(leaf.stacked_layers for leaf in model.leaves if leaf.ends_branch)
     stuck = find_stuck_kernels(model, [path for path, scale in scales.items() if scale.is_zero])
@@ -82,6 +84,7 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
         cause = misfit_cause(leaf, scale, needed, branches if leaf.ends_branch else 1)
         if leaf.path in stuck:
             cause = f"zero, and so is {stuck[leaf.path]}: neither ever receives a gradient"
+        cause = cause or low_precision_cause(arrays[leaf.path])
         if cause:
             misfits.append(
                 Misfit(

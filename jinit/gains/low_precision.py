@@ -56,11 +56,11 @@ class _Levels(NamedTuple):
 def low_precision_cause(leaf: Any) -> str:
     """Return why the values of a parameter were drawn in a narrow dtype; empty if they were not.
 
-    JAX draws a uniform number of bfloat16 from 128 equally likely values, one of float16 from 1,024,
-    and makes normal and truncated normal numbers of it. What is drawn in float32 and rounded has
-    thousands. Values that repeat by design (signs, zeros, tables, copies) are equally likely only
-    by exact repetition, which independent draws do not show. An array drawn in float32 or rounded
-    from it is accused with a probability below 1e-9.
+    JAX draws a uniform number of bfloat16 from 128 equally likely values, one of float16 from
+    1,024, and makes normal and truncated normal numbers of it. A draw in float32 that is rounded
+    has thousands. Values that repeat by design (signs, zeros, tables, copies) are equally likely
+    only by exact repetition, which independent draws do not show. An array drawn in float32, or
+    rounded from such a draw, is accused with a probability below 1e-9.
 
     Args:
       leaf: the parameter's values.
@@ -78,8 +78,8 @@ def low_precision_cause(leaf: Any) -> str:
     infinite = int(np.isneginf(array).sum())
     if infinite:
         return (
-            f"{infinite} of {array.size} entries are -inf, as the logarithm of an exact zero, which "
-            "a uniform number drawn in bfloat16 is once in 128 times"
+            f"{infinite} of {array.size} entries are -inf, the logarithm of an exact zero, which a "
+            "uniform number drawn in bfloat16 is once in 128 times"
         )
     sample = array[:: max(1, array.size // MAX_ENTRIES)]
     levels = _find_levels(sample)
