@@ -35,8 +35,9 @@ _MIN_SPACING = 1.5
 """Median distance of neighboring values, in numbers of their dtype, below which rounding alone
 explains that there are few."""
 
-_BOUND_SHARE = 3.0
-"""Share of the entries at the smallest or largest value, in levels, from which on it is named."""
+_BOUND_DEVIATIONS = 4.0
+"""Standard deviations from the mean beyond which the smallest or largest value is one at which a
+truncated distribution was cut: of 128 equally likely normal numbers the largest is at 2.7."""
 
 _STANDARD_ERRORS = 5.0
 """Standard errors from which on a mean counts as biased."""
@@ -133,11 +134,11 @@ def _damage_text(array: np.ndarray, levels: _Levels, count: int) -> str:
         parts.append(
             f"a mean of {mean / std:.2g} standard deviations, {errors:.0f} standard errors"
         )
-    ends = {float(levels.values[end]): int(levels.counts[end]) for end in (0, -1)}
-    bound = max(ends, key=lambda value: ends[value])
-    share = ends[bound] / levels.total
-    if ends[bound] > _BOUND_SHARE * levels.total / count:
-        parts.append(f"{100 * share:.2g} % of them at the bound {bound:.3g}")
+    parts += [
+        f"{100 * count / levels.total:.2g} % of them at the bound {value:.3g}"
+        for value, count in zip(levels.values[[0, -1]], levels.counts[[0, -1]], strict=True)
+        if abs(value - mean) > _BOUND_DEVIATIONS * std
+    ]
     zeros = int((array == 0).sum())
     if 0 < zeros < 2 * array.size / count:
         parts.append(f"{zeros} exact {'zero' if zeros == 1 else 'zeros'}")

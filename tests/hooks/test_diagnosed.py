@@ -106,7 +106,7 @@ BARE = STATE.replace(apply_fn=NORM.apply, params=NORM_VARIABLES["params"])
         (
             DENSE,
             (VARIABLES["params"], X),
-            "a dictionary with 'params', got a dictionary with 'bias",
+            "a dictionary with 'params', got a dictionary with",
         ),
         (Flag(), (None, X, Y), r"Flag\(x, train\) could not be called with .*trace it yourself"),
         (SMALL, (X[:, :3], Y), r"could not be called with \(float32\[8, 3\]\): TypeError"),
