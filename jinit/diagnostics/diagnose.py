@@ -15,12 +15,12 @@ from jinit.diagnostics.initial_params import draw_many, read_params
 from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
-    ParameterFaults,
     conclude,
     conclude_seeds,
     find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
+from jinit.diagnostics.judging.finding import ParameterFacts
 from jinit.diagnostics.judging.precision_notes import add_precision_notes
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
@@ -131,8 +131,8 @@ def diagnose(
         trees = [read_params(model, params, prepared.key)]
         measurements = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
-        faults = _find_parameter_faults(setting, trees[0], measurements, prepared)
-        diagnosis = conclude(context, measurements, faults)
+        facts = _parameter_facts(setting, trees[0], measurements, prepared)
+        diagnosis = conclude(context, measurements, facts)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
         draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
@@ -140,8 +140,8 @@ def diagnose(
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
         trees = [params for params, _ in networks]
-        faults = [_find_parameter_faults(setting, *each, batch=prepared) for each in networks]
-        diagnosis = conclude_seeds(context, [measured for _, measured in networks], faults)
+        facts = [_parameter_facts(setting, *each, batch=prepared) for each in networks]
+        diagnosis = conclude_seeds(context, [measured for _, measured in networks], facts)
     diagnosis = add_precision_notes(diagnosis, model, trees[0])
     if optimizer is None:
         return diagnosis
@@ -149,15 +149,19 @@ def diagnose(
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
 
 
-def _find_parameter_faults(
+def _parameter_facts(
     setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
-) -> ParameterFaults:
-    leaves = jax.tree.leaves(params)
-    return ParameterFaults(
-        equal=find_equal_leaves(setting.model, measurements, leaves),
-        zero_gradients=find_zero_gradients(
-            setting.model, params, measurements, batch, setting.loss
-        ),
+) -> ParameterFacts:
+    def gradients(params: PyTree) -> dict[str, Array]:
+        changes = _observe_one(setting, params, batch).changes  # a program that is compiled already
+        return {path: change.gradient for path, change in changes.items()}
+
+    model = setting.model
+    return ParameterFacts(
+        equal=find_equal_leaves(model, measurements, jax.tree.leaves(params)),
+        zero_gradients=find_zero_gradients(model, params, measurements, gradients),
+        weights=measurements.weights,
+        roles={leaf.path: leaf.role for leaf in model.leaves},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jinit.gains.equal_arrays import read_numbers
 
 MAX_ENTRIES = 2**16
-"""Entries that are looked at, spread evenly over the array."""
+"""Entries that are looked at, from the beginning of the array."""
 
 _UNIFORM_LEVELS = {"bfloat16": 2**7, "float16": 2**10}
 """Distinct values of a uniform number that JAX draws in a dtype, one for each of its mantissas.
@@ -19,7 +19,8 @@ _ENTRIES_PER_LEVEL = 2
 """Entries per level from which on an array can be judged: 86 % of the levels then occur."""
 
 _DEVIATIONS = 6.0
-"""Standard deviations by which the number of distinct values may differ from the expected one."""
+"""Standard deviations by which a number of distinct values or a correlation may differ from the
+expected one: a normal variable differs by more with probability 2e-9."""
 
 _MIN_SHARE = 0.75
 """Share of the expected number of distinct values that must occur: scaling in a narrow dtype merges
@@ -76,16 +77,19 @@ def low_precision_cause(leaf: Any) -> str:
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
         return ""
     array = read_numbers(leaf).reshape(-1)
+    row = leaf.shape[-1] if leaf.ndim > 1 else 1
     infinite = int(np.isneginf(array).sum())
     if infinite:
         return (
             f"{infinite} of {array.size} entries are -inf, the logarithm of an exact zero, which a "
             "uniform number drawn in bfloat16 is once in 128 times"
         )
-    sample = array[:: max(1, array.size // MAX_ENTRIES)]
+    sample = array[:MAX_ENTRIES]
     levels = _find_levels(sample)
     for dtype, count in _UNIFORM_LEVELS.items():
-        if _has_drawn_levels(levels, count) and not _is_rounded(levels):
+        if not _has_drawn_levels(levels, count) or _is_rounded(levels):
+            continue
+        if not any(_is_correlated(sample, lag) for lag in (1, row)):
             return f"drawn in {dtype}: {_damage_text(array, levels, count)}"
     return ""
 
@@ -107,6 +111,16 @@ def _has_drawn_levels(levels: _Levels, count: int) -> bool:
         return False
     usual = np.sort(levels.counts)[: -max(2, distinct // 50)]  # without mass at the bounds
     return _MIN_DISPERSION < usual.var() / usual.mean() < _MAX_DISPERSION
+
+
+def _is_correlated(sample: np.ndarray, lag: int) -> bool:
+    """Return whether entries at a distance of `lag` are correlated, as in tables and not in draws.
+
+    The correlation of n independent entries has standard deviation 1/√n.
+    """
+    centered = sample - sample.mean()
+    covariance = np.mean(centered[:-lag] * centered[lag:]) if lag < sample.size else 0.0
+    return bool(abs(covariance) * math.sqrt(sample.size) > _DEVIATIONS * centered.var())
 
 
 def _is_rounded(levels: _Levels) -> bool:

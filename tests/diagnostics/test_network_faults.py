@@ -151,7 +151,7 @@ def test_outputs_without_a_gradient(function):
 
 def test_a_network_without_layers_has_faults_too():
     scale = jnp.ones(4)
-    model = jinit.trace(lambda s, x: x * s, scale, TARGETS)
+    model = jinit.trace(lambda s, x: x * s[None], scale, TARGETS)
     diagnosis = judge(TARGETS, model=model, params=scale, loss=lambda outputs: 0.0 * outputs.sum())
     (fault,) = diagnosis.faults
     assert (fault.path, fault.verdict, fault.shape) == ("loss", "vanishing", ())

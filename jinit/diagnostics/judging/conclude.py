@@ -1,22 +1,22 @@
 """Assemble a Diagnosis from measurements."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from jax import Array
 
-from jinit.diagnostics.judging.dead_faults import cut_note, dead_parameters
+from jinit.diagnostics.judging.dead_faults import dead_parameters
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.expectations import Expectation, expectations
 from jinit.diagnostics.judging.finding import STABLE, VERDICTS, Case, Finding, ParameterFacts
-from jinit.diagnostics.judging.input_faults import input_note
 from jinit.diagnostics.judging.interval import ExpectedInterval
 from jinit.diagnostics.judging.judge import findings
 from jinit.diagnostics.judging.layers import EqualCounts, LayerRow, layer_rows
 from jinit.diagnostics.judging.network_faults import NetworkCase, find_network_fault
+from jinit.diagnostics.judging.notes import find_notes
 from jinit.diagnostics.measuring.batch_facts import BatchFacts
 from jinit.diagnostics.measuring.measure import Measurements
 from jinit.diagnostics.measuring.statistics import (
@@ -26,10 +26,8 @@ from jinit.diagnostics.measuring.statistics import (
     WeightStatistics,
 )
 from jinit.diagnostics.measuring.symmetry import find_equal_products
-from jinit.diagnostics.measuring.zero_gradients import ZeroGradients
 from jinit.gains import find_equal_arrays
 from jinit.model import Model
-from jinit.theory import initial_loss
 
 
 class DiagnosisContext(NamedTuple):
@@ -41,23 +39,9 @@ class DiagnosisContext(NamedTuple):
     """Length of the last axis of the first output."""
     batch: BatchFacts
 
-    @property
-    def chance(self) -> float:
-        """Loss of a uniform guess; infinite unless the loss is a cross-entropy."""
-        return math.log(self.classes) if self.loss_name == "cross-entropy" else math.inf
-
-
-class ParameterFaults(NamedTuple):
-    """What was found out about parameters from more than statistics."""
-
-    equal: Mapping[str, str]
-    """Path of an earlier, equal parameter, by path."""
-    zero_gradients: ZeroGradients
-    """Parameters whose gradient stays zero."""
-
 
 def conclude(
-    context: DiagnosisContext, measurements: Measurements, parameters: ParameterFaults
+    context: DiagnosisContext, measurements: Measurements, parameters: ParameterFacts
 ) -> Diagnosis:
     """Return the diagnosis of one initialization.
 
@@ -66,13 +50,13 @@ def conclude(
     Args:
       context: the network, its loss and its batch.
       measurements: its measurements, with NumPy arrays.
-      parameters: what else was found out about its parameters.
+      parameters: facts about its parameters.
     """
     rows = layer_rows(context.model, measurements)
     case = Case(
         layers=rows,
         expectations=expectations(rows),
-        parameters=_parameter_facts(context.model, measurements, parameters),
+        parameters=parameters,
         inputs=context.batch.inputs,
     )
     judged, others = _judge(context, measurements, case)
@@ -84,19 +68,10 @@ def conclude(
         layers=layers,
         loss=float(measurements.loss),
         loss_name=context.loss_name,
-        notes=tuple(note for note in _notes(context, measurements, case) if note),
+        notes=tuple(
+            note for note in find_notes(_network_case(context, measurements, case)) if note
+        ),
         other_faults=tuple(_other_fault(path, finding) for path, finding in others.items()),
-    )
-
-
-def _parameter_facts(
-    model: Model, measurements: Measurements, parameters: ParameterFaults
-) -> ParameterFacts:
-    return ParameterFacts(
-        equal=parameters.equal,
-        zero_gradients=parameters.zero_gradients,
-        weights=measurements.weights,
-        roles={leaf.path: leaf.role for leaf in model.leaves},
     )
 
 
@@ -106,14 +81,7 @@ def _judge(
     """Return a finding for every layer, and the findings on what is not a layer, by path."""
     judged = findings(case)
     others = dead_parameters(case.parameters, {row.leaf.path for row in case.layers})
-    network = NetworkCase(
-        layers=case,
-        loss=float(measurements.loss),
-        loss_name=context.loss_name,
-        chance=context.chance,
-        outputs=measurements.outputs,
-        targets=context.batch.targets,
-    )
+    network = _network_case(context, measurements, case)
     has_faulty_layer = bool(others) or any(each is not STABLE for each in judged)
     found = find_network_fault(network, has_faulty_layer)
     if found is None:
@@ -124,6 +92,18 @@ def _judge(
     else:
         others[finding.source] = finding
     return judged, others
+
+
+def _network_case(context: DiagnosisContext, measurements: Measurements, case: Case) -> NetworkCase:
+    return NetworkCase(
+        layers=case,
+        loss=float(measurements.loss),
+        loss_name=context.loss_name,
+        classes=context.classes,
+        outputs=measurements.outputs,
+        targets=context.batch.targets,
+        unread=context.model.graph.unread_contractions,
+    )
 
 
 def _is_as_bad(finding: Finding, other: Finding) -> bool:
@@ -146,14 +126,14 @@ def _other_fault(path: str, finding: Finding) -> LayerDiagnosis:
 def conclude_seeds(
     context: DiagnosisContext,
     measurements: Sequence[Measurements],
-    parameters: Sequence[ParameterFaults],
+    parameters: Sequence[ParameterFacts],
 ) -> Diagnosis:
     """Return one diagnosis of many initializations: medians, and the most frequent verdict.
 
     Args:
       context: the network, its loss and its batch.
       measurements: those of each initialization, as for `conclude`.
-      parameters: what else was found out about the parameters of each initialization.
+      parameters: facts about the parameters of each initialization.
     """
     pairs = zip(measurements, parameters, strict=True)
     diagnoses = [conclude(context, *pair) for pair in pairs]
@@ -314,40 +294,3 @@ def _median_layer(layers: Sequence[LayerDiagnosis], typical: LayerDiagnosis) -> 
         )
         statistics |= {name: median, f"{name}_5%": low, f"{name}_95%": high}
     return replace(typical, statistics=statistics)
-
-
-def _notes(context: DiagnosisContext, measurements: Measurements, case: Case) -> list[str]:
-    notes = [input_note(case), cut_note(case.parameters), *map(_copies_note, case.layers)]
-    if not case.layers:
-        notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
-    unread = context.model.graph.unread_contractions
-    if unread:
-        notes.append(
-            f"not measured: {unread} {'product' if unread == 1 else 'products'} inside branches, "
-            "custom derivatives or while loops"
-        )
-    loss, std = float(measurements.loss), float(measurements.outputs.std)
-    if context.loss_name == "cross-entropy" and math.isfinite(loss):
-        notes.append(_loss_note(loss, std, context))
-    return notes
-
-
-def _copies_note(row: LayerRow) -> str:
-    """Return a note about units that are copies but learn differently; empty without any."""
-    count = row.equal_counts.weights[0]
-    if not count or row.weight.value_range == 0 or row.equal_counts.both[0]:
-        return ""
-    are_copies = "unit has" if count == 1 else "units have"
-    return (
-        f"{row.path}: {count} {are_copies} the same weights as another unit; their gradients "
-        "differ, so that training separates them"
-    )
-
-
-def _loss_note(loss: float, std: float, context: DiagnosisContext) -> str:
-    """Return a comparison of the loss with that of a uniform guess."""
-    theory = f" (theory: loss {initial_loss(context.classes, std):.4g})" if std < 1 else ""
-    return (
-        f"the loss is {loss:.4g}, that of a uniform guess ln {context.classes} = "
-        f"{context.chance:.4g}; the logits have standard deviation {std:.3g}{theory}"
-    )

@@ -34,10 +34,17 @@ class NetworkCase:
     layers: Case
     loss: float
     loss_name: str
-    chance: float
-    """Loss of a uniform guess; infinite where there is none."""
+    classes: int
+    """Length of the last axis of the first output."""
     outputs: OutputStatistics
     targets: tuple[ArrayFacts, ...]
+    unread: int
+    """Number of products that were not measured."""
+
+    @property
+    def chance(self) -> float:
+        """Loss of a uniform guess; infinite unless the loss is a cross-entropy."""
+        return math.log(self.classes) if self.loss_name == "cross-entropy" else math.inf
 
     @property
     def is_finite(self) -> bool:

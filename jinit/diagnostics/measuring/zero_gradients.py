@@ -1,11 +1,11 @@
 """Parameters whose gradient is zero now and stays zero, whatever the other parameters learn."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -14,11 +14,12 @@ from jinit.diagnostics.judging.thresholds import (
     MAX_WAKING_STEPS,
     WAKING_STEP,
 )
-from jinit.diagnostics.measuring.batch import Batch
-from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import Measurements
-from jinit.diagnostics.measuring.trained import loss_function, split_params, trained_flags
+from jinit.diagnostics.measuring.trained import join_params, split_params, trained_flags
 from jinit.model import Model, PyTree
+
+GradientFunction = Callable[[PyTree], Mapping[str, Array]]
+"""Function of a tree of parameters that returns the gradients of the trained ones by path."""
 
 _CANDIDATE_ROLES = ("kernel", "scale", "embedding", "position", "token", "other", "unread", "bias")
 """Roles in the order in which parameters are tried as the cause of a zero gradient."""
@@ -35,7 +36,7 @@ class ZeroGradients(NamedTuple):
 
 
 def find_zero_gradients(
-    model: Model, params: PyTree, measurements: Measurements, batch: Batch, loss: Loss | None
+    model: Model, params: PyTree, measurements: Measurements, gradients: GradientFunction
 ) -> ZeroGradients:
     """Return the parameters whose gradient is exactly zero and stays zero in training.
 
@@ -48,8 +49,7 @@ def find_zero_gradients(
       model: the traced network.
       params: its parameters.
       measurements: its measurements, with NumPy arrays.
-      batch: the examples of the measurements.
-      loss: `loss(outputs, *targets)`, or None.
+      gradients: function of parameters that returns their gradients by path.
     """
     suspects = [
         path
@@ -58,7 +58,7 @@ def find_zero_gradients(
     ]
     if not suspects:
         return ZeroGradients()
-    search = _Search.start(model, params, batch, loss)
+    search = _Search.start(model, params, gradients)
     awake = search.wake(search.values)
     still = [path for path in suspects if path not in awake]
     if not still:
@@ -101,21 +101,21 @@ class _Search:
     """The gradient of a network as a function of the trained parameters by path."""
 
     model: Model
-    loss: Loss | None
-    batch: Batch
+    gradients: GradientFunction
     fixed: list[Any]
+    """The leaves that are not trained."""
     values: dict[str, np.ndarray]
     """The trained parameters at initialization."""
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     @classmethod
-    def start(cls, model: Model, params: PyTree, batch: Batch, loss: Loss | None) -> "_Search":
+    def start(cls, model: Model, params: PyTree, gradients: GradientFunction) -> "_Search":
         """Return the search that begins at an initialization."""
         split = split_params("diagnose", model, params)
         flags = zip(model.paths, trained_flags(model), strict=True)
         paths = [path for path, is_trained in flags if is_trained]
         values = map(np.asarray, jax.device_get(split.trained))
-        return cls(model, loss, batch, split.fixed, dict(zip(paths, values, strict=True)))
+        return cls(model, gradients, split.fixed, dict(zip(paths, values, strict=True)))
 
     def wake(self, values: Mapping[str, np.ndarray], steps: int = MAX_WAKING_STEPS) -> set[str]:
         """Return the parameters that receive a gradient when those that do move by small steps.
@@ -127,7 +127,7 @@ class _Search:
         values, awake = dict(values), set()
         moving = {path: np.zeros(value.shape, bool) for path, value in values.items()}
         for _ in range(steps):
-            gradients = self._gradients(values)
+            gradients = self._compute_gradients(values)
             moving = {path: moving[path] | (gradients[path] != 0) for path in moving}
             before, awake = awake, {path for path, entries in moving.items() if entries.any()}
             if awake == before or len(awake) == len(values):
@@ -149,14 +149,6 @@ class _Search:
     def _normals(self, shape: tuple[int, ...]) -> np.ndarray:
         return self.random.standard_normal(shape, np.float32)
 
-    def _gradients(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        trained = list(values.values())
-        gradients = _gradients(self.model, self.loss, trained, self.fixed, self.batch)
-        return dict(zip(values, jax.device_get(gradients), strict=True))
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _gradients(
-    model: Model, loss: Loss | None, trained: list[Array], fixed: list[Any], batch: Batch
-) -> list[Array]:
-    return jax.grad(loss_function(model, loss, fixed, batch))(trained)
+    def _compute_gradients(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        trained = list(map(jnp.asarray, values.values()))
+        return jax.device_get(self.gradients(join_params(self.model, trained, self.fixed)))
