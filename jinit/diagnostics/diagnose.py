@@ -27,6 +27,7 @@ from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.trained import trained_flags
 from jinit.diagnostics.measuring.zero_gradients import find_zero_gradients
 from jinit.hooks import read_network
 from jinit.model import Model, PyTree
@@ -143,7 +144,7 @@ def diagnose(
         facts = [_parameter_facts(setting, *each, batch=prepared) for each in networks]
         diagnosis = conclude_seeds(context, [measured for _, measured in networks], facts)
     diagnosis = add_precision_notes(diagnosis, model, trees[0])
-    if optimizer is None:
+    if optimizer is None or not any(trained_flags(model)):
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)

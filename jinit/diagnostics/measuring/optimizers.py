@@ -42,13 +42,24 @@ def compute_update(
       params: parameters.
       gradients: a tree like the parameters.
       value: value of the loss.
+
+    Raises:
+      ValueError: if the optimizer asks for more, such as the function of the loss.
     """
     takes_more = any(
         parameter.kind is parameter.VAR_KEYWORD
         for parameter in inspect.signature(optimizer.update).parameters.values()
     )
     more = {"value": value, "grad": gradients} if takes_more else {}
-    return optimizer.update(gradients, state, params, **more)
+    try:
+        return optimizer.update(gradients, state, params, **more)
+    except TypeError as error:
+        if "required" not in str(error):
+            raise
+        raise ValueError(
+            "diagnose: the optimizer's update asks for more than gradients, parameters and the "
+            f"loss ({error}), as line searches do; leave optimizer= out, or give another one"
+        ) from error
 
 
 def schedule_sizes(model: Model, optimizer: Any, steps: int) -> Array:
