@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jinit.gains.constant_kernels import find_stuck_kernels, has_equal_units
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.needed import needed_std
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
@@ -23,6 +25,7 @@ class ParameterScale(NamedTuple):
     std: float
     """Standard deviation of the entries."""
     is_constant: bool
+    is_zero: bool
     equal_path: str
     """Path of an earlier parameter with equal values; empty if there is none."""
 
@@ -71,12 +74,17 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     ['scaled for a fan-in of 512, but 64 products are summed']
     """
     check_model("audit", model)
+    arrays = model.by_path(params)
     scales = parameter_scales(model, params)
     branches = sum(leaf.stacked_layers for leaf in model.leaves if leaf.ends_branch)
+    stuck = find_stuck_kernels(model, [path for path, scale in scales.items() if scale.is_zero])
     misfits = []
     for leaf in model.leaves:
         scale, needed = scales[leaf.path], needed_std(leaf, branches)
         cause = misfit_cause(leaf, scale, needed, branches if leaf.ends_branch else 1)
+        if leaf.path in stuck:
+            cause = f"zero, and so is {stuck[leaf.path]}: neither ever receives a gradient"
+        cause = cause or low_precision_cause(arrays[leaf.path])
         if cause:
             misfits.append(
                 Misfit(
@@ -103,8 +111,12 @@ def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
     scales = {}
     for path, leaf in arrays.items():
         array = read_numbers(leaf)
-        is_constant = bool(array.size < 2 or (array == array.flat[0]).all())
-        scales[path] = ParameterScale(float(array.std()), is_constant, equal_paths.get(path, ""))
+        scales[path] = ParameterScale(
+            std=float(array.std()),
+            is_constant=bool(array.size < 2 or (array == array.flat[0]).all()),
+            is_zero=not array.any(),
+            equal_path=equal_paths.get(path, ""),
+        )
     return scales
 
 
@@ -124,11 +136,8 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale, needed: float | None, branch
     if leaf.role != "kernel":
         return ""
     if scale.is_constant:
-        may_be_constant = leaf.activation is not None and leaf.activation.end in (
-            "residual",
-            "output",
-        )
-        return "" if may_be_constant else "constant, so that its units stay equal: draw it"
+        are_equal = has_equal_units(leaf) and not scale.is_zero
+        return "constant, so that all of its units are equal: draw it" if are_equal else ""
     if not needed or _is_close(scale.std, needed):
         return ""
     return _scale_cause(leaf, scale.std, needed, branches)

@@ -7,12 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jinit.gains.randomness import looks_random
+
 _PREFIX_ENTRIES = 64
 """Number of entries that are compared before whole arrays are."""
 
 
 def find_equal_arrays(arrays: Mapping[str, Any]) -> dict[str, str]:
-    """Return the path of the first equal array for every later one; constants are left out.
+    """Return the path of the first equal array for every later one, if these look drawn at random.
+
+    Tables that are computed, such as sinusoids, are rightly equal in all layers.
 
     Args:
       arrays: arrays by path.
@@ -24,7 +28,7 @@ def find_equal_arrays(arrays: Mapping[str, Any]) -> dict[str, str]:
         prefix = array.reshape(-1)[:_PREFIX_ENTRIES]
         candidates = by_prefix.setdefault((array.shape, prefix.tobytes()), [])
         equal = [earlier for earlier, other in candidates if np.array_equal(array, other)]
-        if equal and array.size > 1 and (array != array.flat[0]).any():
+        if equal and looks_random(array):
             equal_paths[path] = equal[0]
         candidates.append((path, array))
     return equal_paths

@@ -50,24 +50,35 @@ def network(activation, depth, width):
 
 
 def _kernel(change):
-    return lambda layer, before, key: layer | {"kernel": change(layer["kernel"], before, key)}
+    def plant(params, place, key):
+        kernel, before = params[place]["kernel"], params[place - 1]["kernel"]
+        params[place] |= {"kernel": change(kernel, before, key)}
+
+    return plant
+
+
+def _equal_units(params, place, key):
+    """Give two units the same weights, before them and after them."""
+    kernel, after = params[place]["kernel"], params[place + 1]["kernel"]
+    params[place] |= {"kernel": kernel.at[:, 3].set(kernel[:, 5])}
+    params[place + 1] |= {"kernel": after.at[3].set(after[5])}
+
+
+def _biases(params, place, key):
+    params[place] |= {"bias": params[place]["bias"] - 100}
 
 
 FAULTS = {
     "thirty times too large": (_kernel(lambda w, _, key: 30 * w), ("exploding", "saturated")),
     "thirty times too small": (_kernel(lambda w, _, key: w / 30), ("vanishing",)),
-    "zeros": (_kernel(lambda w, _, key: 0 * w), ("symmetric",)),
-    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("symmetric",)),
-    "two equal units": (_kernel(lambda w, _, key: w.at[:, 3].set(w[:, 5])), ("symmetric",)),
-    "two equal inputs": (_kernel(lambda w, _, key: w.at[3].set(w[5])), ("symmetric",)),
-    "a key used twice": (_kernel(lambda w, before, key: before["kernel"]), ("symmetric",)),
+    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("misscaled", "collapsed")),
+    "two equal units": (_equal_units, ("symmetric",)),
+    "a key used twice": (_kernel(lambda w, before, key: before), ("symmetric",)),
     "one NaN": (_kernel(lambda w, _, key: w.at[2, 2].set(jnp.nan)), ("overflowing",)),
     "positive weights": (
         _kernel(lambda w, _, key: jax.random.uniform(key, w.shape)),
         ("misscaled", "exploding", "saturated"),
     ),
-    "biases of -100": (
-        lambda layer, before, key: layer | {"bias": layer["bias"] - 100},
-        ("dead", "saturated"),
-    ),
+    "biases of -100": (_biases, ("dead", "saturated")),
 }
+"""Functions that plant a fault in the layer at a place, and the verdicts that name it."""

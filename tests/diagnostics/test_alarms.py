@@ -43,9 +43,11 @@ def test_planted_faults_are_named_with_their_layer(name, depth, width):
             for seed in range(3):
                 key = jax.random.key(seed)
                 params = init(key)
-                params[place] = plant(params[place], params[place - 1], key)
+                plant(params, place, key)
                 diagnosis = diagnose(model, params, x)
                 named = [layer.path for layer in diagnosis.faults if layer.verdict in verdicts]
-                if diagnosis.verdict not in verdicts or f"{place}/kernel" not in named:
+                explained = all(layer.cause and layer.cure for layer in diagnosis.faults)
+                found = diagnosis.verdict in verdicts and f"{place}/kernel" in named
+                if not (found and explained):
                     misjudged.append((fault, place, seed, diagnosis.verdict, named))
     assert not misjudged

@@ -240,6 +240,20 @@ def test_random_weights_make_different_units(init):
     assert not initial_signal(model, x).identical.any()
 
 
+def test_zeros_that_learn_are_not_identical():
+    x, key = jax.random.normal(jax.random.key(0), (16, 8)), jax.random.key(1)
+    weights = [jax.random.normal(key, (8, 8)), jnp.zeros((8, 8)), jax.random.normal(key, (8, 3))]
+
+    def apply(w, x):
+        return jnp.tanh(jnp.tanh(x @ w[0]) @ w[1]) @ w[2]
+
+    _, found = signal(trace(apply, weights, x), weights, x, loss=jnp.mean)
+    assert found.identical.tolist() == [False, False, False]
+    weights = [jnp.zeros_like(each) for each in weights]
+    _, found = signal(trace(apply, weights, x), weights, x, loss=jnp.mean)
+    assert found.identical.tolist() == [True, True, True]
+
+
 def test_a_single_unit_is_not_called_identical():
     x = jax.random.normal(jax.random.key(0), (16, 8))
     model = as_model(mlp(8, 1, depth=1, width=1), x)

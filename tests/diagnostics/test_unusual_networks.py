@@ -112,16 +112,6 @@ def test_activations_without_slope_near_zero():
     assert diagnose(model, params, X, LABELS).verdict == "vanishing"
 
 
-@pytest.mark.parametrize(
-    ("size", "verdict"), [(1.0, "stable"), (10.0, "stable"), (100.0, "misscaled")]
-)
-def test_inputs_that_are_too_large(size, verdict):
-    model, params = initialize(mlp())
-    diagnosis = diagnose(model, params, size * X, LABELS)
-    assert diagnosis.verdict == verdict
-    assert ("the inputs have RMS" in " ".join(diagnosis.notes)) == (size > 5)
-
-
 def test_a_recurrent_network_that_explodes_in_time():
     def apply(scale):
         def recurrent_init(key, shape, dtype=jnp.float32):
@@ -141,17 +131,11 @@ def test_a_recurrent_network_that_explodes_in_time():
     assert diagnose(*initialize(apply(1.0), x), x, LABELS[:8]).verdict == "stable"
 
 
-def test_a_loss_far_above_guessing():
-    diagnosis = diagnose(*initialize(lambda x: 1e3 * mlp()(x)), X, LABELS)
-    assert (diagnosis.verdict, diagnosis.faults) == ("misscaled", ())
-    assert "far above the loss of a uniform guess, ln 4" in diagnosis.notes[0]
-
-
 def test_the_source_of_nan_is_named():
     model, params = initialize(lambda x: mlp()(nn.LayerNorm()(x)))
-    diagnosis = diagnose(model, params, X.at[0, 0].set(jnp.nan), LABELS)
-    assert diagnosis.faults[0].path == "params/Dense_0/kernel"
-    assert diagnosis.faults[0].cure == "look for NaN and infinity in the inputs"
+    (fault,) = diagnose(model, params, X.at[0, 0].set(jnp.nan), LABELS).faults
+    assert (fault.path, fault.source) == ("params/Dense_0/kernel", "inputs")
+    assert fault.cause == "input 0: 1 of its 512 entries is NaN or infinite"
     params["params"]["LayerNorm_0"]["scale"] = jnp.full(16, jnp.nan)
     fault = diagnose(model, params, X, LABELS).faults[0]
     assert "params/LayerNorm_0/scale" in fault.cause

@@ -66,7 +66,32 @@ def test_constants_and_equal_parameters():
     assert causes["b"] == "equal to a, entry by entry: one key was used twice"
     assert "c" not in causes  # the last kernel may be zero
     causes = {misfit.path: misfit.cause for misfit in audit(model, params | {"a": 0 * draw + 1})}
-    assert causes["a"] == "constant, so that its units stay equal: draw it"
+    assert causes["a"] == "constant, so that all of its units are equal: draw it"
+
+
+@pytest.mark.parametrize(
+    ("zeros", "accused"), [("a", set()), ("b", set()), ("c", set()), ("ab", {"a", "b"})]
+)
+def test_zeros_are_accused_only_if_they_keep_each_other_at_zero(zeros, accused):
+    def apply(params, x):
+        return jnp.tanh(jnp.tanh(x @ params["a"]) @ params["b"]) @ params["c"]
+
+    params = {name: jinit.lecun_normal()(jax.random.key(ord(name)), (48, 48)) for name in "abc"}
+    params |= {name: jnp.zeros((48, 48)) for name in zeros}
+    misfits = audit(jinit.trace(apply, params, jnp.ones((2, 48))), params)
+    assert {misfit.path for misfit in misfits} == accused
+    assert all("never receives a gradient" in misfit.cause for misfit in misfits)
+
+
+def test_constants_that_are_added_or_multiplied_are_deliberate():
+    def apply(params, x):
+        x = x + jnp.tanh(x @ params["in"]) @ params["branch"]
+        return (jax.nn.sigmoid(x @ params["gate"]) * (x @ params["in"])) @ params["head"]
+
+    params = {"in": jinit.lecun_normal()(KEY, (48, 48)), "head": jnp.full((48, 3), 0.1)}
+    params |= dict.fromkeys(("branch", "gate"), jnp.full((48, 48), 0.01))
+    misfits = audit(jinit.trace(apply, params, jnp.ones((2, 48))), params)
+    assert not [misfit.path for misfit in misfits if "constant" in misfit.cause]
 
 
 def test_a_recommended_initialization_fits():

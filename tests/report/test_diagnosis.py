@@ -141,7 +141,7 @@ def test_names_cannot_steer_a_terminal_or_a_notebook():
 
 def test_html_has_faults_and_a_row_for_each_layer():
     html = diagnosis_html(data("dead", layer("k", "dead", "no input", "give one"), layer("n")))
-    assert html.startswith("<div><p><b>✗ dead</b>: units output zero for every input")
+    assert html.startswith("<div><p><b>✗ dead</b>: a gradient is zero and stays zero")
     assert "<b>dead</b> at k<br>no input<br><code>give one</code>" in html
     assert html.count("<tr>") == 3  # the head and two layers
     assert "<summary>2 layers</summary>" in html

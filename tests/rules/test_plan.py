@@ -138,7 +138,7 @@ def test_advice_names_the_cause():
 
 def test_advice_on_constants_and_reused_keys():
     advice = {path: row.advice for path, row in recommended_rows(Net(jinit.constant(0.1))).items()}
-    assert advice["to_tanh/kernel"] == "constant, so that its units stay equal: draw it"
+    assert advice["to_tanh/kernel"] == "constant, so that all of its units are equal: draw it"
     assert advice["branch_0/kernel"] == ""
     reused = jax.random.key(5)
     rows = recommended_rows(Net(lambda key, shape, dtype: jinit.he_normal()(reused, shape, dtype)))

@@ -59,7 +59,7 @@ def test_a_table_fits_the_terminal_and_names_missing_columns(planned, model, mon
 def test_advice_is_below_the_table(model, monkeypatch):
     lines = show(recommend(model), monkeypatch, 80)
     assert "current std  ratio" in lines[0]
-    assert "first: constant, so that its units stay equal: draw it" in lines
+    assert "first: constant, so that all of its units are equal: draw it" in lines
     assert any(line.startswith("bias") and "model's own" in line for line in lines)
 
 

@@ -34,7 +34,7 @@ def find_signal_growth(case: Case, number: int) -> Finding | None:
     growth, healthy = expected.signal_growth, expected.signal_growth_interval
     if not expected.layers_before or math.isnan(growth) or healthy.low <= growth <= healthy.high:
         return None
-    if growth < 0 and (row.has_free_scale or row.weight.second == 0):
+    if growth < 0 and (row.has_free_scale or _follows_zeros(case, number)):
         return None
     layers = expected.layers_before + 1
     symptom = (
@@ -62,13 +62,21 @@ def find_gradient_growth(case: Case, number: int) -> Finding | None:
     return _find_cause(case, number, fault, case.chain_tail(number))
 
 
+def _follows_zeros(case: Case, number: int) -> bool:
+    """Return whether a kernel or a factor of zeros comes before, which is no fault of scale: it
+    learns, or `find_dead_kernel` judges it."""
+    return any(case.layers[each].passes_zeros for each in case.chain_head(number))
+
+
 def _has_allowed_decay(case: Case, number: int) -> bool:
     """Return whether a decaying gradient is deliberate or has been judged elsewhere: a residual
-    branch may be small, and a kernel of zeros, which `find_symmetry` judges, stops the gradient."""
+    branch may be small, and zeros that learn may stop the gradient until they do."""
     if case.expectations[number].gradient_growth >= 0:
         return False
-    has_zeros = any(case.layers[each].weight.second == 0 for each in case.chain_tail(number))
-    return has_zeros or case.layers[case.chain_end(number)].leaf.end == "residual"
+    has_zeros = any(case.layers[each].passes_zeros for each in case.chain_tail(number))
+    is_waiting = case.layers[number].statistics.gradient.total == 0 and case.wakes_later(number)
+    end = case.layers[case.chain_end(number)].leaf.end
+    return has_zeros or is_waiting or end == "residual"
 
 
 def _gradient_verdict(case: Case, number: int) -> str:
@@ -126,7 +134,7 @@ def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
 def find_collapse(case: Case, number: int) -> Finding | None:
     """Find results that are nearly equal for all inputs."""
     row, expected = case.layers[number], case.expectations[number]
-    if not expected.layers_before or row.weight.second == 0:  # `find_symmetry` judges zeros
+    if not expected.layers_before or _follows_zeros(case, number):
         return None
     first = case.layers[case.chain(number)[0]].statistics.preactivation.decorrelation
     last = row.statistics.preactivation.decorrelation
@@ -158,7 +166,8 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
             "all gains are right, so the cause lies between the layers: a constant factor or "
             "stop_gradient"
         )
-        return Finding(fault.verdict, f"{fault.symptom}: {cause}", is_between_layers=True)
+        cure = "remove it; to freeze layers on purpose, diagnose the others on their outputs"
+        return Finding(fault.verdict, f"{fault.symptom}: {cause}", cure, is_between_layers=True)
     worst = max(members, key=lambda place: errors[place])
     is_own = errors[number] > GAIN_TOLERANCE or errors[worst] <= GAIN_TOLERANCE
     place = number if is_own else worst

@@ -1,25 +1,25 @@
 """Assemble a Diagnosis from measurements."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jax import Array
 
+from jinit.diagnostics.judging.dead_faults import dead_parameters
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.expectations import Expectation, expectations
-from jinit.diagnostics.judging.finding import VERDICTS, Finding
+from jinit.diagnostics.judging.finding import STABLE, VERDICTS, Case, Finding, ParameterFacts
 from jinit.diagnostics.judging.interval import ExpectedInterval
 from jinit.diagnostics.judging.investigation import Investigation
 from jinit.diagnostics.judging.judge import findings
 from jinit.diagnostics.judging.layers import EqualCounts, LayerRow, layer_rows
-from jinit.diagnostics.judging.network_faults import judge_network
-from jinit.diagnostics.judging.thresholds import LARGE_LOSS_RATIO
+from jinit.diagnostics.judging.network_faults import NetworkCase, find_network_fault
+from jinit.diagnostics.judging.notes import find_notes
 from jinit.diagnostics.judging.whole_network import find_between_layers
+from jinit.diagnostics.measuring.batch_facts import BatchFacts
 from jinit.diagnostics.measuring.every_operation import Recorder
 from jinit.diagnostics.measuring.measure import Measurements
 from jinit.diagnostics.measuring.statistics import (
@@ -31,77 +31,128 @@ from jinit.diagnostics.measuring.statistics import (
 from jinit.diagnostics.measuring.symmetry import find_equal_products
 from jinit.gains import find_equal_arrays
 from jinit.model import Graph, Model
-from jinit.theory import initial_loss
 
 
 class DiagnosisContext(NamedTuple):
-    """The network of a diagnosis, and its loss."""
+    """The network of a diagnosis, its loss and its batch."""
 
     model: Model
     loss_name: str
     classes: int
     """Length of the last axis of the first output."""
+    batch: BatchFacts
     loss_graph: Callable[[], Graph]
     """Returns the network and its loss as one computation, whose first output is the loss."""
-
-    @property
-    def chance(self) -> float:
-        """Loss of a uniform guess; infinite unless the loss is a cross-entropy."""
-        return math.log(self.classes) if self.loss_name == "cross-entropy" else math.inf
 
 
 def conclude(
     context: DiagnosisContext,
     measurements: Measurements,
-    equal_leaves: Mapping[str, str],
+    parameters: ParameterFacts,
     record: Recorder,
 ) -> Diagnosis:
     """Return the diagnosis of one initialization.
 
+    Its verdict is the worst of its faults, so that every verdict but `stable` has one.
+
     Args:
-      context: the network and its loss.
+      context: the network, its loss and its batch.
       measurements: its measurements, with NumPy arrays.
-      equal_leaves: path of an earlier, equal parameter, by path.
-      record: function that runs it again and measures single operations.
+      parameters: facts about its parameters.
+      record: runs it again and measures single operations.
     """
-    loss = float(measurements.loss)
     rows = layer_rows(context.model, measurements)
-    expected = expectations(rows)
-    broken = [path for path, each in measurements.weights.items() if each.nonfinite]
-    single = findings(rows, expected, equal_leaves, broken)
-    case = Investigation.of(context.model, rows, measurements, context.loss_graph, record)
-    between = find_between_layers(case, single, loss)
-    judged = tuple(between.get(number, finding) for number, finding in enumerate(single))
-    network = judge_network(context.loss_name, loss, context.chance, rows)
-    is_explained = bool(between) and network.verdict in ("overflowing", "vanishing")
-    notes = ["" if is_explained else network.note, *_notes(context, measurements, rows)]
+    case = Case(
+        layers=rows,
+        expectations=expectations(rows),
+        parameters=parameters,
+        inputs=context.batch.inputs,
+    )
+    judged, others = _judge(context, measurements, case, record)
+    layers = tuple(_layer_diagnosis(case, number, judged[number]) for number in range(len(rows)))
     return Diagnosis(
-        verdict=min([network.verdict, *(each.verdict for each in judged)], key=VERDICTS.index),
-        layers=tuple(
-            _layer_diagnosis(rows, number, expected[number], judged[number])
-            for number in range(len(rows))
+        verdict=min(
+            (each.verdict for each in (*judged, *others.values(), STABLE)), key=VERDICTS.index
         ),
-        loss=loss,
+        layers=layers,
+        loss=float(measurements.loss),
         loss_name=context.loss_name,
-        notes=tuple(note for note in notes if note),
+        notes=tuple(
+            note for note in find_notes(_network_case(context, measurements, case)) if note
+        ),
+        other_faults=tuple(_other_fault(path, finding) for path, finding in others.items()),
+    )
+
+
+def _judge(
+    context: DiagnosisContext, measurements: Measurements, case: Case, record: Recorder
+) -> tuple[list[Finding], dict[str, Finding]]:
+    """Return a finding for every layer, and the findings on what is not a layer, by path."""
+    investigation = Investigation.of(
+        context.model, case.layers, measurements, context.loss_graph, record
+    )
+    judged = list(findings(case))
+    between = find_between_layers(investigation, judged, float(measurements.loss))
+    judged = [between.get(number, finding) for number, finding in enumerate(judged)]
+    others = dead_parameters(case.parameters, {row.leaf.path for row in case.layers})
+    network = _network_case(context, measurements, case)
+    has_faulty_layer = bool(others) or any(each is not STABLE for each in judged)
+    found = find_network_fault(network, has_faulty_layer)
+    if found is None or (between and found.finding.source == "loss"):
+        return judged, others
+    finding, number = found
+    if number is not None and _is_as_bad(finding, judged[number]):
+        judged[number] = finding
+    else:
+        others[finding.source] = finding
+    return judged, others
+
+
+def _network_case(context: DiagnosisContext, measurements: Measurements, case: Case) -> NetworkCase:
+    return NetworkCase(
+        layers=case,
+        loss=float(measurements.loss),
+        loss_name=context.loss_name,
+        classes=context.classes,
+        outputs=measurements.outputs,
+        targets=context.batch.targets,
+        unread=context.model.graph.unread_contractions,
+    )
+
+
+def _is_as_bad(finding: Finding, other: Finding) -> bool:
+    return VERDICTS.index(finding.verdict) <= VERDICTS.index(other.verdict)
+
+
+def _other_fault(path: str, finding: Finding) -> LayerDiagnosis:
+    return LayerDiagnosis(
+        path=path,
+        verdict=finding.verdict,
+        cause=finding.cause,
+        cure=finding.cure,
+        source="" if finding.source == path else finding.source,
+        shape=(),
+        statistics={},
+        predicted={},
     )
 
 
 def conclude_seeds(
-    context: DiagnosisContext, measurements: Measurements, recorders: Sequence[Recorder]
+    context: DiagnosisContext,
+    measurements: Sequence[Measurements],
+    parameters: Sequence[ParameterFacts],
+    recorders: Sequence[Recorder],
 ) -> Diagnosis:
     """Return one diagnosis of many initializations: medians, and the most frequent verdict.
 
     Args:
-      context: the network and its loss.
-      measurements: as for `conclude`, with a leading axis for the initializations.
+      context: the network, its loss and its batch.
+      measurements: those of each initialization, as for `conclude`.
+      parameters: facts about the parameters of each initialization.
       recorders: `record` for each initialization.
     """
-    singles = [jax.tree.map(itemgetter(n), measurements) for n in range(len(measurements.loss))]
-    diagnoses = [
-        conclude(context, each, _find_equal_weights(each), record)
-        for each, record in zip(singles, recorders, strict=True)
-    ]
+    arguments = zip(measurements, parameters, recorders, strict=True)
+    diagnoses = [conclude(context, *each) for each in arguments]
     verdicts = [each.verdict for each in diagnoses]
     shares = {name: verdicts.count(name) / len(verdicts) for name in VERDICTS if name in verdicts}
     verdict = max(shares, key=lambda name: shares[name])
@@ -131,20 +182,8 @@ def find_equal_leaves(
     return find_equal_arrays({path: leaf for path, leaf in by_path if path in compared})
 
 
-def _find_equal_weights(measurements: Measurements) -> dict[str, str]:
-    """Return the pairs of `find_equal_leaves`, judged by random products, without constants."""
-    return {
-        path: other
-        for path, other in find_equal_products(measurements.products).items()
-        if measurements.weights[path].value_range > 0
-    }
-
-
-def _layer_diagnosis(
-    rows: Sequence[LayerRow], number: int, expected: Expectation, finding: Finding
-) -> LayerDiagnosis:
-    row = rows[number]
-    consumer = None if row.next_layer is None else rows[row.next_layer]
+def _layer_diagnosis(case: Case, number: int, finding: Finding) -> LayerDiagnosis:
+    row, expected, consumer = case.layers[number], case.expectations[number], case.consumer(number)
     return LayerDiagnosis(
         path=row.path,
         verdict=finding.verdict,
@@ -271,37 +310,3 @@ def _median_layer(layers: Sequence[LayerDiagnosis], typical: LayerDiagnosis) -> 
         )
         statistics |= {name: median, f"{name}_5%": low, f"{name}_95%": high}
     return replace(typical, statistics=statistics)
-
-
-def _notes(
-    context: DiagnosisContext, measurements: Measurements, rows: Sequence[LayerRow]
-) -> list[str]:
-    notes = []
-    if not rows:
-        notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
-    unread = context.model.graph.unread_contractions
-    if unread:
-        notes.append(
-            f"not measured: {unread} {'product' if unread == 1 else 'products'} inside branches, "
-            "custom derivatives or while loops"
-        )
-    if context.loss_name == "cross-entropy":
-        std = float(measurements.outputs.std)
-        notes.append(_loss_note(float(measurements.loss), std, context))
-    return notes
-
-
-def _loss_note(loss: float, std: float, context: DiagnosisContext) -> str:
-    """Return a comparison of the loss with that of a uniform guess."""
-    chance = context.chance
-    guess = f"ln {context.classes} = {chance:.4g}"
-    if loss > LARGE_LOSS_RATIO * chance:
-        return (
-            f"the loss, {loss:.3g}, is far above the loss of a uniform guess, {guess}: the logits "
-            f"have standard deviation {std:.3g}"
-        )
-    theory = f" (theory: loss {initial_loss(context.classes, std):.4g})" if std < 1 else ""
-    return (
-        f"the loss is {loss:.4g}, that of a uniform guess {guess}; the logits have standard "
-        f"deviation {std:.3g}{theory}"
-    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinit.diagnostics.judging.finding import VERDICTS
 from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.measuring.plain import plain_data
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class LayerDiagnosis:
     cure: str
     """Code to write instead; empty if jinit knows no cure."""
     source: str
-    """Path of the layer that causes the fault; empty if it is this layer."""
+    """Path of the layer or parameter that causes the fault, or `inputs`, `targets` or `loss`; empty
+    if it is this layer."""
     shape: tuple[int, ...]
     """Shape of its pre-activations."""
     statistics: Mapping[str, float]
@@ -67,7 +69,7 @@ class Diagnosis:
     """
 
     verdict: str
-    """The worst verdict on any layer or on the whole network."""
+    """The worst verdict of all faults."""
     layers: tuple[LayerDiagnosis, ...]
     """All layers, in execution order."""
     loss: float
@@ -76,6 +78,11 @@ class Diagnosis:
     """Further remarks, as sentences."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """With `seeds`, the fraction of initializations by verdict."""
+    learning_rate: LearningRateDiagnosis | None = None
+    """With `optimizer`, whether its learning rate fits; `verdict` is about the initialization."""
+    other_faults: tuple[LayerDiagnosis, ...] = ()
+    """Faults of what is not a layer, without statistics: parameters that are not kernels, and in a
+    network without layers its inputs, targets and loss."""
 
     @property
     def healthy(self) -> bool:
@@ -84,13 +91,15 @@ class Diagnosis:
 
     @property
     def faults(self) -> tuple[LayerDiagnosis, ...]:
-        """Layers with a fault that no other layer causes, the worst first.
+        """Layers and parameters with a fault that no other one causes, the worst first.
 
-        If another layer causes every fault, these are all layers with a fault.
+        If others cause every fault, these are all faults. A verdict other than `stable` has one.
         """
-        faulty = [layer for layer in self.layers if layer.verdict != "stable"]
-        causes = [layer for layer in faulty if not layer.source] or faulty
-        return tuple(sorted(causes, key=lambda layer: VERDICTS.index(layer.verdict)))
+        faulty = [each for each in self.layers if each.verdict != "stable"]
+        faulty += self.other_faults
+        paths = {each.path for each in faulty}
+        causes = [each for each in faulty if each.source not in paths] or faulty
+        return tuple(sorted(causes, key=lambda each: VERDICTS.index(each.verdict)))
 
     def table(self) -> "Group":
         """Return a page for the terminal: faults, their causes and cures, and all layers.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from jinit.diagnostics.judging.expectations import Expectation
 from jinit.diagnostics.judging.layers import LayerRow
+from jinit.diagnostics.measuring.batch_facts import ArrayFacts
+from jinit.diagnostics.measuring.statistics import WeightStatistics
+from jinit.diagnostics.measuring.zero_gradients import ZeroGradients
 
 VERDICTS = (
     "overflowing",
@@ -17,6 +20,7 @@ VERDICTS = (
     "vanishing",
     "chaotic",
     "collapsed",
+    "frozen",
     "misscaled",
     "stable",
 )
@@ -28,15 +32,35 @@ class Finding:
     """The verdict on one layer, with the cause and the cure of a fault."""
 
     verdict: str
-    cause: str = ""
-    cure: str = ""
+    cause: str
+    cure: str
     source: str = ""
-    """Path of the layer that causes the fault; empty if it is this layer."""
+    """Path of the layer or parameter that causes the fault, or `inputs`, `targets` or `loss`; empty
+    if it is this layer."""
     is_between_layers: bool = False
     """Whether an operation between layers causes it that is not known yet."""
 
 
-STABLE = Finding("stable")
+STABLE = Finding("stable", "", "")
+
+
+@dataclass(frozen=True)
+class ParameterFacts:
+    """Facts about parameters, whether or not they belong to a layer."""
+
+    equal: Mapping[str, str]
+    """Path of an earlier, equal parameter, by path."""
+    zero_gradients: ZeroGradients
+    """Parameters whose gradient stays zero."""
+    weights: Mapping[str, WeightStatistics]
+    """Statistics of the trained parameters, by path."""
+    roles: Mapping[str, str]
+    """Role of every parameter, by path."""
+
+    @property
+    def nonfinite(self) -> list[str]:
+        """Paths of parameters with entries that are NaN, infinite or too large to be squared."""
+        return [path for path, each in self.weights.items() if each.nonfinite]
 
 
 @dataclass(frozen=True)
@@ -47,10 +71,14 @@ class Case:
     """In execution order."""
     expectations: Sequence[Expectation]
     """One for each layer."""
-    equal_leaves: Mapping[str, str]
-    """Path of an earlier, equal parameter, by path."""
-    nonfinite_paths: Sequence[str]
-    """Paths of parameters with NaN or infinite entries."""
+    parameters: ParameterFacts
+    inputs: Sequence[ArrayFacts]
+    """The network's floating-point inputs."""
+
+    def wakes_later(self, number: int) -> bool:
+        """Return whether a layer's kernel receives a gradient, now or as soon as others learn."""
+        zero, path = self.parameters.zero_gradients, self.layers[number].leaf.path
+        return path not in zero.dead and path not in zero.cut
 
     def chain(self, number: int) -> list[int]:
         """Return the numbers of all layers in the chain of this layer, in order."""

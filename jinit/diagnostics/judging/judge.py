@@ -1,6 +1,6 @@
 """The verdict on every layer, from measurements and expectations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from jinit.diagnostics.judging.chain_faults import (
     find_collapse,
@@ -9,10 +9,9 @@ from jinit.diagnostics.judging.chain_faults import (
     find_signal_growth,
     find_unscaled_branches,
 )
-from jinit.diagnostics.judging.expectations import Expectation
+from jinit.diagnostics.judging.dead_faults import find_dead_kernel, find_dead_units
 from jinit.diagnostics.judging.finding import STABLE, Case, Finding
 from jinit.diagnostics.judging.layer_faults import (
-    find_dead_units,
     find_misscaled_kernel,
     find_overflow,
     find_saturation,
@@ -20,7 +19,6 @@ from jinit.diagnostics.judging.layer_faults import (
     find_underflow,
     find_wrong_fan,
 )
-from jinit.diagnostics.judging.layers import LayerRow
 
 _FaultFinder = Callable[[Case, int], Finding | None]
 _FAULT_FINDERS: tuple[_FaultFinder, ...] = (
@@ -29,6 +27,7 @@ _FAULT_FINDERS: tuple[_FaultFinder, ...] = (
     find_symmetry,
     find_dead_units,
     find_saturation,
+    find_dead_kernel,
     find_misscaled_kernel,
     find_signal_growth,
     find_gradient_growth,
@@ -39,25 +38,13 @@ _FAULT_FINDERS: tuple[_FaultFinder, ...] = (
 """In order of precedence: a fault found early often causes those that later finders look for."""
 
 
-def findings(
-    rows: Sequence[LayerRow],
-    expectations: Sequence[Expectation],
-    equal_leaves: Mapping[str, str],
-    nonfinite_paths: Sequence[str],
-) -> tuple[Finding, ...]:
-    """Return the most important finding on each layer.
-
-    Args:
-      rows: the layers in execution order.
-      expectations: one for each layer.
-      equal_leaves: path of an earlier, equal parameter, by path.
-      nonfinite_paths: paths of parameters with NaN or infinite entries.
-    """
-    case = Case(rows, expectations, equal_leaves, nonfinite_paths)
-    branches = find_unscaled_branches(rows)
-    return tuple(
-        _first_fault(case, number) or branches.get(number, STABLE) for number in range(len(rows))
-    )
+def findings(case: Case) -> list[Finding]:
+    """Return the most important finding on each layer."""
+    branches = find_unscaled_branches(case.layers)
+    return [
+        _first_fault(case, number) or branches.get(number, STABLE)
+        for number in range(len(case.layers))
+    ]
 
 
 def _first_fault(case: Case, number: int) -> Finding | None:

@@ -13,10 +13,9 @@ from jinit.diagnostics.judging.cures import (
     weight_std,
 )
 from jinit.diagnostics.judging.finding import Case, Finding, percent_text
+from jinit.diagnostics.judging.input_faults import reads_inputs
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
-    DEAD_DEVIATIONS,
-    DEAD_FRACTION,
     LARGE_INPUT_SECOND,
     MAX_LOG_GAIN,
     MIN_FAN_ENTRIES,
@@ -30,16 +29,14 @@ from jinit.diagnostics.judging.thresholds import (
 )
 from jinit.gains import wrong_fan_cause
 
-_ZERO_ENDS = ("residual", "output")
-"""Ends after which a kernel of zeros is a deliberate initialization."""
+_TOO_LARGE = "finite, but too large to be squared in float32"
 
 
 def find_overflow(case: Case, number: int) -> Finding | None:
     """Find numbers beyond the range of their dtype."""
     row = case.layers[number]
     if row.weight.nonfinite:
-        cure = f"draw them again: jinit.init(model, key, only={row.leaf.path!r}, keep=params)"
-        return Finding("overflowing", "some of its weights are NaN or infinite", cure)
+        return _find_nonfinite_weights(row)
     result, dtype = row.statistics.preactivation, row.contraction.dtype
     limit = float(jnp.finfo(dtype).max)
     broken = [layer.path for layer in case.layers if layer.weight.nonfinite]
@@ -50,7 +47,11 @@ def find_overflow(case: Case, number: int) -> Finding | None:
         sources = earlier or broken
         if not (sources or math.isfinite(row.statistics.input.second)):
             return _find_nonfinite_source(case)
-        cause = "its results are not finite"
+        cause = (
+            f"its results, of up to {result.largest:.3g}, are {_TOO_LARGE}"
+            if math.isfinite(result.mean)
+            else "its results are not finite"
+        )
         source = sources[0] if sources else ""
         return Finding("overflowing", cause, _overflow_cure(row, limit), source)
     if result.largest > limit / OVERFLOW_MARGIN:
@@ -66,14 +67,29 @@ def find_overflow(case: Case, number: int) -> Finding | None:
     return None
 
 
+def _find_nonfinite_weights(row: LayerRow) -> Finding:
+    if math.isfinite(row.weight.mean):
+        cause = f"its weights, which differ by up to {row.weight.value_range:.3g}, are {_TOO_LARGE}"
+        return Finding("overflowing", cause, kernel_cure(row))
+    cure = f"draw them again: jinit.init(model, key, only={row.leaf.path!r}, keep=params)"
+    return Finding("overflowing", "some of its weights are NaN or infinite", cure)
+
+
 def _find_nonfinite_source(case: Case) -> Finding:
     """Return the finding on the first layer with a nonfinite input, if all kernels are finite."""
     cause = "its input is not finite"
-    if case.nonfinite_paths:
-        path = case.nonfinite_paths[0]
+    if case.parameters.nonfinite:
+        path = case.parameters.nonfinite[0]
         cure = f"draw it again: jinit.init(model, key, only={path!r}, keep=params)"
-        return Finding("overflowing", f"{cause}: {path} contains NaN or infinity", cure)
-    return Finding("overflowing", cause, "look for NaN and infinity in the inputs")
+        is_finite = math.isfinite(case.parameters.weights[path].mean)
+        what = (
+            f"the entries of {path} are {_TOO_LARGE}"
+            if is_finite
+            else f"{path} contains NaN or infinity"
+        )
+        return Finding("overflowing", f"{cause}: {what}", cure)
+    cure = "look for log or sqrt of a negative number and for divisions by zero before it"
+    return Finding("overflowing", cause, cure)
 
 
 def _overflow_cure(row: LayerRow, limit: float) -> str:
@@ -101,81 +117,37 @@ def find_underflow(case: Case, number: int) -> Finding | None:
 
 
 def find_symmetry(case: Case, number: int) -> Finding | None:
-    """Find kernels, units or inputs that are equal."""
+    """Find kernels that equal another one, and units or inputs that training keeps equal."""
     row = case.layers[number]
-    if row.leaf.path in case.equal_leaves:
-        other = case.equal_leaves[row.leaf.path]
+    if row.leaf.path in case.parameters.equal:
+        other = case.parameters.equal[row.leaf.path]
         cause = f"its kernel equals {other}, entry by entry: one key was used twice"
         return Finding("symmetric", cause, "give each its own key: jax.random.split(key)")
-    cause = _symmetry_cause(row)
-    return Finding("symmetric", cause, kernel_cure(row)) if cause else None
+    units, inputs = row.equal_counts.both
+    if units:
+        return Finding("symmetric", _equality_cause(row, "unit", units), kernel_cure(row))
+    if inputs and any(_has_equal_units(layer) for layer in _sources(case, number)):
+        return Finding("symmetric", _equality_cause(row, "input", inputs), kernel_cure(row))
+    return None
 
 
-def _symmetry_cause(row: LayerRow) -> str:
-    """Return what is equal within one layer; empty if nothing is."""
-    if _has_constant_kernel(row):
-        is_zero = row.weight.second == 0
-        if is_zero and _may_be_zero(row):
-            return ""
-        value = "zero" if is_zero else f"the same number, {row.weight.mean:.3g}"
-        return f"all of its weights are {value}, so its units stay equal"
-    if row.statistics.preactivation.identical == 1 and row.statistics.input.second > 0:
-        return "all of its units compute the same function"
-    return _equal_weights_cause(row)
+def _sources(case: Case, number: int) -> list[LayerRow]:
+    """Return the layers whose activations a layer takes in."""
+    return [layer for layer in case.layers if layer.next_layer == number]
 
 
-def _has_constant_kernel(row: LayerRow) -> bool:
-    return row.weight.value_range == 0 and math.prod(row.leaf.shape) > 1
+def _has_equal_units(row: LayerRow) -> bool:
+    """Return whether units have the same weights: equal inputs of the network are no fault."""
+    return row.weight.value_range == 0 or row.equal_counts.weights[0] > 0
 
 
-def _may_be_zero(row: LayerRow) -> bool:
-    """Return whether a kernel of zeros is deliberate: before a residual sum or an output, or added
-    to the results of another kernel."""
-    activation = row.leaf.activation
-    return activation is None or activation.end in _ZERO_ENDS or activation.kernel_count > 1
-
-
-def _equal_weights_cause(row: LayerRow) -> str:
-    counts = row.equal_counts
-    for name, count, lasting in zip(("unit", "input"), counts.weights, counts.both, strict=True):
-        if count:
-            verb = f"{name} has" if count == 1 else f"{name}s have"
-            time = "and equal gradients keep them equal" if lasting else "until gradients differ"
-            return f"{count} {verb} the same weights as another {name}, {time}"
-    return ""
-
-
-def find_dead_units(case: Case, number: int) -> Finding | None:
-    """Find units that are zero for every example."""
-    row, consumer = case.layers[number], case.consumer(number)
-    if row.statistics.input.second == 0:
-        live = [layer for layer in case.layers[:number] if layer.statistics.input.second > 0]
-        source = live[-1].path if live else ""
-        cure = "" if source else "give inputs of mean square 1"
-        return Finding("dead", "its input is zero for every example", cure, source)
-    if consumer is None or row.width < 2 or row.statistics.preactivation.second == 0:
-        return None
-    dead_fraction = consumer.statistics.input.dead_fraction
-    if dead_fraction < _dead_limit(row.width):
-        return None
-    symptom = f"{percent_text(dead_fraction)} of its units are 0 for every example"
-    if row.has_dominant_biases:
-        biases = math.sqrt(row.statistics.bias_second)
-        cause = f"{symptom}: its biases, of RMS {biases:.3g}, outweigh its sums"
-        return Finding("dead", cause, "bias_init=jinit.zeros")
-    if row.is_normalized:
-        cause = (
-            f"{symptom} after the normalization; its scale, its bias or a batch of one example "
-            "is the cause"
-        )
-        return Finding("dead", cause, "scale_init=jinit.ones, bias_init=jinit.zeros, more examples")
-    return Finding("dead", symptom, kernel_cure(row))
-
-
-def _dead_limit(width: int) -> float:
-    """Return the fraction of dead units from which on a layer is dead."""
-    chance = 0.5 + DEAD_DEVIATIONS * math.sqrt(0.25 / width)
-    return max(DEAD_FRACTION, min(1.0, chance))
+def _equality_cause(row: LayerRow, name: str, count: int) -> str:
+    are_equal = f"{name} has" if count == 1 else f"{name}s have"
+    value = f" ({row.weight.mean:.3g})" if row.weight.value_range == 0 else ""
+    return (
+        f"{count} {are_equal} the same weights{value} and the same gradient as another {name}, so "
+        "training keeps them equal"
+    )
 
 
 def find_saturation(case: Case, number: int) -> Finding | None:
@@ -194,7 +166,9 @@ def find_saturation(case: Case, number: int) -> Finding | None:
     input_second = row.statistics.input.second
     if input_second > LARGE_INPUT_SECOND and row.squared_gain < LARGE_INPUT_SECOND:
         cause = f"{symptom}, because its input has RMS {math.sqrt(input_second):.3g}"
-        return Finding("saturated", cause, "scale the inputs to mean 0 and standard deviation 1")
+        source = "inputs" if reads_inputs(case, number) else ""
+        cure = "scale the inputs to mean 0 and standard deviation 1"
+        return Finding("saturated", cause, cure, source)
     return Finding("saturated", symptom, kernel_cure(row))
 
 

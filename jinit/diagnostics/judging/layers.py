@@ -83,6 +83,11 @@ class LayerRow:
         return self.leaf.activation is not None and self.leaf.activation.has_normalization
 
     @property
+    def passes_zeros(self) -> bool:
+        """Whether its input or its kernel is zero everywhere."""
+        return self.statistics.input.dead_fraction == 1 or self.weight.is_zero
+
+    @property
     def squared_gain(self) -> float:
         """Fan-in times the mean square of the kernel: variance of a unit's sum over the mean
         square of its inputs."""

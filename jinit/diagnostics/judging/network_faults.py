@@ -1,50 +1,181 @@
-"""Faults of a whole network: its inputs, its loss, its gradient."""
+"""Faults of a whole network: its inputs, its targets, its loss, its gradient."""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_variances
+from jinit.diagnostics.judging.finding import Case, Finding
+from jinit.diagnostics.judging.input_faults import (
+    STANDARDIZE,
+    find_input_fault,
+    nonfinite_text,
+    reading_layer,
+)
 from jinit.diagnostics.judging.layers import LayerRow
-from jinit.diagnostics.judging.thresholds import LARGE_INPUT_RMS, MAX_INPUT_RMS, MAX_LOSS_RATIO
+from jinit.diagnostics.judging.thresholds import (
+    EXPLAINED_SHARE,
+    LARGE_INPUT_RMS,
+    MAX_LOSS_RATIO,
+    MAX_TARGET_RATIO,
+    MAX_TARGET_RMS,
+    MAX_UNEXPLAINED_LOSS_RATIO,
+)
+from jinit.diagnostics.measuring.batch_facts import ArrayFacts
+from jinit.diagnostics.measuring.observe import OutputStatistics
+
+_REGRESSION_LOSS = "mean squared error"
+
+
+@dataclass(frozen=True)
+class NetworkCase:
+    """A case, and what is known about the whole network."""
+
+    layers: Case
+    loss: float
+    loss_name: str
+    classes: int
+    """Length of the last axis of the first output."""
+    outputs: OutputStatistics
+    targets: tuple[ArrayFacts, ...]
+    unread: int
+    """Number of products that were not measured."""
+
+    @property
+    def chance(self) -> float:
+        """Loss of a uniform guess; infinite unless the loss is a cross-entropy."""
+        return math.log(self.classes) if self.loss_name == "cross-entropy" else math.inf
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss and the results of all layers are finite."""
+        rows = self.layers.layers
+        return math.isfinite(self.loss) and not any(
+            row.statistics.preactivation.nonfinite for row in rows
+        )
 
 
 class NetworkFinding(NamedTuple):
-    """The verdict on a whole network, and a note about it; empty if there is nothing to say."""
+    """A finding that is not about one layer, and the layer where it shows."""
 
-    verdict: str
-    note: str = ""
+    finding: Finding
+    layer: int | None
+    """Number of the layer; None in a network without layers."""
 
 
-def judge_network(
-    loss_name: str, loss: float, chance: float, rows: Sequence[LayerRow]
-) -> NetworkFinding:
-    """Return the verdict that does not depend on a single layer.
+def find_network_fault(case: NetworkCase, has_faulty_layer: bool) -> NetworkFinding | None:
+    """Find a fault of inputs, targets, loss or gradient; the `source` of the finding says of which.
 
     Args:
-      loss_name: name of the loss, for messages.
-      loss: value of the loss.
-      chance: loss of a uniform guess; infinite where there is none.
-      rows: the layers in execution order.
+      case: the network.
+      has_faulty_layer: whether one of its layers has a fault, which then explains a large loss.
     """
-    if not math.isfinite(loss):
-        is_explained = any(row.statistics.preactivation.nonfinite for row in rows)
-        note = "" if is_explained else f"the loss is {loss}: look at the targets and at {loss_name}"
-        return NetworkFinding("overflowing", note)
-    if rows and all(row.statistics.gradient.total == 0 for row in rows):
-        note = (
-            "no layer receives a gradient: the loss is constant, or an operation such as argmax, "
-            "rounding or stop_gradient stops the gradient"
+    last = len(case.layers.layers) - 1 if case.layers.layers else None
+    inputs = find_input_fault(case.layers, case.is_finite)
+    if inputs is not None:
+        return NetworkFinding(inputs, reading_layer(case.layers))
+    fault = _find_target_fault(case) or _find_lost_gradient(case)
+    if fault is not None:
+        return NetworkFinding(fault, last)
+    if has_faulty_layer:
+        return None
+    fault = _find_nonfinite_loss(case)
+    return _find_large_loss(case, last) if fault is None else NetworkFinding(fault, last)
+
+
+def _find_target_fault(case: NetworkCase) -> Finding | None:
+    """Find targets that are not finite, or of a regression out of scale."""
+    for facts in case.targets:
+        if facts.nonfinite and not math.isfinite(case.loss):
+            cure = "remove these examples, or correct them"
+            return Finding("overflowing", nonfinite_text(facts), cure, "targets")
+        if _is_out_of_scale(case, facts):
+            cause = (
+                f"the targets are too large: {facts.name} has RMS {facts.rms:.3g}, the outputs "
+                f"{_output_rms(case):.3g}, so that the loss is {case.loss:.3g}"
+            )
+            cure = "y = (y - y.mean(0)) / y.std(0), with mean and deviation of the training set"
+            return Finding("misscaled", cause, cure, "targets")
+    return None
+
+
+def _is_out_of_scale(case: NetworkCase, facts: ArrayFacts) -> bool:
+    is_large = facts.rms > max(MAX_TARGET_RMS, MAX_TARGET_RATIO * _output_rms(case))
+    return is_large and (case.loss_name == _REGRESSION_LOSS or case.loss > facts.rms)
+
+
+def _output_rms(case: NetworkCase) -> float:
+    return math.hypot(float(case.outputs.mean), float(case.outputs.std))
+
+
+def _find_nonfinite_loss(case: NetworkCase) -> Finding | None:
+    if math.isfinite(case.loss):
+        return None
+    cause = f"the loss is {case.loss}, though the results of all layers are finite"
+    cure = (
+        f"look at {case.loss_name} and at the last operations for log(0), division by zero and "
+        "masks without entries: jax.nn.log_softmax(x) instead of jnp.log(jax.nn.softmax(x))"
+    )
+    return Finding("overflowing", cause, cure, "loss")
+
+
+def _find_lost_gradient(case: NetworkCase) -> Finding | None:
+    """Find a network in which no parameter has a gradient."""
+    facts = case.layers.parameters
+    if not facts.weights or any(each.gradient_second != 0 for each in facts.weights.values()):
+        return None
+    if facts.zero_gradients.dead:
+        return None  # these have findings of their own
+    cause = (
+        "no parameter receives a gradient: the loss is constant, or an operation such as argmax, "
+        "rounding, a cast to integers, stop_gradient or a factor of zero stops it"
+    )
+    cure = (
+        "compute the loss from the outputs by operations with a derivative: cross-entropy of the "
+        "logits instead of the accuracy of their argmax"
+    )
+    return Finding("vanishing", cause, cure, "loss")
+
+
+def _find_large_loss(case: NetworkCase, last: int | None) -> NetworkFinding | None:
+    """Find a loss far above that of a guess: inputs, gains or an unknown factor are too large."""
+    ratio, std = case.loss / case.chance, float(case.outputs.std)
+    if not ratio > MAX_LOSS_RATIO:
+        return None
+    symptom = (
+        f"the loss, {case.loss:.3g}, is {ratio:.2g} times that of a uniform guess, because the "
+        f"logits have standard deviation {std:.3g}"
+    )
+    large = [facts for facts in case.layers.inputs if facts.rms > LARGE_INPUT_RMS]
+    if large:
+        cause = f"{symptom}: the inputs are too large, {large[0].name} has RMS {large[0].rms:.3g}"
+        finding = Finding("misscaled", cause, STANDARDIZE, "inputs")
+        return NetworkFinding(finding, reading_layer(case.layers))
+    worst = _worst_gain(case)
+    if worst is not None:
+        row = case.layers.layers[worst]
+        finding = Finding("misscaled", f"{symptom}: {gain_cause(row)}", kernel_cure(row))
+        return NetworkFinding(finding, worst)
+    if ratio > MAX_UNEXPLAINED_LOSS_RATIO:
+        cause = f"{symptom}: what lies between the last layer and the loss is too large"
+        return NetworkFinding(
+            Finding("misscaled", cause, f"divide the logits by {std:.2g}", "loss"), last
         )
-        return NetworkFinding("vanishing", note)
-    # The notes of the diagnosis already state a loss that is too large.
-    has_large_loss = loss > MAX_LOSS_RATIO * chance
-    input_rms = math.sqrt(rows[0].statistics.input.second) if rows else 0.0
-    has_large_inputs = input_rms > MAX_INPUT_RMS and not rows[0].is_normalized
-    note = (
-        f"the inputs have RMS {input_rms:.3g}, but initializers assume about 1: scale them to "
-        "mean 0 and standard deviation 1"
-    )
-    return NetworkFinding(
-        "misscaled" if has_large_loss or has_large_inputs else "stable",
-        note if input_rms > LARGE_INPUT_RMS else "",
-    )
+    return None
+
+
+def _worst_gain(case: NetworkCase) -> int | None:
+    """Return the layer with the largest gain error, if such errors explain the large logits."""
+    errors = [_log_gain_error(row) for row in case.layers.layers]
+    total = sum(max(error, 0.0) for error in errors)
+    if not errors or total < EXPLAINED_SHARE * 2 * math.log(float(case.outputs.std)):
+        return None
+    return errors.index(max(errors))
+
+
+def _log_gain_error(row: LayerRow) -> float:
+    """Return the logarithm of the squared gain over the needed one."""
+    needed = needed_variances(row)
+    if needed is None or not row.squared_gain:
+        return 0.0
+    return math.log(row.squared_gain / needed.weights)

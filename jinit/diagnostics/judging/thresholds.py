@@ -64,7 +64,33 @@ MIN_FAN_ENTRIES = 160
 """Entries below which the fan-in that a kernel was scaled for cannot be inferred: the standard
 deviation is known to 6 % only, and values within 15 % are taken as equal."""
 
+# --- Equal units ---
+
+EQUAL_UNITS_TOLERANCE = 1e-5
+"""Relative difference of random products up to which two units are equal. Sums of float32 numbers
+in another order differ by about 1e-7 times the square root of their number."""
+
+IDENTICAL_TOLERANCE = 1e-6
+"""Fraction of the largest entry up to which the results of two units are the same."""
+
+# --- Parameters that never receive a gradient ---
+
+WAKING_STEP = 0.1
+"""Size of the random steps that stand for training, relative to the RMS of a parameter: smaller
+ones underflow where several such parameters are multiplied."""
+
+MAX_WAKING_STEPS = 8
+"""Steps in which a gradient may reach further parameters: one for each of the factors that are zero
+at first. Networks that need more than two are unknown to us."""
+
+MAX_REDRAWN_PARAMETERS = 24
+"""Parameters that are redrawn, each in a run of its own, to find out which keeps others at zero."""
+
 # --- Activations ---
+
+SATURATION_MARGIN = 0.025
+"""Fraction of an activation's range up to which an entry is at one of its limits: for tanh where
+|y| > 0.95, for the logistic function at inputs twice as large."""
 
 SATURATED_FRACTION = 0.6
 """Share of activations at their limits above which a layer is saturated. A healthy relu6 has half
@@ -121,9 +147,61 @@ LARGE_INPUT_RMS = 5.0
 MAX_INPUT_RMS = 25.0
 """RMS of the inputs above which it is a fault: pixels from 0 to 255 have more."""
 
-LARGE_LOSS_RATIO = 2.0
-"""Loss over that of a uniform guess above which a note mentions it. Logits of standard deviation s
-add about s²/2 to the loss, so that ten classes exceed this ratio at about s = 2."""
+MIN_INPUT_RMS = 1e-2
+"""RMS of the inputs' nonzero entries below which it is a fault: unit vectors of up to 10,000
+entries have more, and zeros of sparse inputs do not count."""
 
-MAX_LOSS_RATIO = 10.0
-"""Loss over that of a uniform guess above which it is a fault."""
+MAX_COLUMN_SHARE = 0.9
+"""Share of one feature in the sum of squares of the inputs above which the others hardly count."""
+
+SAME_RMS_TOLERANCE = 0.01
+"""Relative difference of RMS up to which a layer's input is taken to be an input of the network."""
+
+BYTE_INPUT_MAX = 255.0
+"""Largest value of a pixel that is stored in a byte."""
+
+SQUARE_OVERFLOW = 1e18
+"""RMS from which on mean squares overflow in float32, whose largest number is 3e38."""
+
+MAX_TARGET_RMS = 25.0
+"""RMS of the targets of a regression above which they are out of scale, like inputs."""
+
+MAX_TARGET_RATIO = 10.0
+"""RMS of the targets over that of the outputs up to which the outputs are of their size."""
+
+MAX_LOSS_RATIO = 4.0
+"""Loss over that of a uniform guess above which it is a fault, if inputs or gains explain it.
+Logits of standard deviation s add about s²/2 to the loss, so that ten classes exceed this ratio at
+about s = 4. Without a known cause, it may be the fluctuation of a narrow network."""
+
+MAX_UNEXPLAINED_LOSS_RATIO = 10.0
+"""The same ratio above which fluctuations do not explain the loss."""
+
+# --- Learning rates ---
+
+CATAPULT_RATIO = 6.0
+"""Learning rate over the ceiling 2/λ of gradient descent above which it is too large. Networks of
+relu train at initialization up to about 12/λ, others up to 4/λ, because the curvature falls in the
+first steps (Lewkowycz et al., "The large learning rate phase of deep learning: the catapult
+mechanism", 2020). For an update u of any optimizer, λ is the curvature along u."""
+
+MAX_UPDATE_RATIO = 1.0
+"""Median over kernels of the RMS of the first update over that of the weights above which the
+learning rate is too large: the update then outweighs the initialization."""
+
+MAX_STEPS_TO_BOTTOM = 10_000.0
+"""Updates needed to reach the lowest loss along the first update above which the learning rate is
+too small. The first update points along the largest curvatures, and all other directions need
+more: those with a hundredth of the curvature a million updates."""
+
+MIN_LOSS_RISE = 0.01
+"""Rise of the loss, over the loss, that rounding does not explain."""
+
+PARALLEL_TOLERANCE = 1e-3
+"""1 - cosine of update and negative gradient below which the optimizer is gradient descent."""
+
+WARM_UP_STEPS = 2000
+"""Updates in which a schedule is followed."""
+
+KEPT_FRACTION = 0.9
+"""Share of entries that keep their value at the first update above which a parameter is frozen."""

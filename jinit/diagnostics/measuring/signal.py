@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.diagnostics.judging.thresholds import EQUAL_UNITS_TOLERANCE
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import (
     Measurements,
@@ -31,7 +32,8 @@ class Signal(NamedTuple):
     saturated_fraction: Array
     """Fraction of activations at a limit of a bounded activation; NaN for the last layer."""
     identical: Array
-    """True if all units of the layer compute the same function."""
+    """True if all units of the layer compute the same function; units of zero weights do only if
+    their gradients are equal too."""
 
 
 def signal(model: Model, params: PyTree, *batch: PyTree, loss: Loss) -> tuple[Array, Signal]:
@@ -84,7 +86,7 @@ def _contraction_signal(
     else:
         activation = measurements.layers[numbers[layer.follower]].input
         dead, saturated = activation.dead_fraction, activation.saturated_fraction
-    has_constant_kernel = measurements.weights[model.paths[layer.kernel]].value_range == 0
+    stays_constant = _stays_constant(measurements, model.paths[layer.kernel])
     return Signal(
         activation_std=jnp.sqrt(jnp.maximum(preactivation.second - preactivation.mean**2, 0)),
         activation_second_moment=preactivation.second,
@@ -92,9 +94,19 @@ def _contraction_signal(
         dead_fraction=dead,
         saturated_fraction=saturated,
         identical=jnp.where(
-            jnp.isnan(preactivation.identical), has_constant_kernel, preactivation.identical == 1
+            jnp.isnan(preactivation.identical), stays_constant, preactivation.identical == 1
         ),
     )
+
+
+def _stays_constant(measurements: Measurements, path: str) -> Array:
+    """Return whether a kernel is one number, and its gradient the same for all units."""
+    is_constant = measurements.weights[path].value_range == 0
+    if path not in measurements.gradient_products:
+        return is_constant
+    products = measurements.gradient_products[path].outputs
+    spread, largest = jnp.ptp(products, -1), jnp.abs(products).max(-1)
+    return is_constant & (spread <= EQUAL_UNITS_TOLERANCE * largest).all()
 
 
 def _layer_signal(row: Signal, iteration: int | None) -> Signal:

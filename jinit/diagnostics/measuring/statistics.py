@@ -13,15 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.diagnostics.judging.thresholds import IDENTICAL_TOLERANCE, SATURATION_MARGIN
 from jinit.diagnostics.measuring.floating import widen
 
 MAX_ROWS = 128
 """Number of rows from which correlations and ranks are computed, spread evenly over all rows."""
-_SATURATION_MARGIN = 0.025
-"""An entry closer to a limit of its activation than this fraction of the range is saturated: for
-tanh where |y| > 0.95, for the logistic function at inputs twice as large."""
-_IDENTICAL_TOLERANCE = 1e-6
-"""Units that differ by less than this fraction of the largest entry are identical."""
 
 Scalar = Any
 """An array of one number; a float after it is read."""
@@ -89,6 +85,11 @@ class WeightStatistics(NamedTuple):
     update_second: Scalar
     """Mean square of the optimizer's first update; NaN without an optimizer."""
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether every entry is zero; small ones may have a mean square of zero as well."""
+        return bool(self.value_range == 0 and self.mean == 0)
+
 
 @partial(jax.jit, static_argnames=("units", "limits"))
 def input_statistics(
@@ -124,7 +125,7 @@ def saturated_fraction(value: Array, limits: Sequence[float] | None) -> Array:
     if limits is None:
         return jnp.zeros(())
     low, high = limits
-    margin = _SATURATION_MARGIN * (high - low)
+    margin = SATURATION_MARGIN * (high - low)
     middle, reach = (low + high) / 2, (high - low) / 2 - margin
     return jnp.mean(1 + jnp.sign(jnp.abs(value - middle) - reach)) / 2
 
@@ -210,7 +211,7 @@ def _is_nonfinite(second: Array) -> Array:
 
 def _has_identical_units(difference: Array, largest: Array) -> Array:
     """Return 1 if the largest difference between units is rounding error, else 0."""
-    is_equal = (difference <= _IDENTICAL_TOLERANCE * largest).astype(jnp.float32)
+    is_equal = (difference <= IDENTICAL_TOLERANCE * largest).astype(jnp.float32)
     return jnp.where(largest > 0, is_equal, jnp.nan)
 
 

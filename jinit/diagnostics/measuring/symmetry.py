@@ -1,7 +1,8 @@
 """Find equal units and equal parameters by random products.
 
 Equal arrays have equal products with any random numbers. Arrays that differ by chance have three
-equal products with a probability of about 1e-15 only. Gradient descent keeps equal units equal.
+equal products with a probability of about 1e-15 only. Training keeps units equal that are equal in
+their weights and in the gradients of these.
 """
 
 import math
@@ -14,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jinit.diagnostics.judging.thresholds import EQUAL_UNITS_TOLERANCE
 from jinit.diagnostics.measuring.floating import widen
 
 _PRODUCT_COUNT = 3
-_PRODUCT_TOLERANCE = 1e-6
 _INPUT_AXES = ("in", "spatial")
 _MIN_FAN = 3
 """Fewest entries of a unit's weights at which equality by chance is ruled out."""
@@ -59,29 +60,45 @@ def _random_numbers(size: int) -> np.ndarray:
 def count_equal_units(*products: RandomProducts) -> tuple[int, int]:
     """Count the units that equal an earlier unit in every one of several arrays.
 
-    Units whose entries are all zero do not count.
+    Units whose entries in the last array are all zero do not count: units of zero weights differ
+    from each other as soon as they learn, and units of zero gradients do not learn.
+
+    Args:
+      products: random products of one parameter, or of a parameter and of its gradient.
 
     Returns:
-      The number of outputs and the number of inputs.
+      The number of outputs and the number of inputs; zero if a product is not finite.
     """
     outputs, inputs = products[0].outputs.shape[-1], products[0].inputs.shape[-1]
+    # Two arrays agree by chance less often than one.
+    min_fan = _MIN_FAN if len(products) == 1 else 1
     return (
-        _count_equal_columns([each.outputs for each in products]) if inputs >= _MIN_FAN else 0,
-        _count_equal_columns([each.inputs for each in products]) if outputs >= _MIN_FAN else 0,
+        _count_equal_columns([each.outputs for each in products]) if inputs >= min_fan else 0,
+        _count_equal_columns([each.inputs for each in products]) if outputs >= min_fan else 0,
     )
 
 
 def _count_equal_columns(products: Sequence[Array]) -> int:
-    columns = np.concatenate([_normalize_columns(np.asarray(each)) for each in products])
-    ordered = columns[:, np.argsort(columns.sum(0))]
-    is_equal = np.all(np.abs(np.diff(ordered)) <= _PRODUCT_TOLERANCE, axis=0)
-    is_nonzero = np.any(ordered != 0, axis=0)
+    columns = [_normalize_columns(np.asarray(each, np.float64)) for each in products]
+    if not all(np.isfinite(each).all() for each in columns):
+        return 0
+    order = np.argsort(np.concatenate(columns).sum(0))
+    ordered = [each[:, order] for each in columns]
+    is_equal = np.all([_equals_previous(each) for each in ordered], axis=0)
+    is_nonzero = np.any(ordered[-1] != 0, axis=0)
     return int((is_equal & is_nonzero[1:]).sum())
 
 
 def _normalize_columns(columns: np.ndarray) -> np.ndarray:
-    rms = np.sqrt(np.mean(columns.astype(np.float64) ** 2))
-    return columns / rms if rms > 0 and np.isfinite(rms) else columns
+    largest = np.abs(columns).max(initial=0.0)
+    return columns / largest if largest > 0 and np.isfinite(largest) else columns
+
+
+def _equals_previous(columns: np.ndarray) -> np.ndarray:
+    """Return, for every column but the first, whether it equals the one before it."""
+    sizes = np.abs(columns).max(0)
+    differences = np.abs(np.diff(columns)).max(0)
+    return differences <= EQUAL_UNITS_TOLERANCE * np.maximum(sizes[1:], sizes[:-1])
 
 
 def find_equal_products(products: Mapping[str, RandomProducts]) -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""Remarks about a network that are not faults."""
+
+import math
+
+from jinit.diagnostics.judging.dead_faults import cut_note
+from jinit.diagnostics.judging.input_faults import input_note
+from jinit.diagnostics.judging.layers import LayerRow
+from jinit.diagnostics.judging.network_faults import NetworkCase
+from jinit.theory import initial_loss
+
+
+def find_notes(network: NetworkCase) -> list[str]:
+    """Return the remarks about a network, some of them empty."""
+    case = network.layers
+    notes = [input_note(case), cut_note(case.parameters), *map(_copies_note, case.layers)]
+    if not case.layers:
+        notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
+    if network.unread:
+        products = "product" if network.unread == 1 else "products"
+        notes.append(
+            f"not measured: {network.unread} {products} inside branches, custom derivatives or "
+            "while loops"
+        )
+    if math.isfinite(network.chance) and math.isfinite(network.loss):
+        notes.append(_loss_note(network))
+    return notes
+
+
+def _copies_note(row: LayerRow) -> str:
+    """Return a note about units that are copies but learn differently; empty without any."""
+    count = row.equal_counts.weights[0]
+    if not count or row.weight.value_range == 0 or row.equal_counts.both[0]:
+        return ""
+    are_copies = "unit has" if count == 1 else "units have"
+    return (
+        f"{row.path}: {count} {are_copies} the same weights as another unit; their gradients "
+        "differ, so that training separates them"
+    )
+
+
+def _loss_note(network: NetworkCase) -> str:
+    """Return a comparison of the loss with that of a uniform guess."""
+    classes, std = network.classes, float(network.outputs.std)
+    theory = f" (theory: loss {initial_loss(classes, std):.4g})" if std < 1 else ""
+    return (
+        f"the loss is {network.loss:.4g}, that of a uniform guess ln {classes} = "
+        f"{network.chance:.4g}; the logits have standard deviation {std:.3g}{theory}"
+    )
