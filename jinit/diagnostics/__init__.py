@@ -2,6 +2,7 @@
 
 from jinit.diagnostics.diagnose import diagnose
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
+from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.judging.verdict import verdict
 from jinit.diagnostics.measuring.signal import Signal, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
@@ -17,6 +18,7 @@ __all__ = [
     "GradientNoise",
     "Jacobian",
     "LayerDiagnosis",
+    "LearningRateDiagnosis",
     "PhaseDiagram",
     "Signal",
     "curvature",

@@ -1,7 +1,7 @@
 """NNX modules as Models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +61,24 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
     )
     _check_call(model)
     return model
+
+
+def trace_module(module: nnx.Module, *inputs: PyTree) -> Model:
+    """Return the Model of an NNX module whose weights are drawn already.
+
+    The Model has no initialization of its own.
+
+    Args:
+      module: the module.
+      inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
+
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
+    >>> trace_module(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), jnp.ones((8, 4))).layer_names
+    ('kernel',)
+    """
+    model = trace(lambda rngs: module, *inputs)
+    return replace(model, init=None, init_jaxpr=None)
 
 
 @dataclass(eq=False)

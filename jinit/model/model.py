@@ -9,6 +9,7 @@ import jax
 
 from jinit.model.branches import ResidualSum, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
+from jinit.model.feeds import Feeds, find_feeds
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf
 from jinit.model.operation import Place
@@ -221,6 +222,11 @@ class Model:
         A contraction in a loop that uses one kernel in every iteration is one layer.
         """
         return layer_order(self.contractions)
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        """The graph of the layers: which one feeds which, whatever lies between the two."""
+        return find_feeds(self.graph, self.contractions, self.layers)
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def read_leaves(
       untrained_paths: paths of those that are not trained.
     """
     shapes = [array.shape for array in arrays]
-    sites = separate_members(find_sites(graph, shapes), shapes)
+    sites = tuple(separate_members(find_sites(graph, shapes), shapes))
     branches = find_branches(sites)
     uses: dict[int, list[Site]] = {}
     for site in sites:

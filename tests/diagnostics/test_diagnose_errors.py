@@ -46,7 +46,8 @@ def empty_batch():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: diagnose(NETWORK, PARAMS, X), TypeError, r"a Model, got Sequential; .*linen"),
+        (lambda: diagnose(sum, PARAMS, X), TypeError, r"a Model, .*, got builtin.*jinit.trace"),
+        (lambda: diagnose(nn.Dense, PARAMS, X), TypeError, r"class Dense; call it, such as Dense"),
         (lambda: jinit.audit(NETWORK, PARAMS), TypeError, "audit: expected a Model"),
         (lambda: diagnose(MODEL, PARAMS["params"], X), ValueError, "parameters like the model's"),
         (
