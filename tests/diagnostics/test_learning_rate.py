@@ -175,7 +175,7 @@ def test_medians_over_seeds_and_optimizers_that_ask_for_more():
     )
     alone = judge(optax.sgd(100.0)).learning_rate
     assert found.learning_rate.sentence == alone.sentence
-    with pytest.raises(ValueError, match="asks for more than gradients, .* leave optimizer= out"):
+    with pytest.raises(ValueError, match=r"asks for more than gradients, .* leave optimizer= out"):
         judge(optax.lbfgs())
 
 
