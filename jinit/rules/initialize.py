@@ -26,8 +26,8 @@ def init(
     The key of each parameter is derived from `key` and the parameter's path: adding, removing or
     reordering layers leaves the other parameters unchanged. Linen's `params/` is not part of the
     path. Integers, truth values and keys are not drawn by rules: the model's own initialization
-    makes them, or `keep` has them. Inside jit and vmap the values are the same; those of other libraries' initializers are
-    the same up to rounding.
+    makes them, or `keep` has them. Inside jit and vmap the values are the same; those of other
+    libraries' initializers are the same up to rounding.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.

@@ -76,8 +76,8 @@ class Plan:
         Raises:
           TypeError: if `key` is not a random key, `dtype` is not a floating dtype, or `keep` is not
             a tree of the model's kinds of values.
-          ValueError: if `dtype` cannot be had, `only` matches nothing, or a parameter is neither drawn nor kept, or is
-            kept in another shape.
+          ValueError: if `dtype` cannot be had, `only` matches nothing, or a parameter is neither
+            drawn nor kept, or is kept in another shape.
         """
         return draw_model(
             self.model,
