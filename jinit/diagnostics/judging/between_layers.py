@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_variances
+from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_scale
 from jinit.diagnostics.judging.finding import Finding, factor_text
 from jinit.diagnostics.judging.growth import (
     Growth,
@@ -173,7 +173,7 @@ def _operation_text(case: Investigation, kind: _Kind, culprit: Culprit | None, s
 
 def _is_large(row: LayerRow, step: Step) -> bool:
     """Return whether the gain of a kernel explains more of a growth than all operations do."""
-    needed = needed_variances(row)
+    needed = needed_scale(row)
     if needed is None or not row.squared_gain:
         return False
     error = math.log(row.squared_gain / needed.weights)
