@@ -58,12 +58,12 @@ def is_sampled(scope: Scope, value: int) -> bool:
     if value not in producers or producers[value].name != "mul":
         return False
     factors = value_numbers(producers[value].operands)
-    return any(
-        _depends_on(scope, scale, _SCALES, ELEMENTWISE | AXIS_MOVES.keys() - REDUCTIONS.keys())
+    entrywise = ELEMENTWISE | AXIS_MOVES.keys() - REDUCTIONS.keys()
+    return len(factors) == 2 and any(
+        _depends_on(scope, scale, _SCALES, entrywise)
         and not scope.values[noise].weights
         and not _depends_on(scope, noise, CONTRACTION_PRIMITIVES)
-        for scale, noise in (factors, factors[::-1])
-        if len(factors) == 2
+        for scale, noise in (factors, reversed(factors))
     )
 
 

@@ -185,6 +185,15 @@ def test_a_loop_over_time_does_not_multiply_the_branches_of_one_step():
     assert leaves["h"].branch == leaves["b.up"].branch
 
 
+@pytest.mark.parametrize("factor", [0.1, jnp.ones((1, 1, 8))])
+def test_a_constant_factor_of_a_branch_changes_nothing(factor):
+    def apply(params, x):
+        return dense(params, "stem", x) + factor * mlp(params, "a", x)
+
+    leaves = {leaf.path: leaf for leaf in trace(apply, SEQUENCE).leaves}
+    assert [leaves[path].end for path in ("stem", "a.down")] == ["shortcut", "residual"]
+
+
 def test_projections_continue_a_residual_stream():
     leaves = jinit.linen.trace(ResNet(), image()).leaves
     assert {(leaf.stream, leaf.branch_count) for leaf in leaves if leaf.branch is not None} == {
