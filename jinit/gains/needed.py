@@ -186,10 +186,17 @@ def _deep_reason(leaf: Leaf, deep: DeepVariances, name: str) -> str:
 
 def _divide_factor(scale: NeededScale, activation: Activation) -> NeededScale:
     """Return the scale before the constant factor on the activation's argument."""
-    factor = activation.input_scale**2
-    if activation.end == "pooling":
-        factor *= activation.output_scale**2
+    factor = _argument_factor(activation)
     return scale._replace(weights=scale.weights / factor, biases=scale.biases / factor)
+
+
+def _argument_factor(activation: Activation) -> float:
+    """Return the square of the constant that multiplies the argument of an activation.
+
+    A constant after the activation belongs to the next kernel, unless pooling is in between.
+    """
+    pooled = activation.output_scale if activation.end == "pooling" else 1.0
+    return (activation.input_scale * pooled) ** 2
 
 
 def accepted_stds(leaf: Leaf) -> tuple[float, float] | None:
@@ -225,12 +232,12 @@ def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
     activation = leaf.activation
     if activation is None or scale.criterion not in _CHAIN_CRITERIA:
         return gains2
+    factor = _argument_factor(activation)
     others = [needed(leaf, criterion) for criterion in CRITERIA]
     healthy = [
         other.weights
         for other in others
         if other is not None
-        and activation.argument_count == 1
-        and keeps_size(activation, other.weights, leaf.chain_length)
+        and keeps_size(activation.unscaled, other.weights * factor, leaf.chain_length)
     ]
     return gains2 + healthy

@@ -146,16 +146,15 @@ def _chain_expectations(rows: Sequence[LayerRow]) -> list[Expectation]:
 def _signal_growth(rows: Sequence[LayerRow], place: int) -> float:
     """Return the growth of the pre-activations or of the activations, whichever is smaller."""
     chain_input = log_or_infinity(rows[0].statistics.input.second)
-    sizes = [rows[place].statistics.preactivation.second]
-    sizes += [following.statistics.input.second for following in rows[place + 1 : place + 2]]
-    return min((log_or_infinity(size) - chain_input for size in sizes), key=abs)
+    following = rows[place + 1 : place + 2]
+    sizes = [rows[place].log_signal]
+    sizes += [log_or_infinity(each.statistics.input.second) for each in following]
+    return min((size - chain_input for size in sizes), key=abs)
 
 
 def _gradient_growth(rows: Sequence[LayerRow], place: int) -> float:
     last = rows[-1]
-    growth = log_or_infinity(rows[place].statistics.gradient.total) - log_or_infinity(
-        last.statistics.gradient.total
-    )
+    growth = rows[place].log_gradient - last.log_gradient
     if place == len(rows) - 1 or not growth < 0:
         return growth
     # A last kernel that is small on purpose is not a loss of gradient.

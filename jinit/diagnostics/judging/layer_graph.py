@@ -34,12 +34,12 @@ class LayerGraph:
     @cached_property
     def results(self) -> list[float]:
         """Pre-activations of every layer."""
-        return [log_or_infinity(row.statistics.preactivation.second) for row in self.rows]
+        return [row.log_signal for row in self.rows]
 
     @cached_property
     def gradients(self) -> list[float]:
         """Gradient of one example at every layer: sum of squares."""
-        return [log_or_infinity(row.statistics.gradient.total) for row in self.rows]
+        return [row.log_gradient for row in self.rows]
 
     @cached_property
     def consumers(self) -> list[list[int]]:

@@ -1,11 +1,13 @@
 """The measurements of each layer, in execution order, as plain numbers."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jinit.diagnostics.judging.interval import log_or_infinity
 from jinit.diagnostics.measuring.measure import (
     BranchStatistics,
     LayerStatistics,
@@ -100,6 +102,25 @@ class LayerRow:
         if self.leaf.normalized_by or self.leaf.weight_factor == 1:
             return self.squared_gain
         return self.contraction.fan_in * self.weight.second * self.leaf.weight_factor**2
+
+    @property
+    def log_signal(self) -> float:
+        """ln of the mean square of the pre-activations, as the activation's nonlinear part gets
+        them: times a² before φ(a z)."""
+        return log_or_infinity(self.statistics.preactivation.second) + self._log_own_scale
+
+    @property
+    def log_gradient(self) -> float:
+        """ln of the sum of squares of the gradient by the pre-activations that `log_signal` is
+        about."""
+        return log_or_infinity(self.statistics.gradient.total) - self._log_own_scale
+
+    @property
+    def _log_own_scale(self) -> float:
+        """ln a² of an activation φ(a z)."""
+        activation = self.leaf.activation
+        has_scale = activation is not None and self.has_scalar_activation
+        return 2 * math.log(activation.input_scale) if has_scale and activation else 0.0
 
     @property
     def sum_second(self) -> float:
