@@ -5,7 +5,7 @@ from jinit.model.activation_names import activation_names
 from jinit.model.axis_roles import AXIS_ROLES, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
-from jinit.model.dataflow import Dataflow, Signal
+from jinit.model.dataflow import Dataflow, FlowValue
 from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
 from jinit.model.inputs import abstract_inputs
@@ -31,6 +31,7 @@ __all__ = [
     "Contraction",
     "Dataflow",
     "Feeds",
+    "FlowValue",
     "Graph",
     "LayerUse",
     "Leaf",
@@ -41,7 +42,6 @@ __all__ = [
     "PyTree",
     "Role",
     "Scan",
-    "Signal",
     "Tap",
     "abstract_inputs",
     "activation_names",
