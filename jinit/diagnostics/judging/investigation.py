@@ -205,6 +205,11 @@ class Investigation:
         after = "the loss" if culprit.after is None else rows[culprit.after].path
         return f"{self.name(culprit)}, between {before} and {after},"
 
+    def source(self, culprit: Culprit) -> str:
+        """Return `loss` for an operation of the loss; empty for one of the network."""
+        is_loss = culprit.place[0] >= len(self.model.graph.operations)
+        return "loss" if is_loss else ""
+
     def blamed_layer(self, culprit: Culprit) -> int:
         """Return the number of the layer after the operation; for the loss, of the last layer."""
         if culprit.after is not None:

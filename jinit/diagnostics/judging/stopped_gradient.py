@@ -69,10 +69,10 @@ def _explain(
     if stopped and all(
         each is None or rows[each].statistics.gradient.total == 0 for each in targets
     ):
-        source = found[stopped[0]].source or rows[stopped[0]].path
+        source = rows[stopped[0]].path
         return Finding("vanishing", f"no gradient reaches it: see {source}", "", source)
     if None in targets and not case.depends_on(None, number):
-        return Finding("vanishing", _CONSTANT_LOSS, _CONSTANT_LOSS_CURE)
+        return Finding("vanishing", _CONSTANT_LOSS, _CONSTANT_LOSS_CURE, "loss")
     live = [each for each in targets if each is None or rows[each].statistics.gradient.total > 0]
     if not live or ZeroValues(case).blocks(number, live):
         return None
@@ -92,9 +92,10 @@ def _stopped_by(
     name = case.flow.operation(place).name
     if judged.verdict == "dead" and name not in _CURES:
         return None  # units that are dead by their pre-activations
-    text = case.text(Culprit(place, number, _target_after(case, place, live)))
+    culprit = Culprit(place, number, _target_after(case, place, live))
     cure = _CURES.get(name, _DEFAULT_CURE)
-    return Finding("vanishing", f"{text} lets no gradient pass to {path}", cure)
+    cause = f"{case.text(culprit)} lets no gradient pass to {path}"
+    return Finding("vanishing", cause, cure, case.source(culprit))
 
 
 def _target_after(case: Investigation, place: Place, live: list[int | None]) -> int | None:
