@@ -120,9 +120,13 @@ def test_targets_of_a_regression(targets, verdict, cause):
 
 
 LOSSES = {
-    "not finite": (lambda o, _: jnp.log(0.0) + o.mean(), "overflowing", "the loss is -inf"),
-    "times zero": (lambda o, _: 0.0 * o.sum(), "vanishing", "no parameter receives a gradient"),
-    "accuracy": (lambda o, t: (o.argmax(-1) != t).mean(), "vanishing", "no parameter receives"),
+    "not finite": (
+        lambda o, _: jnp.log(0.0) + o.mean(),
+        "overflowing",
+        "log, between head and the loss",
+    ),
+    "times zero": (lambda o, _: 0.0 * o.sum(), "vanishing", "the factor 0, between head"),
+    "accuracy": (lambda o, t: (o.argmax(-1) != t).mean(), "vanishing", "argmax over axis"),
 }
 
 
