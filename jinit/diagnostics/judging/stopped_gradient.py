@@ -11,6 +11,7 @@ from jinit.diagnostics.measuring.every_operation import OperationSizes, Size
 from jinit.model import Place
 
 _Sizes = Mapping[Place, OperationSizes]
+_TO_INTEGERS = ("convert_element_type", "argmax", "argmin")
 _PRODUCTS = frozenset({"mul", "div", "dot_general", "conv_general_dilated"})
 _STRAIGHT_THROUGH = (
     "pass the gradient straight through: h + jax.lax.stop_gradient({}(h) - h), or use a smooth "
@@ -131,6 +132,8 @@ def _first_stop(
         if place not in sizes or not is_inexact:
             continue
         if sizes[place].result is None:
+            if case.flow.operation(place).name in _TO_INTEGERS:
+                return place
             conversions.append(place)
         elif (
             _is_live(sizes[place].gradient)
