@@ -31,6 +31,8 @@ _ENOUGH = math.log(2.0)
 """Growth over the whole chain that is as good as none."""
 _HOPELESS = 9.0
 """Growth from which on the rest of the chain is extrapolated."""
+_FORGOTTEN = 0.28
+"""Difference of ln q that is as good as none: 15 % of the RMS."""
 _BETTER = 0.1
 """Difference of growth from which on a larger q is worth it."""
 _GAINS = tuple(0.25 * 2 ** (step / 4) for step in range(25))
@@ -116,6 +118,33 @@ def keeps_size(phi: ActivationFunction, weights: float, layers: int) -> bool:
     except ValueError:
         return False
     return growth < _healthy_growth(layers)
+
+
+def forgets_first(
+    phi: ActivationFunction, first: float, weights: float, biases: float, layers: int
+) -> bool:
+    """Return whether a chain ends with the same second moment for another first layer.
+
+    Saturating activations and sines forget the scale of the first layer, which then only chooses
+    the frequencies of the network's function.
+
+    Args:
+      phi: a JAX function of one number.
+      first: variance of the weights of the first layer, times the fan-in.
+      weights: that of all other layers.
+      biases: variance of the biases.
+      layers: number of layers in the chain.
+
+    >>> import jax, jax.numpy as jnp
+    >>> [forgets_first(phi, 4.0, 1.0, 0.0, 8) for phi in (jnp.tanh, jnp.abs)]
+    [True, False]
+    """
+    ends = []
+    for q in (first, weights):
+        for _ in range(min(layers, MAX_LAYERS)):
+            q = weights * layer_response(phi, q).second + biases
+        ends.append(q)
+    return abs(math.log(ends[0] / ends[1])) < _FORGOTTEN
 
 
 def _healthy_growth(layers: int) -> float:

@@ -1,11 +1,12 @@
 """The scale that each parameter needs: the one answer of plans, audits, diagnoses and cures."""
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from jinit.choice import check_choice
-from jinit.gains.deep_variances import DeepVariances, deep_variances, keeps_size
+from jinit.gains.deep_variances import DeepVariances, deep_variances, forgets_first, keeps_size
 from jinit.gains.naming import activation_text
 from jinit.model import Activation, Leaf
 from jinit.theory import moments
@@ -14,6 +15,8 @@ Criterion = Literal["criticality", "second moment"]
 """The aim of a variance: signal and gradient of a deep chain, or the second moment of one layer."""
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
+_LARGER = (2.0, 4.0, 8.0)
+"""Factors of the variance that are tried for the first layer of a chain."""
 _CHAIN_CRITERIA = (*CRITERIA, "least growth")
 """Criteria that depend on the length of a chain."""
 _GAIN_ENDS = ("product", "pooling")
@@ -227,12 +230,16 @@ def accepted_stds(leaf: Leaf) -> tuple[float, float] | None:
 def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
     """Return the variances times the fan-in that fit a kernel's use."""
     gains2 = [scale.weights]
-    if leaf.begins_chain:
-        gains2.append(min(scale.weights, 1.0))
     activation = leaf.activation
-    if activation is None or scale.criterion not in _CHAIN_CRITERIA:
+    if activation is None or activation.argument_count > 1:
+        return gains2
+    if scale.criterion == "linear" and activation.end == "output":
+        gains2.append(_second_moment_scale(activation).weights)
+    if scale.criterion not in _CHAIN_CRITERIA:
         return gains2
     factor = _argument_factor(activation)
+    if leaf.begins_chain:
+        gains2 += [min(scale.weights, 1.0), *_first_gains(leaf, activation, scale)]
     others = [needed(leaf, criterion) for criterion in CRITERIA]
     healthy = [
         other.weights
@@ -241,3 +248,21 @@ def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
         and keeps_size(activation.unscaled, other.weights * factor, leaf.chain_length)
     ]
     return gains2 + healthy
+
+
+def _first_gains(leaf: Leaf, activation: Activation, scale: NeededScale) -> list[float]:
+    """Return larger variances times the fan-in that the rest of a chain forgets."""
+    factor, rest = _argument_factor(activation), needed(replace(leaf, begins_chain=False))
+    if rest is None:
+        return []
+    return [
+        scale.weights * larger
+        for larger in _LARGER
+        if forgets_first(
+            activation.unscaled,
+            scale.weights * larger * factor,
+            rest.weights * factor,
+            rest.biases * factor,
+            leaf.chain_length,
+        )
+    ]

@@ -6,7 +6,7 @@ from jinit.model.attention import ATTENTION_ROLES, AttentionPart, UnitBlocks
 from jinit.model.axis_roles import AXIS_ROLES, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
-from jinit.model.dataflow import Dataflow, Signal
+from jinit.model.dataflow import Dataflow, FlowValue
 from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
 from jinit.model.inputs import abstract_inputs
@@ -34,6 +34,7 @@ __all__ = [
     "Contraction",
     "Dataflow",
     "Feeds",
+    "FlowValue",
     "Graph",
     "LayerUse",
     "Leaf",
@@ -44,7 +45,6 @@ __all__ = [
     "PyTree",
     "Role",
     "Scan",
-    "Signal",
     "Tap",
     "UnitBlocks",
     "abstract_inputs",

@@ -9,7 +9,7 @@ from jinit.model.graph import Graph
 from jinit.model.operation import Operation, Place
 
 
-class Signal(NamedTuple):
+class FlowValue(NamedTuple):
     """An operand or an output somewhere in a computation."""
 
     outer: Place
@@ -19,7 +19,7 @@ class Signal(NamedTuple):
 
 
 class Origins(NamedTuple):
-    """What produces a signal: several operations where a loop carries it."""
+    """The producers of a value: several operations where a loop carries it."""
 
     places: tuple[Place, ...] = ()
     inputs: tuple[int, ...] = ()
@@ -35,9 +35,9 @@ class Dataflow:
     >>> import jax.numpy as jnp
     >>> graph = Graph.from_function(lambda x: jnp.sin(x) + 1, jnp.zeros(3))
     >>> flow = Dataflow(graph, frozenset())
-    >>> flow.origins(Signal((), graph.outputs[0]))
+    >>> flow.origins(FlowValue((), graph.outputs[0]))
     Origins(places=((1,),), inputs=())
-    >>> flow.operations_before([Signal((), graph.outputs[0])])
+    >>> flow.operations_before([FlowValue((), graph.outputs[0])])
     [(0,), (1,)]
     """
 
@@ -58,15 +58,15 @@ class Dataflow:
         """Return the operation at a place."""
         return self.body(place[:-1]).operations[place[-1]]
 
-    def operands(self, place: Place) -> list[Signal]:
+    def operands(self, place: Place) -> list[FlowValue]:
         """Return the operands of the operation at a place."""
-        return [Signal(place[:-1], operand) for operand in self.operation(place).operands]
+        return [FlowValue(place[:-1], operand) for operand in self.operation(place).operands]
 
     def operand_places(self, place: Place) -> set[Place]:
         """Return the operations that produce the operands of the operation at a place."""
         return {each for operand in self.operands(place) for each in self.origins(operand).places}
 
-    def origins(self, signal: Signal) -> Origins:
+    def origins(self, signal: FlowValue) -> Origins:
         """Return the operations and the inputs of the graph that produce a signal."""
         places: dict[Place, None] = {}
         inputs: dict[int, None] = {}
@@ -90,7 +90,7 @@ class Dataflow:
                     places[place] = None
         return Origins(tuple(places), tuple(inputs))
 
-    def operations_before(self, signals: Iterable[Signal]) -> list[Place]:
+    def operations_before(self, signals: Iterable[FlowValue]) -> list[Place]:
         """Return the places of all operations before some signals, in order.
 
         The layers at which the way back ends are part of them.
@@ -117,18 +117,18 @@ class Dataflow:
             layer[: len(place)] == place and len(layer) > len(place) for layer in self.layers
         )
 
-    def _body_output(self, place: Place, result: int) -> Signal:
+    def _body_output(self, place: Place, result: int) -> FlowValue:
         number = self.operation(place).results.index(result)
-        return Signal(place, self.body(place).outputs[number])
+        return FlowValue(place, self.body(place).outputs[number])
 
-    def _before_body(self, place: Place, number: int) -> list[Signal]:
+    def _before_body(self, place: Place, number: int) -> list[FlowValue]:
         """Return what the input of a loop's body is: an operand of the loop, and for a carried
         value also its result of the iteration before."""
-        signals = [Signal(place[:-1], self.operation(place).operands[number])]
+        signals = [FlowValue(place[:-1], self.operation(place).operands[number])]
         scan = self._loop(place)
         carried = number - scan.constant_count
         if 0 <= carried < scan.carry_count:
-            signals.append(Signal(place, self.body(place).outputs[carried]))
+            signals.append(FlowValue(place, self.body(place).outputs[carried]))
         return signals
 
 

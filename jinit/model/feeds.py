@@ -26,9 +26,9 @@ class Feeds:
     order: tuple[int, ...]
     """Numbers of the layers in the order of execution: each follows the layers that feed it."""
     suppliers: tuple[Suppliers, ...]
-    """What feeds each layer, by its number."""
+    """The suppliers of each layer, by its number."""
     outputs: Suppliers
-    """What feeds the outputs of the network."""
+    """The suppliers of the outputs of the network."""
 
 
 def find_feeds(

@@ -30,9 +30,9 @@ class _Kind(NamedTuple):
     culprit: Callable[[Investigation, _Sizes, Step], Culprit | None]
     verdict: str
     change: str
-    """What the signal or the gradient does."""
+    """Verb phrase of the signal or the gradient."""
     repair: str
-    """What to do after the operation: by which factor, and its name."""
+    """Repair after the operation: a factor, and the name of the operation."""
 
     @property
     def is_decay(self) -> bool:

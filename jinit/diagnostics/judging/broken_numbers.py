@@ -105,7 +105,7 @@ def _forward_finding(case: Investigation, culprit: Culprit) -> tuple[int, Findin
     cure = _CURES.get(
         operation.name, "scale its operands down, or normalize them: nn.LayerNorm()(h)"
     )
-    return case.blamed_layer(culprit), Finding("overflowing", cause, cure)
+    return case.blamed_layer(culprit), Finding("overflowing", cause, cure, case.source(culprit))
 
 
 def _find_broken_derivatives(case: Investigation) -> dict[int, Finding]:

@@ -93,7 +93,7 @@ def _gradient_growth(graph: LayerGraph, number: int) -> Growth | None:
         normalized += graph.rows[path[-1]].is_normalized
         path.append(max(after, key=lambda each: graph.gradients[each]))
         variance += graph.step_variance(*path[-2:])
-        length += graph.step_length(*path[-2:])
+        length += graph.step_length(path[-1])
         shared = max(shared, _row_count(graph.rows[path[-1]]))
         growth = graph.gradients[number] + small - graph.gradient_peaks[path[-1]]
         limit = _limit(length, variance) + normalized * NORMALIZATION_GRADIENT_GROWTH
@@ -136,7 +136,7 @@ def _gradient_decay(graph: LayerGraph, number: int) -> Growth | None:
     while after := graph.consumers[path[-1]]:
         path.append(max(after, key=lambda each: graph.gradients[each]))
         variance += graph.step_variance(*path[-2:])
-        length += graph.step_length(*path[-2:])
+        length += graph.step_length(path[-1])
         allowed -= min(log_or_infinity(graph.rows[path[-1]].squared_gain), 0.0)
         decay = graph.gradients[path[-1]] - graph.input_gradients[number]
         limit = _limit(length, variance) + allowed

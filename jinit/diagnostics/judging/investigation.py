@@ -14,7 +14,7 @@ from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.operation_names import OperationNamer, is_sum
 from jinit.diagnostics.measuring.every_operation import OperationSizes, Recorder, Size
 from jinit.diagnostics.measuring.measure import Measurements
-from jinit.model import Dataflow, Graph, Model, Place, Signal
+from jinit.model import Dataflow, FlowValue, Graph, Model, Place
 
 MAX_OPERATIONS = 400
 """Operations that are measured at most: more take minutes to compile."""
@@ -108,10 +108,10 @@ class Investigation:
         del number
         return name if iteration is None else name.removesuffix(f"[{iteration}]")
 
-    def target(self, number: int | None) -> Signal:
+    def target(self, number: int | None) -> FlowValue:
         """Return the signal that a layer takes in; for None, the loss."""
         if number is None:
-            return Signal((), self.loss_graph.outputs[0])
+            return FlowValue((), self.loss_graph.outputs[0])
         layer = self.model.contractions[self.model.layers[number].contraction]
         return self.flow.operands(layer.place)[layer.signal_operand]
 
@@ -205,6 +205,11 @@ class Investigation:
         after = "the loss" if culprit.after is None else rows[culprit.after].path
         return f"{self.name(culprit)}, between {before} and {after},"
 
+    def source(self, culprit: Culprit) -> str:
+        """Return `loss` for an operation of the loss; empty for one of the network."""
+        is_loss = culprit.place[0] >= len(self.model.graph.operations)
+        return "loss" if is_loss else ""
+
     def blamed_layer(self, culprit: Culprit) -> int:
         """Return the number of the layer after the operation; for the loss, of the last layer."""
         if culprit.after is not None:
@@ -221,7 +226,7 @@ class Investigation:
         return [*self.graph.consumers[number], *([None] if feeds_outputs else [])]
 
     def _way_back(
-        self, sizes: Mapping[Place, OperationSizes], signal: Signal
+        self, sizes: Mapping[Place, OperationSizes], signal: FlowValue
     ) -> list[tuple[Place, float]]:
         way: list[tuple[Place, float]] = []
         seen: set[Place] = set()

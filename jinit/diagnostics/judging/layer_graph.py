@@ -111,34 +111,31 @@ class LayerGraph:
     def longest_paths(self, number: int) -> dict[int, int]:
         """Return the number of layers on the longest path from each earlier layer to this one.
 
-        Layers that feed one layer may follow each other in sums and products: a layer that feeds it
-        earlier than n others is n layers farther away.
+        Layers that feed one layer may follow each other in sums and products, so all of them count.
         """
         lengths = {number: 0}
         for layer in reversed(self.feeds.order):
             if layer in lengths:
-                before = sorted(
-                    self.feeds.suppliers[layer].layers, key=lambda each: self.ranks[each]
-                )
-                for count, each in enumerate(reversed(before), 1):
-                    lengths[each] = max(lengths.get(each, 0), lengths[layer] + count)
+                length = lengths[layer] + self.step_length(layer)
+                for before in self.feeds.suppliers[layer].layers:
+                    lengths[before] = max(lengths.get(before, 0), length)
         return lengths
 
-    def step_length(self, before: int, after: int) -> int:
-        """Return the number of layers that feed a layer, from the one before it on."""
-        suppliers = self.feeds.suppliers[after].layers
-        return sum(self.ranks[each] >= self.ranks[before] for each in suppliers)
+    def step_length(self, number: int) -> int:
+        """Return the number of layers that feed a layer."""
+        return len(self.feeds.suppliers[number].layers)
 
     def step_variance(self, before: int, after: int) -> float:
         """Return the variance of ln q that is healthy from one layer to one that it feeds.
 
-        Each layer adds 5/n for its n units, also those that feed the layer after later than the one
-        before does.
+        A layer adds 5/n for its n units. So does each pair of layers whose sum or product is fed to
+        the layer after.
         """
-        others = [
-            max(min(self.rows[each].width, self.rows[each].contraction.fan_in), _MIN_WIDTH)
-            for each in self.feeds.suppliers[after].layers
-            if self.ranks[each] > self.ranks[before]
-        ]
         width = min(self.rows[before].width, self.rows[after].contraction.fan_in)
-        return sum(_FLUCTUATION / min(each, width) for each in others) + _FLUCTUATION / width
+        others = [
+            max(min(width, self.rows[each].width, self.rows[each].contraction.fan_in), _MIN_WIDTH)
+            for each in self.feeds.suppliers[after].layers
+            if each != before
+        ]
+        own = _FLUCTUATION / width
+        return max(own, (own + sum(_FLUCTUATION / each for each in others)) / 2)

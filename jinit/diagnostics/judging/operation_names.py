@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jinit.model import Dataflow, Operation, Place, Signal
+from jinit.model import Dataflow, FlowValue, Operation, Place
 
 _COPIES = frozenset({"broadcast_in_dim", "convert_element_type", "copy", "reshape", "squeeze"})
 """Operations that a constant passes unchanged."""
@@ -100,7 +100,7 @@ class OperationNamer:
             return f"the {kind} with {inputs[0]}"
         return f"the {kind} of {_pair_text(first, second)}"
 
-    def source_text(self, signal: Signal) -> str:
+    def source_text(self, signal: FlowValue) -> str:
         """Return what a signal is computed from: layers, an input, a parameter or a constant."""
         value = _constant(self.flow, signal)
         if value is not None:
@@ -117,23 +117,23 @@ class OperationNamer:
         ]
         return (signals or paths or ["a constant"])[0]
 
-    def depends_on_parameters(self, signal: Signal) -> bool:
+    def depends_on_parameters(self, signal: FlowValue) -> bool:
         """Return whether a signal is computed from parameters or results of layers."""
         count = len(self.parameter_paths)
         is_parameter = any(number < count for number in self._input_numbers(signal))
         return is_parameter or bool(self._layer_names(signal))
 
-    def is_signal(self, signal: Signal) -> bool:
+    def is_signal(self, signal: FlowValue) -> bool:
         """Return whether a value is computed from inputs of the network or results of layers."""
         count = len(self.parameter_paths)
         is_input = any(number >= count for number in self._input_numbers(signal))
         return is_input or bool(self._layer_names(signal))
 
-    def _layer_names(self, signal: Signal) -> list[str]:
+    def _layer_names(self, signal: FlowValue) -> list[str]:
         places = self.flow.operations_before([signal])
         return [self.layer_name(place) for place in places if place in self.flow.layers]
 
-    def _input_numbers(self, signal: Signal) -> list[int]:
+    def _input_numbers(self, signal: FlowValue) -> list[int]:
         numbers = set(self.flow.origins(signal).inputs)
         for place in self.flow.operations_before([signal]):
             if place not in self.flow.layers:
@@ -166,7 +166,7 @@ def _custom_name(operation: Operation) -> str:
     return names[0] if names else "a function with a derivative of its own"
 
 
-def _constant(flow: Dataflow, signal: Signal) -> float | None:
+def _constant(flow: Dataflow, signal: FlowValue) -> float | None:
     """Return the number that a signal is everywhere, if the computation states one."""
     graph, operand = flow.body(signal.outer), signal.operand
     while isinstance(operand, int):

@@ -11,6 +11,7 @@ from jinit.diagnostics.measuring.every_operation import OperationSizes, Size
 from jinit.model import Place
 
 _Sizes = Mapping[Place, OperationSizes]
+_TO_INTEGERS = ("convert_element_type", "argmax", "argmin")
 _PRODUCTS = frozenset({"mul", "div", "dot_general", "conv_general_dilated"})
 _STRAIGHT_THROUGH = (
     "pass the gradient straight through: h + jax.lax.stop_gradient({}(h) - h), or use a smooth "
@@ -69,10 +70,10 @@ def _explain(
     if stopped and all(
         each is None or rows[each].statistics.gradient.total == 0 for each in targets
     ):
-        source = found[stopped[0]].source or rows[stopped[0]].path
+        source = rows[stopped[0]].path
         return Finding("vanishing", f"no gradient reaches it: see {source}", "", source)
     if None in targets and not case.depends_on(None, number):
-        return Finding("vanishing", _CONSTANT_LOSS, _CONSTANT_LOSS_CURE)
+        return Finding("vanishing", _CONSTANT_LOSS, _CONSTANT_LOSS_CURE, "loss")
     live = [each for each in targets if each is None or rows[each].statistics.gradient.total > 0]
     if not live or ZeroValues(case).blocks(number, live):
         return None
@@ -92,9 +93,10 @@ def _stopped_by(
     name = case.flow.operation(place).name
     if judged.verdict == "dead" and name not in _CURES:
         return None  # units that are dead by their pre-activations
-    text = case.text(Culprit(place, number, _target_after(case, place, live)))
+    culprit = Culprit(place, number, _target_after(case, place, live))
     cure = _CURES.get(name, _DEFAULT_CURE)
-    return Finding("vanishing", f"{text} lets no gradient pass to {path}", cure)
+    cause = f"{case.text(culprit)} lets no gradient pass to {path}"
+    return Finding("vanishing", cause, cure, case.source(culprit))
 
 
 def _target_after(case: Investigation, place: Place, live: list[int | None]) -> int | None:
@@ -130,6 +132,8 @@ def _first_stop(
         if place not in sizes or not is_inexact:
             continue
         if sizes[place].result is None:
+            if case.flow.operation(place).name in _TO_INTEGERS:
+                return place
             conversions.append(place)
         elif (
             _is_live(sizes[place].gradient)

@@ -175,7 +175,7 @@ Logits of standard deviation s add about s²/2 to the loss, so that ten classes 
 about s = 4. Without a known cause, it may be the fluctuation of a narrow network."""
 
 MAX_UNEXPLAINED_LOSS_RATIO = 10.0
-"""Loss over that of a uniform guess that fluctuations of narrow networks do not explain either."""
+"""Loss over that of a uniform guess above which fluctuations do not explain the loss."""
 
 # --- Learning rates ---
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jinit.diagnostics.judging.investigation import Investigation
-from jinit.model import Place, Signal
+from jinit.model import FlowValue, Place
 
 _PRODUCTS = frozenset({"mul", "dot_general", "conv_general_dilated"})
 _SUMS = frozenset({"add", "sub", "add_any"})
@@ -52,7 +52,7 @@ class ZeroValues:
         ]
         return flow.operation(place).name in _PRODUCTS and any(map(self._is_zero, others))
 
-    def _is_zero(self, signal: Signal) -> bool:
+    def _is_zero(self, signal: FlowValue) -> bool:
         """Return whether all that produces a value is zero; a constant zero does not count."""
         places, inputs = self.case.flow.origins(signal)
         return bool(places or inputs) and (

@@ -79,7 +79,7 @@ class WeightStatistics(NamedTuple):
     inner_product: Scalar
     """⟨W, ∂W⟩."""
     nonfinite: Scalar
-    """1 if an entry is NaN or infinite, else 0."""
+    """1 if an entry is NaN, infinite or too large to be squared, else 0."""
     value_range: Scalar
     """Largest minus smallest entry."""
     update_second: Scalar
@@ -183,11 +183,11 @@ def weight_statistics(value: Array, gradient: Array, update_second: Array) -> We
       update_second: mean square of its first update.
     """
     value, gradient = widen(value), widen(gradient)
-    second = mean_square(value)
+    second = jnp.mean(value**2)
     return WeightStatistics(
         mean=value.mean(),
         second=second,
-        gradient_second=mean_square(gradient),
+        gradient_second=jnp.mean(gradient**2),
         inner_product=jnp.sum(value * gradient),
         nonfinite=_is_nonfinite(second),
         value_range=value.max() - value.min(),
