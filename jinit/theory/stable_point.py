@@ -38,6 +38,9 @@ def stable_critical_point(phi: ActivationFunction) -> CriticalPoint | None:
     where a signal converges to the fixed point the fastest, or at the smallest q with nine tenths
     of that rate, among the points at which the activation is not saturated.
 
+    It is the answer for any number of layers. `jinit.recommend` knows how many there are, and takes
+    a smaller q where that suffices.
+
     For φ(a x) both variances are divided by a², for c φ(x) that of the weights by c². There is no
     such point for activations that jump, and none for sigmoid and softplus, which would need a
     negative variance of the biases.
