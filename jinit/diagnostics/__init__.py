@@ -2,9 +2,10 @@
 
 from jinit.diagnostics.diagnose import diagnose
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
-from jinit.diagnostics.judging.verdict import verdict
-from jinit.diagnostics.measuring.signal import Signal, signal
+from jinit.diagnostics.measuring.measure import Measurements, measure
+from jinit.diagnostics.measuring.signal import Signal, layer_signals, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
+from jinit.diagnostics.recorded import RecordedJudge, without_ranks
 from jinit.diagnostics.spectra.curvature import Curvature, curvature
 from jinit.diagnostics.spectra.gradients import GradientNoise, gradient_noise, gradient_quotient
 from jinit.diagnostics.spectra.jacobian import Jacobian, jacobian
@@ -17,7 +18,9 @@ __all__ = [
     "GradientNoise",
     "Jacobian",
     "LayerDiagnosis",
+    "Measurements",
     "PhaseDiagram",
+    "RecordedJudge",
     "Signal",
     "curvature",
     "depth_diagram",
@@ -25,8 +28,10 @@ __all__ = [
     "gradient_noise",
     "gradient_quotient",
     "jacobian",
+    "layer_signals",
+    "measure",
     "phase_diagram",
     "signal",
     "tangent_kernel",
-    "verdict",
+    "without_ranks",
 ]

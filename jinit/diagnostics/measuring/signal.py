@@ -6,7 +6,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.diagnostics.judging.thresholds import EQUAL_UNITS_TOLERANCE
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import (
     Measurements,
@@ -31,9 +30,6 @@ class Signal(NamedTuple):
     """Fraction of units whose activation is 0 for every example; NaN for the last layer."""
     saturated_fraction: Array
     """Fraction of activations at a limit of a bounded activation; NaN for the last layer."""
-    identical: Array
-    """True if all units of the layer compute the same function; units of zero weights do only if
-    their gradients are equal too."""
 
 
 def signal(model: Model, params: PyTree, *batch: PyTree, loss: Loss) -> tuple[Array, Signal]:
@@ -62,16 +58,25 @@ def signal(model: Model, params: PyTree, *batch: PyTree, loss: Loss) -> tuple[Ar
     """
     inputs, targets = batch[: len(model.inputs)], batch[len(model.inputs) :]
     measurements = measure(model, params, inputs, lambda outputs: loss(outputs, *targets))
+    return measurements.loss, layer_signals(model, measurements)
+
+
+def layer_signals(model: Model, measurements: Measurements) -> Signal:
+    """Return the signal statistics by layer.
+
+    Args:
+      model: the traced network.
+      measurements: its measurements.
+    """
     if not model.layers:
-        return measurements.loss, Signal(*(jnp.zeros(0) for _ in Signal._fields))
+        return Signal(*(jnp.zeros(0) for _ in Signal._fields))
     numbers = contraction_numbers(model)
     rows = [
         _contraction_signal(model, measurements, number, numbers)
         for number in range(len(model.contractions))
     ]
     layers = [_layer_signal(rows[number], iteration) for number, iteration in model.layers]
-    columns = (jnp.stack(column) for column in zip(*layers, strict=True))
-    return measurements.loss, Signal(*columns)
+    return Signal(*(jnp.stack(column) for column in zip(*layers, strict=True)))
 
 
 def _contraction_signal(
@@ -86,30 +91,15 @@ def _contraction_signal(
     else:
         activation = measurements.layers[numbers[layer.follower]].input
         dead, saturated = activation.dead_fraction, activation.saturated_fraction
-    stays_constant = _stays_constant(measurements, model.paths[layer.kernel])
     return Signal(
         activation_std=jnp.sqrt(jnp.maximum(preactivation.second - preactivation.mean**2, 0)),
         activation_second_moment=preactivation.second,
         gradient_std=jnp.sqrt(jnp.maximum(gradient.second - gradient.mean**2, 0)),
         dead_fraction=dead,
         saturated_fraction=saturated,
-        identical=jnp.where(
-            jnp.isnan(preactivation.identical), stays_constant, preactivation.identical == 1
-        ),
     )
-
-
-def _stays_constant(measurements: Measurements, path: str) -> Array:
-    """Return whether a kernel is one number, and its gradient the same for all units."""
-    is_constant = measurements.weights[path].value_range == 0
-    if path not in measurements.gradient_products:
-        return is_constant
-    products = measurements.gradient_products[path].outputs
-    spread, largest = jnp.ptp(products, -1), jnp.abs(products).max(-1)
-    return is_constant & (spread <= EQUAL_UNITS_TOLERANCE * largest).all()
 
 
 def _layer_signal(row: Signal, iteration: int | None) -> Signal:
     """Return the statistics of one iteration; without a number, their means over all."""
-    layer = Signal(*(read_iteration(value, iteration) for value in row))
-    return layer._replace(identical=row.identical.all()) if iteration is None else layer
+    return Signal(*(read_iteration(value, iteration) for value in row))

@@ -14,8 +14,7 @@ class Metric:
 
     Args:
       name: the column; ends in `accuracy` or `loss`.
-      chance: its value for the best guess that ignores the input; None if unknown. A candidate
-        has learned if the interval of its mean lies on the better side of chance.
+      chance: its value for the best guess that ignores the input; None if unknown.
 
     Raises:
       ValueError: if the name does not say whether more is better.
@@ -59,14 +58,8 @@ class Metric:
         finite = [value for value in (*values, self.chance) if value is not None]
         return max(filter(math.isfinite, finite), default=math.nan)
 
-    def is_better_than_chance(self, value: float) -> bool:
-        """Return whether a value is better than chance; True if chance is unknown."""
-        return self.chance is None or self.merit(value) > self.merit(self.chance)
-
     def has_learned(self, interval: MeanInterval) -> bool:
-        """Return whether the interval lies on the better side of chance.
-
-        A single value has no interval and is compared with chance itself.
+        """Return whether the interval lies on the better side of chance; True if it is unknown.
 
         >>> Metric("validation_accuracy", chance=0.1).has_learned(MeanInterval(0.11, 0.09, 0.13, 8))
         False
@@ -74,7 +67,7 @@ class Metric:
         if math.isnan(interval.mean):
             return False
         bound = interval.low if self.larger_is_better else interval.high
-        return self.is_better_than_chance(interval.mean if interval.count == 1 else bound)
+        return self.chance is None or self.merit(bound) > self.merit(self.chance)
 
     def metric_text(self, value: float, half_width: float = math.inf) -> str:
         """Return a value as text: percent for accuracies, significant digits for losses."""
