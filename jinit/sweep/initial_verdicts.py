@@ -10,9 +10,12 @@ from jinit.model.params import PyTree
 from jinit.sweep.block import Lane
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_parameters import InitialParameters
-from jinit.sweep.tasks import Task, cross_entropy, squared_error
+from jinit.sweep.tasks import ExampleLoss, Task, cross_entropy, squared_error
 
-_LOSS_NAMES = {cross_entropy: "cross-entropy", squared_error: "mean squared error"}
+_LOSS_NAMES: dict[ExampleLoss, str] = {
+    cross_entropy: "cross-entropy",
+    squared_error: "mean squared error",
+}
 
 
 class InitialVerdicts:

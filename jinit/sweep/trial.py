@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +152,7 @@ class Trial:
         leaves = jax.tree.leaves(params)
         return [leaves[index] for index in self._kernel_indices]
 
-    def scale_kernels(self, params: PyTree, hyperparameters: Hyperparameters) -> PyTree:
+    def scale_kernels(self, params: PyTree, hyperparameters: Mapping[str, Any]) -> PyTree:
         """Return parameters whose kernels are multiplied by the gain, if it is an axis."""
         if "gain" not in hyperparameters:
             return params

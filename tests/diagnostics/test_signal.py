@@ -298,6 +298,7 @@ def test_a_network_inside_a_loop_has_the_statistics_of_the_unrolled_network():
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
     for name in ("activation_std", "activation_second_moment", "gradient_std"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5)
+    assert found.saturated_fraction[:2].tolist() == expected.saturated_fraction[:2].tolist()
 
 
 def test_a_model_without_contractions_has_no_layers():

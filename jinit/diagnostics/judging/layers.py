@@ -119,7 +119,7 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
       model: the traced network.
       measurements: its measurements, with NumPy arrays.
     """
-    consumers = _layer_consumers(model)
+    consumers = layer_consumers(model)
     branch_sums = _residual_numbers(model)
     equal_counts: dict[str, EqualCounts] = {}
     rows = []
@@ -152,7 +152,7 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
     return tuple(rows)
 
 
-def _layer_consumers(model: Model) -> list[int | None]:
+def layer_consumers(model: Model) -> list[int | None]:
     """Return, for every layer, the number of the layer that takes in its activation."""
     layer_numbers = {tuple(layer): number for number, layer in enumerate(model.layers)}
     places = {contraction.place: n for n, contraction in enumerate(model.contractions)}

@@ -30,7 +30,7 @@ from jinit.diagnostics.measuring.statistics import (
     weight_statistics,
 )
 from jinit.diagnostics.measuring.symmetry import RandomProducts, random_products
-from jinit.model import Contraction, Leaf, Model, Place, PyTree
+from jinit.model import Contraction, Leaf, Model, PyTree
 
 
 class LayerStatistics(NamedTuple):
@@ -129,11 +129,6 @@ def summarize(
             path: random_products(changes[path].gradient, axes[path]) for path in matrices
         },
     )
-
-
-def contraction_numbers(model: Model) -> dict[Place, int]:
-    """Return the index in `model.contractions` of the contraction at each place."""
-    return {layer.place: number for number, layer in enumerate(model.contractions)}
 
 
 def read_iteration(value: Array | np.ndarray, iteration: int | None) -> Any:
