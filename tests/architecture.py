@@ -45,7 +45,7 @@ ARROWS = {
     "programs": Room("model sampling"),
     "rules": Room("programs gains model initializers sampling", libraries="jax numpy optax"),
     "hooks": Room("model", libraries="jax numpy flax"),
-    "diagnostics": Room("model gains theory report"),
+    "diagnostics": Room("model gains theory hooks report", doors={"hooks": "read_network"}),
     "sweep": Room(
         "diagnostics initializers theory model hooks report",
         libraries="jax numpy optax",

@@ -2,6 +2,7 @@
 
 from jinit.diagnostics.diagnose import diagnose
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
+from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.measuring.measure import Measurements, measure
 from jinit.diagnostics.measuring.signal import Signal, layer_signals, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
@@ -18,6 +19,7 @@ __all__ = [
     "GradientNoise",
     "Jacobian",
     "LayerDiagnosis",
+    "LearningRateDiagnosis",
     "Measurements",
     "PhaseDiagram",
     "RecordedJudge",

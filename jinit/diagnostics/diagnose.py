@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,37 +11,39 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
+from jinit.diagnostics.initial_params import draw_many, read_params
+from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
     conclude,
     conclude_seeds,
-    find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
-from jinit.diagnostics.judging.finding import ParameterFacts
+from jinit.diagnostics.judging.parameter_facts import parameter_facts
+from jinit.diagnostics.judging.precision_notes import add_precision_notes
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
-from jinit.diagnostics.measuring.observe import Observation, observe
-from jinit.diagnostics.measuring.zero_gradients import find_zero_gradients
+from jinit.diagnostics.measuring.observe import Observation
+from jinit.diagnostics.measuring.runs import (
+    Setting,
+    loss_graph,
+    observe_one,
+    observe_seeds,
+    record_sizes,
+)
+from jinit.diagnostics.measuring.trained import trained_flags
+from jinit.hooks import read_network
 from jinit.model import Model, PyTree
 
 _ProgressCallback = Callable[[str], None]
 """Called with a short text when a stage begins."""
 
 
-class _Setting(NamedTuple):
-    """The static arguments of a compiled measurement."""
-
-    model: Model
-    loss: Loss | None
-    optimizer: Any
-
-
 def diagnose(
-    model: Model,
-    params: PyTree | Callable[[Array], PyTree] | None,
+    model: Any,
+    params: PyTree | Callable[[Array], PyTree] | None = None,
     *batch: PyTree,
     loss: Loss | None = None,
     key: Array | None = None,
@@ -59,16 +61,21 @@ def diagnose(
     signal or gradient outside of that interval is called vanishing or exploding.
 
     Args:
-      model: a network from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
-      params: its parameters. With `seeds`, a function `key -> params`, or None for the model's own
-        initialization.
+      model: a network from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`; or a module or
+        TrainState of Flax, with an example input in `batch`.
+      params: its parameters: for a Linen module its variables or a TrainState. None means the
+        network's own initialization. With `seeds`, a function `key -> params` or None. An NNX
+        module and a TrainState bring their own, and the batch follows: `diagnose(state, x, y)`.
       batch: inputs with the shapes that the model was traced with, then targets. Without any, the
-        inputs are drawn from a normal distribution.
+        inputs of a traced model are drawn from a normal distribution. A module takes as many
+        inputs as its call has arguments without defaults.
       loss: `loss(outputs, *targets)`, a mean over examples. Without it, integer targets mean
         cross-entropy, targets with the shape of the outputs mean squared error, and no targets a
         random direction of the outputs, whose gradient depends on the network alone.
       key: random key of the random direction, of drawn inputs and of `seeds`.
-      optimizer: an optax transformation, whose first update is measured.
+      optimizer: an optax transformation. Its first update is measured: `learning_rate` says
+        whether the initialization or the learning rate is wrong, and parameters that the update
+        cannot move in their dtype are faults.
       seeds: number of initializations to measure at once. Statistics are then medians over them,
         the verdict is the most frequent one, and `shares` has the fraction of each.
       progress: function that is called with a short text when a stage begins, such as `print`:
@@ -78,11 +85,12 @@ def diagnose(
       The verdict, the faults with their causes and cures, and the statistics of all layers.
 
     Raises:
-      TypeError: if `model` is not a Model, `key` not a key, `optimizer` not an optax
+      TypeError: if `model` is not a network, `key` not a key, `optimizer` not an optax
         transformation, or `loss` not a function.
-      ValueError: if parameters or batch do not match the model, targets suggest no loss or are
-        labels out of range, `seeds` is below 1, or the model returns no array, has complex signals
-        or parameters without entries, or cannot be differentiated.
+      ValueError: if parameters or batch do not match the model, a module has no example input or
+        cannot be called with it, targets suggest no loss or are labels out of range, `seeds` is
+        below 1, or the model returns no array, has complex parameters or parameters without
+        entries, or cannot be differentiated.
 
     References:
       Poole et al., "Exponential expressivity in deep neural networks through transient chaos",
@@ -102,11 +110,12 @@ def diagnose(
     >>> diagnosis.verdict, diagnosis.faults[0].cure
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
+    model, params, batch = read_network("diagnose", model, _given_arguments(params, batch))
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
     _check_options(optimizer, seeds)
     _check_model(model)
     report_stage = progress or _ignore_progress
-    setting = _Setting(model, loss, optimizer)
+    setting = Setting(model, loss, optimizer)
     outputs = output_shapes(model)
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
@@ -115,38 +124,39 @@ def diagnose(
         loss_name,
         classes=output_shape[-1] if output_shape else 1,
         batch=batch_facts(prepared.inputs, prepared.targets),
+        loss_graph=partial(loss_graph, setting, prepared),
     )
-    if seeds is not None:
+    if seeds is None:
+        trees = [read_params(model, params, prepared.key)]
+        measurements = _measure_one(setting, trees[0], prepared, progress)
+        report_stage("judging")
+        facts = parameter_facts(setting, lambda: trees[0], measurements, prepared)
+        record = partial(record_sizes, setting, trees[0], prepared)
+        diagnosis = conclude(context, measurements, facts, record)
+    else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
-        draw = _params_function(model, params)
-        draws = _draw_params(model, draw, jax.random.split(prepared.key, seeds))
+        draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
         measurements = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
-        facts = [_parameter_facts(setting, *each, batch=prepared) for each in networks]
-        return conclude_seeds(context, [measured for _, measured in networks], facts)
-    leaves = list(model.by_path(params).values())
-    _check_dtypes(model, leaves)
-    tree = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
-    measurements = _measure_one(setting, tree, prepared, progress)
-    report_stage("judging")
-    return conclude(context, measurements, _parameter_facts(setting, tree, measurements, prepared))
+        trees = [params for params, _ in networks]
+        facts = [
+            parameter_facts(setting, lambda tree=tree: tree, each, prepared)
+            for tree, each in networks
+        ]
+        recorders = [partial(record_sizes, setting, each, prepared) for each in trees]
+        measured = [each for _, each in networks]
+        diagnosis = conclude_seeds(context, measured, facts, recorders)
+    diagnosis = add_precision_notes(diagnosis, model, trees[0])
+    if optimizer is None or not any(trained_flags(model)):
+        return diagnosis
+    report_stage("measuring the first update")
+    return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
 
 
-def _parameter_facts(
-    setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
-) -> ParameterFacts:
-    def gradients(params: PyTree) -> dict[str, Array]:
-        changes = _observe_one(setting, params, batch).changes  # a program that is compiled already
-        return {path: change.gradient for path, change in changes.items()}
-
-    model = setting.model
-    return ParameterFacts(
-        equal=find_equal_leaves(model, measurements, jax.tree.leaves(params)),
-        zero_gradients=find_zero_gradients(model, params, measurements, gradients),
-        weights=measurements.weights,
-        roles={leaf.path: leaf.role for leaf in model.leaves},
-    )
+def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
+    """Return the arguments after the network; none if all were left out."""
+    return (params, *batch) if batch or params is not None else ()
 
 
 def _ignore_progress(stage: str) -> None:
@@ -183,47 +193,29 @@ def _check_model(model: Model) -> None:
                 f"diagnose: the parameter {path!r} has shape {leaf.shape} and so no entries to "
                 "measure; check the sizes of the layer, or leave the parameter out of the model"
             )
-    for contraction in model.contractions:
-        if jnp.issubdtype(contraction.dtype, jnp.complexfloating):
-            raise ValueError(
-                f"diagnose: the signal at {model.paths[contraction.kernel]!r} is complex, but the "
-                "theory is about real signals; compute real and imaginary parts separately"
-            )
-
-
-def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
-    """Raise if parameters have other dtypes than those that the model was traced with."""
-    abstract = jax.tree.leaves(model.params)
-    for path, leaf, expected in zip(model.paths, leaves, abstract, strict=True):
-        dtype = jnp.result_type(leaf)
-        if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
-            raise ValueError(
-                f"diagnose: the parameter {path!r} is {dtype}, but the model was traced with "
-                f"{expected.dtype}; trace the model with these parameters, or cast them"
-            )
 
 
 def _measure_one(
-    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+    setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
 ) -> Measurements:
     """Return the measurements of one initialization, as NumPy arrays."""
-    observation = _run(_observe_one, setting, params, batch, progress)
+    observation = _run(observe_one, setting, params, batch, progress)
     examples = count_examples(batch.inputs)
     return jax.device_get(summarize(setting.model, params, observation, examples))
 
 
 def _measure_seeds(
-    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+    setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
 ) -> Measurements:
     """Return the measurements of many initializations, along axis 0 of every array."""
-    observation = _run(_observe_seeds, setting, params, batch, progress)
+    observation = _run(observe_seeds, setting, params, batch, progress)
     summarize_one = partial(summarize, setting.model, examples=count_examples(batch.inputs))
     return jax.device_get(jax.vmap(summarize_one)(params, observation))
 
 
 def _run(
     function: Any,
-    setting: _Setting,
+    setting: Setting,
     params: PyTree,
     batch: Batch,
     progress: _ProgressCallback | None,
@@ -241,43 +233,3 @@ def _run(
         count = len(setting.model.layers)
         progress(f"measuring {count} {'layer' if count == 1 else 'layers'}")
         return observation
-
-
-def _observe(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    def output_loss(outputs: PyTree) -> Array:
-        chosen = choose_loss(setting.loss, outputs, batch.targets)
-        return chosen.function(outputs, batch.targets)
-
-    return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
-
-
-@partial(jax.jit, static_argnums=0)
-def _observe_one(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    return _observe(setting, params, batch)
-
-
-@partial(jax.jit, static_argnums=0)
-def _observe_seeds(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    return jax.vmap(lambda each: _observe(setting, each, batch))(params)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> PyTree:
-    return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
-
-
-def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
-    """Return the function that draws parameters.
-
-    Raises:
-      ValueError: if there is none, or its parameters are not the model's.
-    """
-    draw = model.init if params is None else params
-    if draw is None or not callable(draw):
-        raise ValueError(
-            "diagnose: with seeds, params must be a function key -> params, such as "
-            "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
-            f"{type(params).__name__}"
-        )
-    model.by_path(jax.eval_shape(lambda key: model.unwrap(draw(key)), jax.random.key(0)))
-    return draw

@@ -9,6 +9,7 @@ from jinit.gains.audit import (
     wrong_fan_cause,
 )
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.naming import activation_name, activation_text
 from jinit.gains.needed import CRITERIA, Criterion, NeededScale, accepted_stds, needed
 
@@ -23,6 +24,7 @@ __all__ = [
     "activation_text",
     "audit",
     "find_equal_arrays",
+    "low_precision_cause",
     "misfit_cause",
     "needed",
     "parameter_scales",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jinit.gains.constant_kernels import find_stuck_kernels, has_equal_units
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.needed import NeededScale, accepted_stds, needed
 from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
@@ -76,6 +77,7 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
     ['scaled for a fan-in of 512, but 64 products are summed']
     """
     check_model("audit", model)
+    arrays = model.by_path(params)
     scales = parameter_scales(model, params)
     stuck = find_stuck_kernels(model, [path for path, scale in scales.items() if scale.is_zero])
     misfits = []
@@ -84,6 +86,7 @@ def audit(model: Model, params: PyTree) -> tuple[Misfit, ...]:
         cause = misfit_cause(leaf, scale)
         if leaf.path in stuck:
             cause = f"zero, and so is {stuck[leaf.path]}: neither ever receives a gradient"
+        cause = cause or low_precision_cause(arrays[leaf.path])
         if cause:
             misfits.append(
                 Misfit(

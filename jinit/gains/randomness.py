@@ -1,4 +1,4 @@
-"""Whether an array looks like independent draws, or like a table that was computed."""
+"""Recognition of arrays that look like independent draws, not like computed tables."""
 
 import math
 from collections.abc import Iterator

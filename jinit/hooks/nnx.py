@@ -1,7 +1,7 @@
 """NNX modules as Models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +63,24 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
     return model
 
 
+def trace_module(module: nnx.Module, *inputs: PyTree) -> Model:
+    """Return the Model of an NNX module whose weights are drawn already.
+
+    The Model has no initialization of its own.
+
+    Args:
+      module: the module.
+      inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
+
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
+    >>> trace_module(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), jnp.ones((8, 4))).layer_names
+    ('kernel',)
+    """
+    model = trace(lambda rngs: module, *inputs)
+    return replace(model, init=None, init_jaxpr=None)
+
+
 @dataclass(eq=False)
 class _Drawing:
     """The construction of a module with drawn weights."""
@@ -117,7 +135,7 @@ class _Module:
     def apply(self, params: PyTree, *inputs: PyTree) -> PyTree:
         """Return the outputs; the random states are the same in every call."""
         module: Any = self.wrap(params, jax.random.key(0))
-        return module(*inputs, **self.kwargs)
+        return module(*inputs, **{name: _copy(value) for name, value in self.kwargs.items()})
 
     def wrap(self, params: PyTree, key: jax.Array) -> nnx.Module:
         """Return the module with these parameters, and random states drawn from the key."""
@@ -173,6 +191,11 @@ def _make_rngs(key: jax.Array) -> nnx.Rngs:
     count: Any = np.zeros((), np.uint32).view(_CopiedCount)
     rngs.default.count = nnx.RngCount(count, tag=rngs.default.tag)
     return rngs
+
+
+def _copy(value: Any) -> Any:
+    """Return a copy of random numbers or of a module, which a traced call may then advance."""
+    return nnx.clone(value) if isinstance(value, nnx.Rngs | nnx.Module) else value
 
 
 def _unwrap(params: Any) -> PyTree:

@@ -6,6 +6,8 @@ from jinit.model.attention import ATTENTION_ROLES, AttentionPart, UnitBlocks
 from jinit.model.axis_roles import AXIS_ROLES, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
+from jinit.model.dataflow import Dataflow, Signal
+from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
 from jinit.model.inputs import abstract_inputs
 from jinit.model.keys import parameter_key, path_bits
@@ -30,6 +32,8 @@ __all__ = [
     "AttentionPart",
     "AxisRole",
     "Contraction",
+    "Dataflow",
+    "Feeds",
     "Graph",
     "LayerUse",
     "Leaf",
@@ -40,6 +44,7 @@ __all__ = [
     "PyTree",
     "Role",
     "Scan",
+    "Signal",
     "Tap",
     "UnitBlocks",
     "abstract_inputs",

@@ -16,6 +16,14 @@ from jinit.model.activation import (
     ScalarOperation,
     list_primitives,
 )
+from jinit.model.activation_edits import (
+    arguments_of,
+    constant_factor,
+    cut_steps,
+    drop_steps,
+    last_factor,
+    only_user,
+)
 from jinit.model.activation_names import activation_names
 
 _FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
@@ -95,28 +103,6 @@ def _known_name(activation: Activation) -> str:
     return _names().get(activation.text, "")
 
 
-class _Factor(NamedTuple):
-    """A product of a value and a constant."""
-
-    value: Operand
-    constant: float
-
-
-def _constant_factor(step: ScalarOperation) -> _Factor | None:
-    """Return the operand that an operation multiplies by a constant; None if it does not."""
-    name, operands = str(step.primitive), step.operands
-    if name == "neg":
-        return _Factor(operands[0], -1.0)
-    if name not in ("mul", "div") or isinstance(operands[0], float) == isinstance(
-        operands[1], float
-    ):
-        return None
-    value, constant = operands
-    if isinstance(value, float):
-        return _Factor(constant, value) if name == "mul" and value else None
-    return _Factor(value, float(constant) if name == "mul" else 1 / constant) if constant else None
-
-
 def _strip_inputs(activation: Activation) -> tuple[Activation, list[float]]:
     """Return the activation without constants on its arguments, and the constant on each.
 
@@ -125,8 +111,8 @@ def _strip_inputs(activation: Activation) -> tuple[Activation, list[float]]:
     scales = []
     for argument in range(activation.argument_count):
         scale, sign, last, dropped = 1.0, 1.0, argument, set[int]()
-        while (position := _only_user(activation, last)) is not None:
-            factor = _constant_factor(activation.scalar_operations[position])
+        while (position := only_user(activation, last)) is not None:
+            factor = constant_factor(activation.scalar_operations[position])
             if factor is None:
                 break
             scale, sign = scale * abs(factor.constant), sign * (-1 if factor.constant < 0 else 1)
@@ -135,64 +121,56 @@ def _strip_inputs(activation: Activation) -> tuple[Activation, list[float]]:
         scales.append(scale)
         is_negative = sign < 0 and last != activation.result
         kept = {min(dropped)} if is_negative else set()
-        activation = _drop(activation, dropped, argument, kept)
+        activation = drop_steps(activation, dropped, argument, kept)
     return activation, scales
-
-
-def _only_user(activation: Activation, value: int) -> int | None:
-    """Return the position of the only operation that uses a value; None if there are others."""
-    users = [
-        position
-        for position, step in enumerate(activation.scalar_operations)
-        if value in [operand for operand in step.operands if isinstance(operand, int)]
-    ]
-    return users[0] if len(users) == 1 and value != activation.result else None
-
-
-def _drop(activation: Activation, dropped: set[int], value: int, negated: set[int]) -> Activation:
-    """Return the activation without some operations, whose results become a value.
-
-    Args:
-      activation: the activation.
-      dropped: positions of the operations.
-      value: the value.
-      negated: positions among them that negate the value instead.
-    """
-    count, numbers = activation.argument_count, {}
-    steps: list[ScalarOperation] = []
-    current: Operand = value
-
-    def renumber(operand: Operand) -> Operand:
-        return numbers.get(operand, operand) if isinstance(operand, int) else operand
-
-    for position, step in enumerate(activation.scalar_operations):
-        if position in negated:
-            steps.append(ScalarOperation(lax.neg_p, {}, (value,)))
-            current = count + len(steps) - 1
-        elif position not in dropped:
-            operands = tuple(map(renumber, step.operands))
-            steps.append(replace(step, operands=operands))
-        numbers[count + position] = current if position in dropped else count + len(steps) - 1
-    return replace(activation, scalar_operations=tuple(steps), result=renumber(activation.result))
 
 
 def _strip_output(activation: Activation) -> tuple[Activation, float]:
     """Return the activation without the constants after it, and their product."""
     inner, scale = activation, 1.0
     while not _known_name(inner):
-        factor = _last_factor(inner)
+        factor, gate = last_factor(inner), _gate_factor(inner)
+        if factor is None and gate is not None:
+            inner = drop_steps(inner, {gate.position}, gate.value, set())
+            scale *= gate.constant
+            continue
         if factor is None:
-            return (activation, 1.0) if _ends_in_own_product(inner) else (inner, scale)
-        inner = _cut(inner, 0, factor.value)
+            is_part = _ends_in_own_product(inner) or _last_sum(inner) is not None
+            return (activation, 1.0) if is_part else (inner, scale)
+        inner = cut_steps(inner, 0, factor.value)
         scale *= abs(factor.constant)
     return inner, scale
 
 
-def _last_factor(activation: Activation) -> _Factor | None:
+class _GateFactor(NamedTuple):
+    """A positive constant on one of the two functions whose product a gated unit is."""
+
+    position: int
+    value: Operand
+    constant: float
+
+
+def _gate_factor(activation: Activation) -> _GateFactor | None:
+    """Return a constant in front of the last product of a gated unit; None if there is none."""
+    if activation.argument_count < 2 or _ends_in_own_product(activation):
+        return None
+    last = activation.scalar_operations[-1]
+    for operand in last.operands if str(last.primitive) == "mul" else ():
+        position = int(operand) - activation.argument_count
+        if position < 0 or only_user(activation, int(operand)) is None:
+            continue
+        factor = constant_factor(activation.scalar_operations[position])
+        if factor is not None and factor.constant > 0:
+            return _GateFactor(position, factor.value, factor.constant)
+    return None
+
+
+def _last_sum(activation: Activation) -> ScalarOperation | None:
+    """Return the sum that an activation is the result of; None if it is not a sum."""
     if isinstance(activation.result, float) or activation.result < activation.argument_count:
         return None
-    position = activation.result - activation.argument_count
-    return _constant_factor(activation.scalar_operations[position])
+    step = activation.scalar_operations[activation.result - activation.argument_count]
+    return step if step.sum_size else None
 
 
 def _ends_in_own_product(activation: Activation) -> bool:
@@ -204,42 +182,8 @@ def _ends_in_own_product(activation: Activation) -> bool:
         isinstance(v, float) for v in step.operands
     ):
         return False
-    left, right = (_arguments_of(activation, operand) for operand in step.operands)
+    left, right = (arguments_of(activation, operand) for operand in step.operands)
     return bool(left & right)
-
-
-def _arguments_of(activation: Activation, operand: Operand) -> set[int]:
-    """Return the arguments that a value depends on."""
-    if isinstance(operand, float):
-        return set()
-    if operand < activation.argument_count:
-        return {operand}
-    step = activation.scalar_operations[operand - activation.argument_count]
-    return set().union(*(_arguments_of(activation, value) for value in step.operands))
-
-
-def _cut(activation: Activation, first: int, result: Operand) -> Activation:
-    """Return the operations from a position on as a function with this result.
-
-    Args:
-      activation: the activation.
-      first: position of the first operation; the result of the one before is then the argument.
-      result: the result.
-    """
-    steps = activation.scalar_operations
-    if not first:
-        last = result if isinstance(result, int) else activation.argument_count - 1
-        kept = steps[: max(last - activation.argument_count + 1, 0)]
-        return replace(activation, scalar_operations=kept, result=result)
-    shift = activation.argument_count + first - 1
-
-    def renumber(operand: Operand) -> Operand:
-        return operand - shift if isinstance(operand, int) else operand
-
-    moved = (replace(step, operands=tuple(map(renumber, step.operands))) for step in steps[first:])
-    return replace(
-        activation, argument_count=1, scalar_operations=tuple(moved), result=renumber(result)
-    )
 
 
 def _describe(activation: Activation) -> str:
@@ -248,9 +192,21 @@ def _describe(activation: Activation) -> str:
     first = None if name else _end_of_normalization(activation)
     if first is None:
         return name or list_primitives(activation).description
+    pooled = _pooled(activation)
+    if pooled is not None:
+        inner = take_apart(pooled).description
+        return "mean" if inner == "identity" else f"{inner}, then mean"
     normalization = _normalization_name(activation.scalar_operations[:first])
-    rest = take_apart(_cut(activation, first, activation.result)).description
+    rest = take_apart(cut_steps(activation, first, activation.result)).description
     return normalization if rest == "identity" else f"{normalization}, then {rest}"
+
+
+def _pooled(activation: Activation) -> Activation | None:
+    """Return the function that an activation is the mean or sum of; None if it is neither."""
+    while (factor := last_factor(activation)) is not None:
+        activation = cut_steps(activation, 0, factor.value)
+    last = _last_sum(activation)
+    return last and cut_steps(activation, 0, last.operands[0])
 
 
 def _end_of_normalization(activation: Activation) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from jinit.model.activation import PathEnd
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, value_numbers
-from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.primitives import ELEMENTWISE, JOINS, PRODUCTS, SUMS, VALUE_PRESERVING
 from jinit.model.sum_readers import is_carried_on
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
@@ -141,14 +141,16 @@ class ActivationPath:
             return "" if name == "reduce_sum" else "softmax"
         if name in AXIS_MOVES or name in VALUE_PRESERVING:
             return ""
-        if name == "concatenate":
-            return "" if len(arriving) == 1 else "other"
+        if name in JOINS:
+            are_statistics = all(value in self._sum_inputs for value in arriving)
+            return "" if len(arriving) == 1 or are_statistics else "other"
         if name not in ELEMENTWISE:
             return "other"
         return self._elementwise_end(operation, name, arriving)
 
     def _has_other_signal(self, operation: Operation, arriving: list[int]) -> bool:
-        others = [value for value in value_numbers(operation.operands) if value not in arriving]
+        factors = value_numbers(operation.operands[:2])
+        others = [value for value in factors if value not in arriving]
         return len(arriving) > 1 or any(map(self.scope.is_signal, others))
 
     def _elementwise_end(

@@ -148,7 +148,7 @@ def find_residual_sums(graph: Graph, sites: Sequence[Site]) -> tuple[ResidualSum
     sums = []
     for found in SumSearch(sites).sums:
         lengths = graph.loop_lengths(found.scope.place)
-        if lengths is not None:
+        if lengths is not None and "complex" not in found.operation.dtypes[0]:
             operand = found.operation.operands.index(found.residual_stream)
             sums.append(ResidualSum((*found.scope.place, found.position), operand, lengths))
     return tuple(sorted(sums, key=lambda residual_sum: residual_sum.place))

@@ -48,12 +48,12 @@ class Constants:
 
     Args:
       graph: the computation.
-      numbers: values of those inputs that are constants with equal entries.
+      inputs: functions that return those inputs that are constants.
     """
 
-    def __init__(self, graph: Graph, numbers: Mapping[int, float]) -> None:
-        self._graph = graph
-        self._uniform: dict[int, float | None] = dict(numbers)
+    def __init__(self, graph: Graph, inputs: Mapping[int, Callable[[], ConstantScale]]) -> None:
+        self._graph, self._inputs = graph, inputs
+        self._uniform: dict[int, float | None] = {}
         self._read: dict[int, ConstantScale] = {}
 
     def uniform(self, operand: Any) -> float | None:
@@ -71,6 +71,8 @@ class Constants:
             return ConstantScale(abs(value), value)
         if not isinstance(operand, int):
             return ConstantScale(None)
+        if operand in self._inputs:
+            return self._inputs[operand]()
         if operand not in self._read:
             array = self._evaluate(operand)
             self._read[operand] = ConstantScale(None if array is None else _root_mean_square(array))
@@ -79,6 +81,8 @@ class Constants:
     def _compute_uniform(self, value: int) -> float | None:
         if value in self._graph.constants:
             return uniform_value(self._graph.constants[value])
+        if value in self._inputs:
+            return self._inputs[value]().value
         operation = self._graph.producers.get(value)
         if operation is None or len(operation.results) > 1:
             return None

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jinit.model.activation import Activation
+from jinit.model.axis_roles import OUT
 from jinit.model.followers import Followers, find_followers
 from jinit.model.graph import Graph
+from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
 from jinit.model.uses import Scope, Site
 
@@ -117,7 +119,8 @@ def find_contractions(
 ) -> tuple[Contraction, ...]:
     """Return the contractions of parameters with a signal.
 
-    Contractions in the graph itself and in loops over stacked operands are found.
+    Contractions in the graph itself and in loops over stacked operands are found, except those
+    with complex results.
 
     Args:
       graph: the computation.
@@ -132,8 +135,9 @@ def find_contractions(
     scopes: dict[Place, Scope] = {}
     for site in sites:
         is_read = lengths[site.scope.place] is not None
+        is_measurable = is_read and "complex" not in site.operation.dtypes[0]
         is_layer = site.use.role != "scale" and _is_product(site.operation)
-        if is_read and is_layer and any(_signal_sides(site)):
+        if is_measurable and is_layer and any(_signal_sides(site)):
             uses.setdefault(site.place, []).append(site)
             scopes[site.scope.place] = site.scope
     followers = find_followers(graph, scopes, frozenset(uses))
@@ -222,13 +226,14 @@ class _Inputs(NamedTuple):
 
 
 def _read_inputs(operation: Operation, signal: int) -> _Inputs:
-    numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":
+        numbers = operation.params["dimension_numbers"]
         _, in_axis, *spatial = numbers.rhs_spec
         shape = operation.operand_shapes[1]
         window_size = math.prod(shape[axis] for axis in spatial)
-        return _Inputs((numbers.lhs_spec[1],), shape[in_axis] * window_size)
-    contracted = tuple(numbers[0][signal])
+        features = numbers.lhs_spec[1] if signal == 0 else in_axis
+        return _Inputs((features,), shape[in_axis] * window_size)
+    contracted = tuple(operation.dot_dimension_numbers[0][signal])
     shape = operation.operand_shapes[signal]
     return _Inputs(contracted, math.prod(shape[axis] for axis in contracted))
 
@@ -239,10 +244,11 @@ def _kernel_priority(shape: tuple[int, ...], leaf: int) -> tuple[int, int, int]:
 
 def unit_axes(operation: Operation, weight: int) -> tuple[int, ...]:
     """Return the axes of the result that come from the weight's free axes."""
-    numbers = operation.params["dimension_numbers"]
     if operation.primitive.name == "conv_general_dilated":
-        return (numbers.out_spec[1],)
-    (contracted, _), (batch, _) = numbers
+        batch_axis, feature_axis, *_ = operation.params["dimension_numbers"].out_spec
+        return (feature_axis if weight == 1 else batch_axis,)
     rank = len(operation.shapes[0])
-    first_right = len(operation.operand_shapes[0]) - len(contracted)
-    return tuple(range(first_right, rank) if weight == 1 else range(len(batch), first_right))
+    layout = read_operand_roles(operation, 1)
+    first_right = rank - len(layout.axes(OUT))
+    batch_count = len(operation.dot_dimension_numbers[1][0])
+    return tuple(range(first_right, rank) if weight == 1 else range(batch_count, first_right))

@@ -131,7 +131,7 @@ def _walk_loop(
     slices: list[KnownValue],
 ) -> list[KnownValue]:
     """Iterate the carry to a fixed point, then walk the body once."""
-    carry = [replace(value, number=None) for value in carry]
+    carry = [replace(value, read_constant=None) for value in carry]
     while True:
         after = walk.preview(body, constants + carry + slices)[: len(carry)]
         joined = [old.join(new) for old, new in zip(carry, after, strict=True)]

@@ -22,7 +22,7 @@ from jinit.model.activation import (
 )
 from jinit.model.activation_path import ActivationPath
 from jinit.model.operation import Operation
-from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.primitives import ELEMENTWISE, JOINS, PRODUCTS, SUMS, VALUE_PRESERVING
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
 
@@ -120,8 +120,12 @@ class _ScalarFunction:
         if not known.is_signal and (known.weights or value not in self.producers):
             return None
         if value not in self.producers:
-            return self._add_argument(value)
+            return self._add_signal(value)
         return self._emit_operation(self.producers[value], value)
+
+    def _add_signal(self, value: int) -> int | None:
+        """Return the number of another signal; None for a mask or an index, which is not one."""
+        return self._add_argument(value) if _is_floating(self._dtype(value)) else None
 
     def _add_argument(self, label: Any) -> int:
         """Return the number of an argument.
@@ -137,20 +141,51 @@ class _ScalarFunction:
         name, first = operation.name, operation.operands[0] if operation.operands else 0
         if name in _SPLITS and self._is_preactivation(first):
             return self._add_argument((name, str(operation.params), operation.results.index(value)))
+        if name in _SPLITS and self._joins_statistics(first):
+            return self._emit_piece(first, _piece_start(operation, operation.results.index(value)))
         if name == "convert_element_type" and not _is_floating(self._dtype(first)):
             return self._append_unary("number", self._emit(first))
         if _keeps_entries(name):
             return self._emit(first)
         if name == "reduce_sum" and self.path.contains(value):
             return self._append_sum(operation, self._emit(first))
-        if name == "concatenate":
+        if name in JOINS:
             on_path = [operand for operand in operation.operands if self.path.contains(operand)]
             return self._emit(on_path[0] if on_path else first)
         if name in ELEMENTWISE:
             is_path_sum = name in SUMS and any(map(self.path.contains, operation.operands))
             emit = self._emit_addend if is_path_sum else self._emit
             return self._emit_elementwise(operation, list(map(emit, operation.operands)))
-        return self._add_argument(value) if self.scope.is_signal(value) else None
+        return self._add_signal(value) if self.scope.is_signal(value) else None
+
+    def _joins_statistics(self, value: Any) -> bool:
+        """Return whether a value on the path is computed from statistics that were joined."""
+        while self.path.contains(value) and value != self.path.root:
+            operation = self.producers[value]
+            if operation.name in JOINS:
+                return sum(map(self.path.contains, operation.operands)) > 1
+            on_path = [operand for operand in operation.operands if self.path.contains(operand)]
+            if len(on_path) != 1:
+                return False
+            (value,) = on_path
+        return False
+
+    def _emit_piece(self, value: Any, start: int) -> Operand | None:
+        """Return the part of a value that begins at an index, after emitting its operations.
+
+        Several statistics are joined to be averaged over devices together.
+        """
+        if not self.path.contains(value):
+            return self._emit(value)
+        operation = self.producers[value]
+        if operation.name in JOINS:
+            return self._emit(_piece(operation, start))
+        if operation.name == "reduce_sum":
+            return self._append_sum(operation, self._emit_piece(operation.operands[0], start))
+        if _keeps_entries(operation.name):
+            return self._emit_piece(operation.operands[0], start)
+        operands = [self._emit_piece(operand, start) for operand in operation.operands]
+        return self._emit_elementwise(operation, operands)
 
     def _append_unary(self, kind: str, operand: Operand | None) -> Operand | None:
         if operand is None:
@@ -177,6 +212,8 @@ class _ScalarFunction:
         known = [operand for operand in operands if operand is not None]
         if len(known) < len(operands):
             return self._resolve_unknown(operation.name, operands, known)
+        if operation.name == "select_n" and isinstance(known[0], float):
+            return known[1 + int(known[0])]
         step = ScalarOperation(operation.primitive, operation.params, tuple(known))
         if all(isinstance(operand, float) for operand in known):
             return evaluate_literals(step)
@@ -224,11 +261,34 @@ class _ScalarFunction:
         if isinstance(value, int) and value in self.producers:
             operation = self.producers[value]
             return operation.dtypes[operation.results.index(value)]
+        if isinstance(value, int) and value in self.graph.inputs:
+            return str(self.graph.avals[self.graph.inputs.index(value)].dtype)
         return "float32"
 
 
 def _keeps_entries(name: str) -> bool:
     return name in VALUE_PRESERVING or (name in AXIS_MOVES and name not in REDUCTIONS)
+
+
+def _piece_start(operation: Operation, result: int) -> int:
+    """Return the index at which a part of an array begins, along the axis that is split."""
+    if operation.name == "split":
+        return sum(operation.params["sizes"][:result])
+    if operation.name == "unstack":
+        return result
+    return max(operation.params.get("start_indices", (0,)))
+
+
+def _piece(operation: Operation, start: int) -> Any:
+    """Return the operand of a join that holds an index along the axis of the join."""
+    if operation.name == "stack":
+        return operation.operands[start]
+    axis, end = operation.params["dimension"], 0
+    for operand, shape in zip(operation.operands, operation.operand_shapes, strict=True):
+        end += shape[axis]
+        if start < end:
+            return operand
+    return operation.operands[-1]
 
 
 def _scalar_value(value: Any) -> float | None:

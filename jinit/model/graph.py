@@ -122,12 +122,13 @@ class Graph:
 
     def prune(self) -> "Graph":
         """Return the graph without the operations that no output needs."""
-        needed = set(value_numbers(self.outputs))
-        kept, given = [], set(self.inputs)
+        given = frozenset(self.inputs)
+        needed = set(value_numbers(self.outputs)) - given
+        kept = []
         for operation in reversed(self.operations):
-            if needed.intersection(operation.results) - given:
+            if not needed.isdisjoint(operation.results):
                 kept.append(operation)
-                needed.update(value_numbers(operation.operands))
+                needed.update(v for v in value_numbers(operation.operands) if v not in given)
         constants = {name: value for name, value in self.constants.items() if name in needed}
         return replace(self, operations=tuple(reversed(kept)), constants=constants)
 

@@ -1,7 +1,9 @@
 """Abstract values: what is known of a value in a traced computation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from jinit.model.constants import ConstantScale
 from jinit.model.weight_axes import TrackedWeight, merge_weights
 
 
@@ -12,14 +14,16 @@ class KnownValue:
     weights: tuple[TrackedWeight, ...] = ()
     """Parameters that the value is computed from, if it is computed from parameters only."""
     is_signal: bool = False
+    is_noise: bool = False
+    """Whether it is a signal that depends on random keys only."""
     is_indicator: bool = False
     """Whether it is the result of an equality test, as a one-hot code is."""
     contraction_site: int | None = None
     """Index of the site of the contraction that produced it, while nothing has changed it."""
     chosen_weights: tuple[TrackedWeight, ...] = ()
     """Parameters whose entries a signal has selected: tables, or the kernels of experts."""
-    number: float | None = field(default=None, compare=False)
-    """The value of all entries of a constant that enters the body of a loop."""
+    read_constant: Callable[[], ConstantScale] | None = field(default=None, compare=False)
+    """Function that returns a constant that enters the body of a loop."""
 
     def forget_uses(self) -> "KnownValue":
         """Return the same value for use in another body, where sites have other indices."""
@@ -38,3 +42,4 @@ class KnownValue:
 
 
 CONSTANT, SIGNAL = KnownValue(), KnownValue(is_signal=True)
+NOISE = KnownValue(is_signal=True, is_noise=True)

@@ -77,8 +77,10 @@ class Leaf:
     branch_normalized: bool = False
     """Whether that residual stream is normalized after each sum, before anything else reads it."""
     weight_factor: float = 1.0
-    """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; factors
-    on the signal just before its product with w count too."""
+    """The constant c > 0 of the weight c·w that the signal meets, where w is the parameter; 1 if it
+    is normalized. Constants on the signal just before its product with w count too, those
+    after a nonlinear activation included (its `output_scale`); those after a linear one are in its
+    `input_scale`. An array of constants, such as a mask, counts as its root mean square."""
     normalized_by: str = ""
     """How the weight that is used is normalized, such as `weight normalization`: it does not change
     when the parameter is multiplied by a positive number. Empty if it does."""

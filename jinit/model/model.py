@@ -9,8 +9,10 @@ import jax
 
 from jinit.model.branches import ResidualSum, find_residual_sums
 from jinit.model.contractions import Contraction, LayerUse, find_contractions, layer_order
+from jinit.model.feeds import Feeds, find_feeds
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf
+from jinit.model.operation import Place
 from jinit.model.params import PyTree, flatten_like
 from jinit.model.paths import check_distinct, closest_paths, leaf_paths
 from jinit.model.read_leaves import read_leaves
@@ -158,13 +160,14 @@ class Model:
         """Every parameter with what the computation does to it, in execution order."""
         jaxpr = jax.make_jaxpr(self.apply)(self.params, *self.inputs)
         graph = Graph.primal_from_jaxpr(jaxpr).prune()
-        leaves = read_leaves(graph, self.paths, jax.tree.leaves(self.params))
+        arrays = jax.tree.leaves(self.params)
+        leaves = read_leaves(graph, self.paths, arrays, self.untrained_paths)
         return tuple(map(self._override, leaves))
 
     def _override(self, leaf: Leaf) -> Leaf:
         """Mark a leaf that is not trained, and apply axes that were stated."""
         if leaf.path in self.untrained_paths:
-            return replace(leaf, role="state")
+            return replace(leaf, role="state", reason="")
         roles = self.stated_axes.get(leaf.path)
         return state_axes(leaf, roles) if roles else leaf
 
@@ -180,6 +183,26 @@ class Model:
     @cached_property
     def _sites(self) -> tuple[Site, ...]:
         return find_sites(self.graph, [leaf.shape for leaf in jax.tree.leaves(self.params)])
+
+    @cached_property
+    def complex_kernels(self) -> tuple[str, ...]:
+        """Paths of the kernels whose products are complex, which are not among `contractions`."""
+        indices = {
+            site.use.leaf: None
+            for site in self._sites
+            if site.is_contraction and "complex" in site.operation.dtypes[0]
+        }
+        return tuple(self.paths[index] for index in indices)
+
+    @cached_property
+    def joined_kernels(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the kernels that one contraction applies together, for each such contraction."""
+        kernels: dict[Place, dict[str, None]] = {}
+        for site in self._sites:
+            if site.is_contraction:
+                kernels.setdefault(site.place, {})[self.paths[site.use.leaf]] = None
+        joined = {tuple(paths): None for paths in kernels.values() if len(paths) > 1}
+        return tuple(joined)
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
@@ -199,6 +222,11 @@ class Model:
         A contraction in a loop that uses one kernel in every iteration is one layer.
         """
         return layer_order(self.contractions)
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        """The graph of the layers: which one feeds which, whatever lies between the two."""
+        return find_feeds(self.graph, self.contractions, self.layers)
 
     @cached_property
     def layer_names(self) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import jax.extend.core as jex
 
-CONTRACTION_PRIMITIVES = frozenset({"dot_general", "conv_general_dilated"})
+CONTRACTION_PRIMITIVES = frozenset({"dot_general", "ragged_dot_general", "conv_general_dilated"})
+"""Operations that multiply entries of their first two operands and sum the products."""
 
 Place = tuple[int, ...]
 """Position of an operation, preceded by the positions of its enclosing loops, outermost first."""
@@ -55,6 +56,13 @@ class Operation:
         if name.startswith("psum") and self.shapes != self.operand_shapes:
             return "reduce_sum"
         return "copy" if name == "reduce_sum" and not axes else name
+
+    @property
+    def dot_dimension_numbers(self) -> Any:
+        """Contracted axes and batch axes of both operands of a matrix product."""
+        if self.name == "ragged_dot_general":
+            return self.params["ragged_dot_dimension_numbers"].dot_dimension_numbers
+        return self.params["dimension_numbers"]
 
     def bind(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results for the given values of the operands."""

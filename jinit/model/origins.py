@@ -67,7 +67,8 @@ def multiply_origins(values: Iterable[Origins], kernels: int) -> Origins | None:
     """Return the origins of a product of signals; None if each factor gates the others.
 
     A factor is not gated by another one that depends on the same kernels or fewer, such as its own
-    variance in a normalization, or a mask.
+    variance in a normalization, or a mask. An origin with more kernels on the way to the other
+    factor is gated all the same.
 
     Args:
       values: the origins of the factors.
@@ -82,7 +83,11 @@ def multiply_origins(values: Iterable[Origins], kernels: int) -> Origins | None:
     if not kept:
         return None
     merged = merge_origins(kept)
-    return Origins(_merge([value.every for value in distinct]), merged.carried, merged.stream)
+    carried = [
+        _remove_gated(value.carried, [other.every for other in distinct if other is not value])
+        for value in kept
+    ]
+    return Origins(_merge([value.every for value in distinct]), _merge(carried), merged.stream)
 
 
 def last_common(carried: Origins, other: Origins) -> int | None:
@@ -108,6 +113,16 @@ def _add_kernel(reach: Reach, bit: int) -> Reach:
     shifted = (bit, *_add_bit(reach, bit))
     is_full = len(shifted) > _MOST_KERNELS
     return (*shifted[: _MOST_KERNELS - 1], shifted[-1]) if is_full else shifted
+
+
+def _remove_gated(carried: Reach, others: list[Reach]) -> Reach:
+    """Return a factor's origins without those with more kernels on the way to another factor."""
+    rows = []
+    for count, mask in enumerate(carried):
+        for other in others:
+            mask &= other[min(count, len(other) - 1)] | ~other[-1]
+        rows.append(mask)
+    return tuple(rows)
 
 
 def _add_bit(reach: Reach, bit: int) -> Reach:

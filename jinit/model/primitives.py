@@ -3,6 +3,9 @@
 SUMS = frozenset({"add", "sub", "add_any"})
 PRODUCTS = frozenset({"mul", "div"})
 
+JOINS = frozenset({"concatenate", "stack"})
+"""Operations that put arrays side by side."""
+
 _COPIES = {"convert_element_type", "copy", "copy_p", "name", "reduce_precision", "stop_gradient"}
 _PLACEMENTS = {"optimization_barrier", "pvary", "reshard", "sharding_constraint"}
 _DEVICE_SUMS = {"psum", "psum_invariant"}

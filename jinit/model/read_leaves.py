@@ -8,22 +8,26 @@ from jinit.model.attention import find_attention
 from jinit.model.branches import find_branches
 from jinit.model.chains import chain_positions
 from jinit.model.contractions import Contraction, find_contractions
+from jinit.model.ensembles import separate_members
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, choose_use, read_leaf
 from jinit.model.uses import Site, find_sites
 from jinit.model.weight_links import link_weights
 
 
-def read_leaves(graph: Graph, paths: Sequence[str], arrays: Sequence[Any]) -> list[Leaf]:
+def read_leaves(
+    graph: Graph, paths: Sequence[str], arrays: Sequence[Any], untrained_paths: frozenset[str]
+) -> list[Leaf]:
     """Return the parameters of a computation in the order of their first uses, unused ones last.
 
     Args:
       graph: the computation; its first inputs are the parameters.
       paths: their paths.
       arrays: their shapes and dtypes.
+      untrained_paths: paths of those that are not trained.
     """
     shapes = [array.shape for array in arrays]
-    sites = find_sites(graph, shapes)
+    sites = tuple(separate_members(find_sites(graph, shapes), shapes))
     branches = find_branches(sites)
     uses: dict[int, list[Site]] = {}
     for site in sites:
@@ -34,7 +38,8 @@ def read_leaves(graph: Graph, paths: Sequence[str], arrays: Sequence[Any]) -> li
         for index in (*uses, *unused)
     }
     chosen = {index: choose_use(found) for index, found in uses.items()}
-    leaves = link_weights(leaves, chosen, sites, branches)
+    trained = {index: site for index, site in chosen.items() if paths[index] not in untrained_paths}
+    leaves = link_weights(leaves, trained, sites, branches)
     for index, parts in find_attention(sites, branches).items():
         leaves[index] = replace(leaves[index], attention=parts)
     return list(_add_chains(leaves, find_contractions(graph, sites, shapes), paths).values())

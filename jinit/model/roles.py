@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from jinit.model.axis_roles import BATCH, IN, LOOKUP, OUT, SPATIAL, AxisRole
-from jinit.model.operation import Operation
+from jinit.model.operand_roles import OperandRoles
 from jinit.model.weight_axes import Segment, Segments, TrackedWeight
 
 Role = Literal[
@@ -111,58 +111,13 @@ class Use:
         return replace(self, role="embedding", axis_roles=roles, fan_in=1)
 
 
-@dataclass(frozen=True)
-class OperandRoles:
-    """The role of each axis of the operand of a contraction that holds the weights."""
-
-    roles: tuple[AxisRole, ...]
-    shape: tuple[int, ...]
-    groups: int = 1
-    strides: tuple[int, ...] = ()
-    dilation: tuple[int, ...] = ()
-
-    def axes(self, role: AxisRole) -> list[int]:
-        """Return the axes with this role."""
-        return [axis for axis, axis_role in enumerate(self.roles) if axis_role == role]
-
-
-def read_operand_roles(operation: Operation, operand: int) -> OperandRoles:
-    """Return the roles of the axes of one operand of a matrix product or convolution.
-
-    Args:
-      operation: the contraction.
-      operand: index of the operand that holds the weights.
-    """
-    shape = operation.operand_shapes[operand]
-    numbers = operation.params["dimension_numbers"]
-    roles: list[AxisRole] = [OUT] * len(shape)
-    if operation.name == "dot_general":
-        contracted, batch = (pair[operand] for pair in numbers)
-        for axis in contracted:
-            roles[axis] = IN
-        for axis in batch:
-            roles[axis] = BATCH
-        return OperandRoles(tuple(roles), shape)
-    _, in_axis, *spatial = numbers.rhs_spec
-    roles[in_axis] = IN
-    for axis in spatial:
-        roles[axis] = SPATIAL
-    return OperandRoles(
-        roles=tuple(roles),
-        shape=shape,
-        groups=operation.params["feature_group_count"],
-        strides=tuple(operation.params["window_strides"]),
-        dilation=tuple(operation.params["lhs_dilation"]),
-    )
-
-
 def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
     """Return the use of a parameter in a contraction.
 
     It is a kernel if the contraction sums over one of its axes, a scale if not, and unread if its
     axes cannot be followed.
     """
-    if weight.axes is None:
+    if weight.axes is None or weight.factor_kind == "twin":
         return Use(weight.leaf, "unread")
     pairs, groups = _segment_roles(weight.axes, layout)
     roles: dict[int, str] = {axis.axis: axis.role for axis in weight.consumed_axes}
@@ -176,7 +131,6 @@ def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
         return Use(weight.leaf, "scale", axis_roles)
     if not {IN, SPATIAL} & contraction_roles:
         return Use(weight.leaf, "unread" if LOOKUP in roles.values() else "scale", axis_roles)
-    window = [layout.shape[axis] for axis in layout.axes(SPATIAL)]
     sizes = [0 if weight.factor_kind else size for size in layout.shape]
     inputs = [_global_size(weight.axes[axis], sizes[axis]) for axis in layout.axes(IN)]
     inputs += [axis.size for axis in weight.consumed_axes if axis.role == IN]
@@ -186,8 +140,8 @@ def contraction_use(weight: TrackedWeight, layout: OperandRoles) -> Use:
         leaf=weight.leaf,
         role="kernel",
         axis_roles=axis_roles,
-        fan_in=_exact_ratio(math.prod(inputs + window), math.prod(layout.dilation)),
-        fan_out=_exact_ratio(math.prod(outputs + window) // groups, math.prod(layout.strides)),
+        fan_in=_exact(math.prod(inputs) * layout.in_window / layout.in_groups),
+        fan_out=_exact(math.prod(outputs) * layout.out_window / groups),
         groups=groups,
         strides=layout.strides,
         dilation=layout.dilation,
@@ -256,6 +210,6 @@ def _join_roles(before: str | None, role: str) -> str:
     return role if before in (None, role) else f"{before}·{role}"
 
 
-def _exact_ratio(number: int, divisor: int) -> float:
-    """Return number / divisor, as an integer where it is one."""
-    return number / divisor if number % divisor else number // divisor
+def _exact(number: float) -> float:
+    """Return the number, as an integer where it is one."""
+    return int(number) if number == int(number) else number

@@ -79,6 +79,8 @@ class _Walk:
     def _constant_step(self, operation: Operation) -> "_Step | None":
         """Return the operand that an operation multiplies by a constant, and the constant."""
         name, first = operation.name, operation.operands[0]
+        if name == "convert_element_type" and not self._is_float(first):
+            return None
         if name == "neg" or _keeps_entries(name):
             return _Step(first, 1.0) if self.scope.is_signal(first) else None
         if name not in PRODUCTS:
@@ -95,7 +97,7 @@ class _Walk:
     def _counts(self, value: int, factor: float) -> bool:
         """Return whether a factor of this signal counts."""
         operation = self.graph.producers.get(value)
-        if "float" not in self._dtype(value, operation):
+        if not self._is_float(value):
             return False
         if operation is None:
             is_input = not self.scope.place
@@ -103,15 +105,17 @@ class _Walk:
         name = operation.name
         if name in CONTRACTION_PRIMITIVES:
             return any(self.scope.values[v].weights for v in value_numbers(operation.operands))
-        if name not in ELEMENTWISE or self._is_shifted_input(value):
+        is_cast = name == "convert_element_type"  # from integers, where the walk ends
+        if name not in ELEMENTWISE or is_cast or self._is_shifted_input(value):
             return False
         signals = {v for v in value_numbers(operation.operands) if self.scope.is_signal(v)}
         return name not in PRODUCTS or len(signals) < 2 or self._has_one_source(signals)
 
-    def _dtype(self, value: int, operation: Operation | None) -> str:
+    def _is_float(self, value: int) -> bool:
+        operation = self.graph.producers.get(value)
         if operation is not None:
-            return operation.dtypes[operation.results.index(value)]
-        return str(self.graph.avals[self.graph.inputs.index(value)].dtype)
+            return "float" in operation.dtypes[operation.results.index(value)]
+        return "float" in str(self.graph.avals[self.graph.inputs.index(value)].dtype)
 
     def _is_shifted_input(self, value: int) -> bool:
         """Return whether constants alone turn an input of the network into this value."""

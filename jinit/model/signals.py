@@ -24,7 +24,10 @@ def propagate_signals(
     is_move = name in VALUE_PRESERVING or (name in AXIS_MOVES and name not in REDUCTIONS)
     if is_signal and is_move:
         result = KnownValue(
-            is_signal=True, is_indicator=first.is_indicator, contraction_site=first.contraction_site
+            is_signal=True,
+            is_noise=first.is_noise,
+            is_indicator=first.is_indicator,
+            contraction_site=first.contraction_site,
         )
         if first.chosen_weights:
             return [
@@ -33,7 +36,12 @@ def propagate_signals(
             ]
     elif is_signal:
         site = _shifted_contraction(name, operands) if joined_site is None else joined_site
-        result = KnownValue(is_signal=True, is_indicator=name == "eq", contraction_site=site)
+        result = KnownValue(
+            is_signal=True,
+            is_noise=all(value.is_noise for value in operands if value.is_signal),
+            is_indicator=name == "eq",
+            contraction_site=site,
+        )
     else:
         result = CONSTANT
     return [result] * len(operation.results)

@@ -19,13 +19,14 @@ def is_carried_on(scope: Scope, value: int) -> bool:
 
     The value is followed through elementwise operations. It is carried on if it arrives at a
     kernel, at an output of the graph, or at an operation that is not known. It is not carried on
-    by a nonlinear function that multiplies another signal.
+    by a nonlinear function that multiplies another signal, nor by a difference that does, as in an
+    interpolation.
 
     Args:
       scope: the graph.
       value: a sum of two signals.
     """
-    is_linear = {value: True}
+    is_linear = {value: scope.graph.producers[value].name != "sub"}
     for operation in dependent_operations(scope, is_linear):
         arriving = [is_linear[operand] for operand in _known(operation, is_linear)]
         name, is_product = operation.name, operation.name in PRODUCTS

@@ -55,7 +55,7 @@ def _missing_reason(form: WeightForm) -> str:
         return f"the weight that is used grows with the power {form.degree:g} of it"
     if form.scale == 0:
         return "it is multiplied by zero"
-    return "it is multiplied by a constant that cannot be read"
+    return "it is multiplied by numbers that cannot be read"
 
 
 def _find_weight(site: Site) -> TrackedWeight | None:
@@ -93,7 +93,8 @@ def find_scales(
     """
     scales: dict[int, int] = {}
     for leaf, site in normalized.items():
-        before = [weight.leaf for weight in _weights_at(site) if _is_scale(weight, leaf)]
+        others = [weight for weight in _weights_at(site) if weight.leaf in chosen]
+        before = [weight.leaf for weight in others if _is_scale(weight, leaf)]
         scales |= {leaf: before[0]} if before else {}
     for leaf, site in chosen.items():
         product = _scaled_product(site)

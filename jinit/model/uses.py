@@ -3,24 +3,28 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from jinit.model.additions import addition_use
 from jinit.model.axis_roles import IN, OUT
 from jinit.model.constants import Constants
 from jinit.model.control_flow import CONTROL_FLOW, enter_bodies
 from jinit.model.graph import Graph
-from jinit.model.known_values import CONSTANT, SIGNAL, KnownValue
+from jinit.model.known_values import CONSTANT, NOISE, SIGNAL, KnownValue
+from jinit.model.latents import is_projected_latent, latent_uses
 from jinit.model.lookups import gather_lookups, slice_lookups
+from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
 from jinit.model.power_iterations import divides_parameter
 from jinit.model.primitives import ELEMENTWISE, PRODUCTS, SUMS
-from jinit.model.roles import Use, contraction_use, read_operand_roles, sum_use
+from jinit.model.roles import Use, contraction_use, sum_use
 from jinit.model.signals import move_weights, propagate_signals
 from jinit.model.weight_axes import AXIS_MOVES, Segment, TrackedWeight, merge_weights
 from jinit.model.weight_products import (
     apply_factor,
     combine_weights,
+    fix_noise,
     join_weights,
     multiply_shared,
 )
@@ -45,12 +49,8 @@ class Scope:
     @cached_property
     def constants(self) -> Constants:
         """The constants of the graph."""
-        numbers = {
-            value: known.number
-            for value in self.graph.inputs
-            if (known := self.values[value]).number is not None
-        }
-        return Constants(self.graph, numbers)
+        inputs = {value: self.values[value].read_constant for value in self.graph.inputs}
+        return Constants(self.graph, {value: read for value, read in inputs.items() if read})
 
     def is_constant(self, operand: Any) -> bool:
         """Return whether an operand depends neither on a signal nor on a parameter."""
@@ -97,7 +97,8 @@ def find_sites(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> tuple[Site, .
     """
     walk = _Walk(shapes)
     parameters = [_parameter_value(index, shape) for index, shape in enumerate(shapes)]
-    walk.follow(graph, [*parameters, *[SIGNAL] * (len(graph.inputs) - len(shapes))])
+    inputs = [NOISE if "key<" in str(aval.dtype) else SIGNAL for aval in graph.avals]
+    walk.follow(graph, [*parameters, *inputs[len(shapes) :]])
     return tuple(walk.sites)
 
 
@@ -147,7 +148,7 @@ class _Walk:
         name = operation.name
         if name in CONTROL_FLOW:
             return enter_bodies(
-                self, operation, list(map(self._bind_number, operation.operands, operands))
+                self, operation, list(map(self._bind_constant, operation.operands, operands))
             )
         if name in CONTRACTION_PRIMITIVES:
             return [self._contract(operation, operands)]
@@ -160,17 +161,19 @@ class _Walk:
             return [KnownValue(weights) for weights in move_weights(operands[0].weights, operation)]
         if operands[0].weights and name == "gather":
             return [self._gather(operation, operands)]
+        if name in ELEMENTWISE:
+            operands = fix_noise(operation, operands)
         if any(value.is_signal for value in operands):
             return self._apply_elementwise(operation, operands)
         if name in ELEMENTWISE:
             return [KnownValue(combine_weights(operation, operands, self._scope.constants))]
         return join_weights(operation, operands)
 
-    def _bind_number(self, operand: Any, value: KnownValue) -> KnownValue:
-        """Return what is known of an operand of a loop, with its value if it is a constant."""
+    def _bind_constant(self, operand: Any, value: KnownValue) -> KnownValue:
+        """Return what is known of an operand of a loop, with its values if it is a constant."""
         if value != CONSTANT:
             return value
-        return replace(value, number=self._scope.constants.uniform(operand))
+        return replace(value, read_constant=partial(self._scope.constants.read, operand))
 
     def _note_use(self, use: Use) -> int:
         """Append a site and return its index."""
@@ -191,7 +194,10 @@ class _Walk:
         ):
             return KnownValue(multiply_shared(operation, weights, ()))
         layout = read_operand_roles(operation, number)
-        uses = [contraction_use(weight, layout) for weight in operands[number].weights]
+        if is_projected_latent(weights, layout):
+            uses = latent_uses(weights)
+        else:
+            uses = [contraction_use(weight, layout) for weight in weights]
         if operands[1 - number].is_indicator:
             uses = [use.to_lookup() for use in uses]
         indices = [self._note_use(use) for use in uses]
@@ -298,10 +304,16 @@ class _Walk:
             value.contraction_site for value in operands if value.contraction_site is not None
         ]
         index = indices[0] if indices else None
-        for weight in merge_weights(weight for value in operands for weight in value.weights):
+        weights = merge_weights(weight for value in operands for weight in value.weights)
+        if any(weight.factor_kind == "right" for weight in weights) and name in SUMS | _INSERTIONS:
+            for use in latent_uses(weights, "position" if name in SUMS else "token"):
+                self._note_use(use)
+            weights = ()
+        for weight in weights:
             if name in SUMS:
                 kernel = None if index is None else self.sites[index].use
-                self._note_use(_addition_use(weight, kernel))
+                scope = self._scope
+                self._note_use(addition_use(scope.graph, scope.values, operation, weight, kernel))
             elif name in PRODUCTS:
                 self._multiply_signal(operation, weight)
             elif name in ELEMENTWISE or name in ("concatenate", "dynamic_update_slice"):
@@ -310,16 +322,3 @@ class _Walk:
                 self._note_use(Use(weight.leaf, "unread"))
         result = KnownValue(is_signal=True, contraction_site=index if name in SUMS else None)
         return [result] * len(operation.results)
-
-
-def _addition_use(weight: TrackedWeight, kernel: Use | None) -> Use:
-    """Return the use of a parameter that is added to a signal.
-
-    It is a bias if it has one axis, or one entry for each output of the kernel whose product it is
-    added to; otherwise a position table.
-    """
-    sizes = [segment.size for axis in weight.axes or () for segment in axis if segment.size > 1]
-    is_bias = len(sizes) < 2 or (kernel is not None and kernel.output_count == math.prod(sizes))
-    if is_bias:
-        return Use.elementwise(weight, "bias", kernel and kernel.fan_in)
-    return Use.elementwise(weight, "position")

@@ -39,10 +39,10 @@ class ConsumedAxis:
     """Number of entries."""
 
 
-FactorKind = Literal["", "scale", "factor", "right"]
+FactorKind = Literal["", "scale", "twin", "factor", "right"]
 """How a value depends on a parameter: empty if the parameter is the whole value, `scale` if it
-scales another parameter, `factor` if its entries do not cover the value, `right` if it is the right
-factor of a matrix product of parameters."""
+scales another parameter, `twin` if both lie along the same axes, `factor` if its entries do not
+cover the value, `right` if it is the right factor of a matrix product of parameters."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,13 @@ class TrackedWeight:
     def segment_count(self) -> int:
         """Number of distinguishable segments; -1 if the axes are unknown."""
         return -1 if self.axes is None else sum(map(len, self.axes))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of its segments, except those of size one."""
+        return tuple(
+            segment.size for axis in self.axes or () for segment in axis if segment.size > 1
+        )
 
     def replace_axes(self, axes: Iterable[Segments]) -> "TrackedWeight":
         """Return the same parameter with other segments along the axes of the value."""

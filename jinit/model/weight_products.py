@@ -8,9 +8,9 @@ from jinit.model.constants import Constants, ConstantScale
 from jinit.model.form_numbers import contraction_form, decomposition_form
 from jinit.model.form_rules import apply_form
 from jinit.model.known_values import CONSTANT, KnownValue
+from jinit.model.operand_roles import OperandRoles
 from jinit.model.operation import Operation
 from jinit.model.primitives import PRODUCTS
-from jinit.model.roles import OperandRoles
 from jinit.model.weight_axes import (
     FactorKind,
     Segments,
@@ -43,6 +43,20 @@ def combine_weights(
         )
         for weight in weights
     )
+
+
+def fix_noise(operation: Operation, operands: list[KnownValue]) -> list[KnownValue]:
+    """Return the operands with noise as a constant, if it meets a parameter entry by entry.
+
+    Such noise, as of dropout on weights, makes another weight of the parameter; noise that has more
+    axes than the parameter is a signal.
+    """
+    pairs = list(zip(operands, operation.operand_shapes, strict=True))
+    is_whole = all(shape == operation.shapes[0] for value, shape in pairs if value.weights)
+    is_noise = all(value.is_noise for value in operands if value.is_signal)
+    if not is_whole or not is_noise:
+        return operands
+    return [CONSTANT if value.is_noise else value for value in operands]
 
 
 def _combine_form(
@@ -84,16 +98,23 @@ def _multiply_weights(
 ) -> list[list[TrackedWeight]]:
     """Return the parameters on both sides of an elementwise product.
 
-    The parameter along fewer axes scales the other. If both lie along the same axes, the scale of
-    neither can be inferred. If each has axes that the other lacks, both are factors of one kernel.
-    Weight normalization (w/‖w‖) does not change the weight that is read.
+    The parameter along fewer axes scales the other. Two that lie along the same axes are scales if
+    they multiply a signal, and otherwise cannot be read. If each has axes that the other lacks,
+    both are factors of one kernel. Weight normalization (w/‖w‖) does not change the weight that is
+    read.
     """
     if {weight.leaf for weight in left} & {weight.leaf for weight in right}:
         return [left, right]
     left_axes, right_axes = _occupied_axes(left), _occupied_axes(right)
     if left_axes == right_axes and left_axes:
         reason = "it is multiplied entry by entry with another parameter"
-        return [[weight.forget_axes(reason) for weight in side] for side in (left, right)]
+        return [
+            [
+                replace(weight, factor_kind="twin", form=weight.form.because(reason))
+                for weight in side
+            ]
+            for side in (left, right)
+        ]
     kinds: tuple[FactorKind, FactorKind] = ("factor", "factor")
     if left_axes <= right_axes or right_axes <= left_axes:
         kinds = ("scale", "") if left_axes < right_axes else ("", "scale")

@@ -9,7 +9,7 @@ import numpy as np
 
 from jinit.model.contractions import unit_axes
 from jinit.model.numbered_entries import entries_along, move_entries, number_axes, varies
-from jinit.model.operation import Operation
+from jinit.model.operation import Operation, value_numbers
 from jinit.model.uses import Scope, Site
 
 
@@ -78,6 +78,16 @@ class SignalProducts:
                 kernels.setdefault(site.position, set()).add(site.use.leaf)
         return kernels
 
+    @cached_property
+    def _product_sources(self) -> set[int]:
+        """Values that reach a product of signals without passing a kernel."""
+        sources: set[int] = set()
+        for position, operation in reversed([*enumerate(self.graph.operations)]):
+            is_before = position not in self.kernels and sources.intersection(operation.results)
+            if is_before or self._is_signal_product(operation):
+                sources.update(value_numbers(operation.operands))
+        return sources
+
     def signal_side(self, operation: Operation) -> int:
         """Return which operand of a contraction of kernels is the signal: 0 or 1."""
         return 0 if self.scope.is_signal(operation.operands[0]) else 1
@@ -103,6 +113,8 @@ class SignalProducts:
 
     def _follow(self, operation: Operation, found: Sequence[Entries | None], origin: int) -> None:
         """Note the entries of the results of an operation that moves or changes entries."""
+        if origin in self.kernels and not self._product_sources.intersection(operation.results):
+            return
         numbers = [entry.numbers if entry and entry.origin == origin else None for entry in found]
         moved = move_entries(operation, numbers)
         for result, result_numbers in zip(operation.results, moved, strict=True):
@@ -120,8 +132,9 @@ class SignalProducts:
         self, position: int, operation: Operation, found: Sequence[Entries | None]
     ) -> None:
         side = self.signal_side(operation)
-        numbers = number_axes(operation.shapes[0], unit_axes(operation, 1 - side))
-        self._entries[operation.results[0]] = Entries(position, numbers)
+        if operation.results[0] in self._product_sources:
+            numbers = number_axes(operation.shapes[0], unit_axes(operation, 1 - side))
+            self._entries[operation.results[0]] = Entries(position, numbers)
         entry = found[side]
         if entry is not None and entry.origin in self.sums and operation.name == "dot_general":
             summed = operation.params["dimension_numbers"][0]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -133,10 +133,11 @@ class _TracedFunction:
 
     def _draw_inline(self, arrays: Sequence[Array]) -> list[Array]:
         """Return the arrays as one call of a program that is being traced, or of a vmap."""
-        return jax.jit(self._draw_outputs)(list(arrays))
+        return self._draw_outputs(list(arrays))
 
-    def _draw_outputs(self, arrays: Sequence[Array]) -> list[Array]:
-        return list(map(jnp.asarray, draw_outputs(self.graph, arrays)))
+    @cached_property
+    def _draw_outputs(self) -> Callable[[list[Array]], list[Array]]:
+        return jax.jit(lambda arrays: list(map(jnp.asarray, draw_outputs(self.graph, arrays))))
 
     def _run_programs(self, inputs: dict[int, Any]) -> list[Array]:
         """Return the arrays, drawn by compiled programs, the largest first."""

@@ -111,7 +111,8 @@ class ParameterDraw:
         """Return the parameter as part of a program that is being traced."""
         if isinstance(self.source, Draw):
             cut = self.source.output_slice
-            array = cut.evaluate([self.key] * len(cut.inputs), cut.scalar_inputs)
+            draw = self.source.array.slice.compiled
+            array = draw([self.key] * len(cut.inputs), cut.scalar_inputs)
             array = array.astype(self.aval.dtype)
         else:
             array = self.source(self.key, self.aval.shape, self.aval.dtype)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -15,7 +16,10 @@ from jinit.programs.folding import is_scalar
 from jinit.programs.keys import DATA_PRESERVING_PRIMITIVES, is_typed_key, key_aval, wrap_key
 from jinit.programs.windows import reshape_draw
 
-_SELECTION_PRIMITIVES = frozenset({"slice", "squeeze", "unstack"})
+_SELECTION_PRIMITIVES = frozenset(
+    {"slice", "squeeze", "unstack", "rev", "reshape", "transpose", "dynamic_slice", "gather"}
+)
+"""Primitives that select or rearrange the keys that a split returns."""
 _KEY_PRIMITIVES = DATA_PRESERVING_PRIMITIVES | {"random_fold_in", "random_split"}
 _KEY_CHAIN_PRIMITIVES = _KEY_PRIMITIVES | _SELECTION_PRIMITIVES
 _CAST_PRIMITIVES = frozenset({"convert_element_type", "reduce_precision"})
@@ -51,6 +55,11 @@ class Slice:
         ]
         (output,) = draw_outputs(self.graph, [*typed, *scalars], window_start)
         return jnp.asarray(output)
+
+    @cached_property
+    def compiled(self) -> Callable[..., Array]:
+        """`evaluate` as one compiled call, which vmap does not take apart into other roundings."""
+        return jax.jit(self.evaluate)
 
     def with_shape(self, shape: tuple[int, ...]) -> "Slice | None":
         """Return the same draw in another shape; None if it is not entry by entry."""

@@ -13,6 +13,7 @@ _COLORS = {
     "chaotic": "magenta",
     "saturated": "yellow",
     "misscaled": "yellow",
+    "frozen": "blue",
     "unread": "",
 }
 

@@ -25,8 +25,9 @@ def init(
 
     The key of each parameter is derived from `key` and the parameter's path: adding, removing or
     reordering layers leaves the other parameters unchanged. Linen's `params/` is not part of the
-    path. Inside jit and vmap the values are the same; those of other libraries' initializers are
-    the same up to rounding.
+    path. Integers, truth values and keys are not drawn by rules: the model's own initialization
+    makes them, or `keep` has them. Inside jit and vmap the values are the same; those of other
+    libraries' initializers are the same up to rounding.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
@@ -44,10 +45,11 @@ def init(
 
     Raises:
       RuleError: if the rules do not fit the model.
-      TypeError: if `model` is not a Model or `key` is not a random key.
-      ValueError: if `key` holds several keys, there are no rules and the model does not know its
-        own initializers, `only` matches nothing, or a parameter is neither drawn nor kept, or is
-        kept in another shape.
+      TypeError: if `model` is not a Model, `key` is not a random key, `dtype` is not a floating
+        dtype, or `keep` is not a tree of the model's kinds of values.
+      ValueError: if `key` holds several keys, `dtype` needs JAX's 64-bit types and they are off,
+        there are no rules and the model does not know its own initializers, `only` matches
+        nothing, or a parameter is neither drawn nor kept, or is kept in another shape.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> from flax import linen as nn

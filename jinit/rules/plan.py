@@ -74,9 +74,10 @@ class Plan:
           keep: tree of parameters to keep, which may be incomplete; with `only`, those outside it.
 
         Raises:
-          TypeError: if `key` is not a random key.
-          ValueError: if `only` matches nothing, or a parameter is neither drawn nor kept, or is
-            kept in another shape.
+          TypeError: if `key` is not a random key, `dtype` is not a floating dtype, or `keep` is not
+            a tree of the model's kinds of values.
+          ValueError: if `dtype` cannot be had, `only` matches nothing, or a parameter is neither
+            drawn nor kept, or is kept in another shape.
         """
         return draw_model(
             self.model,

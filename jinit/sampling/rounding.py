@@ -55,13 +55,14 @@ def check_dtype(
       TypeError: if `dtype` is not a dtype, does not belong to `category`, or has no sign.
     """
     try:
-        if jnp.issubdtype(dtype, category):
-            return check_signed(dtype)
+        belongs = jnp.issubdtype(dtype, category)
         is_extended = jnp.issubdtype(dtype, jax.dtypes.extended)  # a dtype of random keys
         name = str(dtype) if is_extended else jnp.dtype(dtype).name
     except TypeError:
         raise TypeError(f"{requirement}, and {dtype!r} is not a dtype: {remedy}") from None
-    raise TypeError(f"{requirement}, got dtype {name}: {remedy}")
+    if not belongs:
+        raise TypeError(f"{requirement}, got dtype {name}: {remedy}")
+    check_signed(dtype)
 
 
 def check_signed(dtype: DTypeLike) -> None:

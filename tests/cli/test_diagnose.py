@@ -40,6 +40,20 @@ def alone():
 
 def odd():
     return 3
+
+
+def module():
+    return nn.Dense(4), None, X, jax.numpy.arange(32) % 4
+
+
+def state():
+    import optax
+    from flax.training.train_state import TrainState
+
+    dense = nn.Dense(4)
+    params = dense.init(jax.random.key(0), X)["params"]
+    made = TrainState.create(apply_fn=dense.apply, params=params, tx=optax.sgd(0.1))
+    return made, X, jax.numpy.arange(32) % 4
 """
 
 
@@ -76,11 +90,45 @@ def test_a_model_alone_and_many_initializations(here, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (
+            ["module", "--lr", "1000", "--optimizer", "sgd"],
+            1,
+            "✗ learning rate too large: ",
+        ),
+        (
+            ["state", "--lr", "0.001"],
+            0,
+            "✓ learning rate fine: ",
+        ),
+    ],
+)
+def test_a_learning_rate_decides_as_well(here, capsys, arguments, code, words):
+    assert main(["diagnose", f"networks:{arguments[0]}", *arguments[1:]]) == code
+    page = capsys.readouterr().out
+    assert page.startswith("✓ stable")
+    assert words in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--optimizer", "sgd"], "--optimizer sgd needs a learning rate, such as --lr 0.001"),
+        (["--lr", "0.1", "--optimizer", "adm"], "unknown --optimizer 'adm'; did you mean 'adam'"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_built(here, capsys, arguments, words):
+    assert main(["diagnose", "networks:module", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("target", "words"),
     [
         ("networks", "diagnose 'networks': expected 'module:function', such as"),
         ("nowhere:start", "cannot import 'nowhere'"),
-        ("networks:start", "has no function 'start'; it has Deep, broken, cured, alone and odd"),
+        ("networks:start", "has no function 'start'; it has Deep, broken, cured, alone, odd"),
         ("networks:odd", r"must return (model, params, *batch)"),
     ],
 )

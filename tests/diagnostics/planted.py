@@ -71,7 +71,7 @@ def _biases(params, place, key):
 FAULTS = {
     "thirty times too large": (_kernel(lambda w, _, key: 30 * w), ("exploding", "saturated")),
     "thirty times too small": (_kernel(lambda w, _, key: w / 30), ("vanishing",)),
-    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("misscaled", "saturated")),
+    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("misscaled", "collapsed")),
     "two equal units": (_equal_units, ("symmetric",)),
     "a key used twice": (_kernel(lambda w, before, key: before), ("symmetric",)),
     "one NaN": (_kernel(lambda w, _, key: w.at[2, 2].set(jnp.nan)), ("overflowing",)),

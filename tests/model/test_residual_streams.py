@@ -226,6 +226,18 @@ def minimal_gated_unit(params, xs):
     return jax.lax.scan(step, jnp.zeros((2, 8)), xs)[0]
 
 
+def interpolating_unit(params, xs):
+    """A gated recurrent unit that is written as new + z (old - new)."""
+
+    def step(hidden, x):
+        old = jnp.concatenate([dense(params, "h", hidden), dense(params, "g", hidden)], 1)
+        gate, candidate = jnp.split(jnp.concatenate([x, x], 1) + old, 2, axis=1)
+        gate, candidate = jax.nn.sigmoid(gate), jnp.tanh(candidate)
+        return candidate + gate * (hidden - candidate), None
+
+    return jax.lax.scan(step, jnp.zeros((2, 8)), xs)[0]
+
+
 def reparametrized(params, x, noise):
     x = jax.nn.relu(dense(params, "encoder", x))
     mean, log_variance = dense(params, "mean", x), mlp(params, "variance", x)
@@ -243,6 +255,7 @@ NO_STREAM = {
     "a highway network": (highway, [SEQUENCE]),
     "a recurrent network without a loop": (plain_rnn, [floats(3, 2, 8)]),
     "a minimal gated unit": (minimal_gated_unit, [floats(3, 2, 8)]),
+    "an interpolating unit": (interpolating_unit, [floats(3, 2, 8)]),
     "a reparameterization": (reparametrized, [SEQUENCE, SEQUENCE]),
     "relative positions": (relative_positions, [SEQUENCE]),
 }

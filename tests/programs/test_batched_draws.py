@@ -219,3 +219,11 @@ def test_a_function_with_the_name_of_a_replaced_call():
         return fused_bits(RANDOM.key_data(key), (3,), jnp.uint32)
 
     np.testing.assert_array_equal(fast_init(draw)(KEY), draw(KEY))
+
+
+def test_init_under_vmap():
+    model = jinit.linen.trace(nn.Dense(9), jnp.ones((1, 40)))
+    keys = RANDOM.split(KEY, 3)
+    batched = jax.vmap(lambda key: jinit.init(model, key))(keys)["params"]["kernel"]
+    alone = [jinit.init(model, key)["params"]["kernel"] for key in keys]
+    np.testing.assert_array_equal(batched, alone)

@@ -149,7 +149,7 @@ CASES = {
         count=559426560,
         roles={"kernel": 15, "bias": 13, "scale": 5, "embedding": 2},
         fans={
-            "block_0/experts/up": (32, 4 * 128),
+            "block_0/experts/up": (32, 128),
             "block_0/experts/down": (128, 32),
             "block_1/experts/router/kernel": (32, 4),
         },

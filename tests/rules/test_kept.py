@@ -23,7 +23,7 @@ RULES = {"w": "he_normal"}
 
 
 def apply(p, x):
-    return x @ p["w"] * p["mask"] + p["count"]
+    return x @ p["w"] * p["mask"][None] + p["count"]
 
 
 def build(key):

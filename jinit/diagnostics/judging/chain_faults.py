@@ -167,7 +167,7 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
             "stop_gradient"
         )
         cure = "remove it; to freeze layers on purpose, diagnose the others on their outputs"
-        return Finding(fault.verdict, f"{fault.symptom}: {cause}", cure)
+        return Finding(fault.verdict, f"{fault.symptom}: {cause}", cure, is_between_layers=True)
     worst = max(members, key=lambda place: errors[place])
     is_own = errors[number] > GAIN_TOLERANCE or errors[worst] <= GAIN_TOLERANCE
     place = number if is_own else worst

@@ -1,7 +1,7 @@
 """Assemble a Diagnosis from measurements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,11 +13,14 @@ from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.expectations import Expectation, expectations
 from jinit.diagnostics.judging.finding import STABLE, VERDICTS, Case, Finding, ParameterFacts
 from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.judging.investigation import Investigation
 from jinit.diagnostics.judging.judge import findings
 from jinit.diagnostics.judging.layers import EqualCounts, LayerRow, layer_rows
 from jinit.diagnostics.judging.network_faults import NetworkCase, find_network_fault
 from jinit.diagnostics.judging.notes import find_notes
+from jinit.diagnostics.judging.whole_network import find_between_layers
 from jinit.diagnostics.measuring.batch_facts import BatchFacts
+from jinit.diagnostics.measuring.every_operation import Recorder
 from jinit.diagnostics.measuring.measure import Measurements
 from jinit.diagnostics.measuring.statistics import (
     GradientStatistics,
@@ -27,7 +30,7 @@ from jinit.diagnostics.measuring.statistics import (
 )
 from jinit.diagnostics.measuring.symmetry import find_equal_products
 from jinit.gains import find_equal_arrays
-from jinit.model import Model
+from jinit.model import Graph, Model
 
 
 class DiagnosisContext(NamedTuple):
@@ -38,10 +41,15 @@ class DiagnosisContext(NamedTuple):
     classes: int
     """Length of the last axis of the first output."""
     batch: BatchFacts
+    loss_graph: Callable[[], Graph]
+    """Returns the network and its loss as one computation, whose first output is the loss."""
 
 
 def conclude(
-    context: DiagnosisContext, measurements: Measurements, parameters: ParameterFacts
+    context: DiagnosisContext,
+    measurements: Measurements,
+    parameters: ParameterFacts,
+    record: Recorder,
 ) -> Diagnosis:
     """Return the diagnosis of one initialization.
 
@@ -51,6 +59,7 @@ def conclude(
       context: the network, its loss and its batch.
       measurements: its measurements, with NumPy arrays.
       parameters: facts about its parameters.
+      record: runs it again and measures single operations.
     """
     rows = layer_rows(context.model, measurements)
     case = Case(
@@ -59,7 +68,7 @@ def conclude(
         parameters=parameters,
         inputs=context.batch.inputs,
     )
-    judged, others = _judge(context, measurements, case)
+    judged, others = _judge(context, measurements, case, record)
     layers = tuple(_layer_diagnosis(case, number, judged[number]) for number in range(len(rows)))
     return Diagnosis(
         verdict=min(
@@ -76,15 +85,20 @@ def conclude(
 
 
 def _judge(
-    context: DiagnosisContext, measurements: Measurements, case: Case
+    context: DiagnosisContext, measurements: Measurements, case: Case, record: Recorder
 ) -> tuple[list[Finding], dict[str, Finding]]:
     """Return a finding for every layer, and the findings on what is not a layer, by path."""
-    judged = findings(case)
+    investigation = Investigation.of(
+        context.model, case.layers, measurements, context.loss_graph, record
+    )
+    judged = list(findings(case))
+    between = find_between_layers(investigation, judged, float(measurements.loss))
+    judged = [between.get(number, finding) for number, finding in enumerate(judged)]
     others = dead_parameters(case.parameters, {row.leaf.path for row in case.layers})
     network = _network_case(context, measurements, case)
     has_faulty_layer = bool(others) or any(each is not STABLE for each in judged)
     found = find_network_fault(network, has_faulty_layer)
-    if found is None:
+    if found is None or (between and found.finding.source == "loss"):
         return judged, others
     finding, number = found
     if number is not None and _is_as_bad(finding, judged[number]):
@@ -103,6 +117,8 @@ def _network_case(context: DiagnosisContext, measurements: Measurements, case: C
         outputs=measurements.outputs,
         targets=context.batch.targets,
         unread=context.model.graph.unread_contractions,
+        joined_kernels=context.model.joined_kernels,
+        complex_kernels=context.model.complex_kernels,
     )
 
 
@@ -127,6 +143,7 @@ def conclude_seeds(
     context: DiagnosisContext,
     measurements: Sequence[Measurements],
     parameters: Sequence[ParameterFacts],
+    recorders: Sequence[Recorder],
 ) -> Diagnosis:
     """Return one diagnosis of many initializations: medians, and the most frequent verdict.
 
@@ -134,9 +151,10 @@ def conclude_seeds(
       context: the network, its loss and its batch.
       measurements: those of each initialization, as for `conclude`.
       parameters: facts about the parameters of each initialization.
+      recorders: `record` for each initialization.
     """
-    pairs = zip(measurements, parameters, strict=True)
-    diagnoses = [conclude(context, *pair) for pair in pairs]
+    arguments = zip(measurements, parameters, recorders, strict=True)
+    diagnoses = [conclude(context, *each) for each in arguments]
     verdicts = [each.verdict for each in diagnoses]
     shares = {name: verdicts.count(name) / len(verdicts) for name in VERDICTS if name in verdicts}
     verdict = max(shares, key=lambda name: shares[name])

@@ -8,7 +8,7 @@ from jinit.diagnostics.judging.finding import Case, Finding, ParameterFacts, per
 from jinit.diagnostics.judging.thresholds import DEAD_DEVIATIONS, DEAD_FRACTION
 
 _INITIALIZERS = {"kernel": "jinit.lecun_normal()", "scale": "jinit.ones"}
-"""What to give a parameter of each role that must not stay as it is."""
+"""Initializers that give a parameter of each role a gradient."""
 _SYMPTOM = "its gradient is zero and stays zero in training"
 _REDRAW = "draw all parameters: jinit.recommend(model).init(key)"
 _MAX_NAMES = 3

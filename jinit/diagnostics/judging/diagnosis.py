@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinit.diagnostics.judging.finding import VERDICTS
 from jinit.diagnostics.judging.interval import ExpectedInterval
+from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.measuring.plain import plain_data
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Diagnosis:
     """Further remarks, as sentences."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """With `seeds`, the fraction of initializations by verdict."""
+    learning_rate: LearningRateDiagnosis | None = None
+    """With `optimizer`, whether its learning rate fits; `verdict` is about the initialization."""
     other_faults: tuple[LayerDiagnosis, ...] = ()
     """Faults of what is not a layer, without statistics: parameters that are not kernels, and in a
     network without layers its inputs, targets and loss."""

@@ -20,6 +20,7 @@ VERDICTS = (
     "vanishing",
     "chaotic",
     "collapsed",
+    "frozen",
     "misscaled",
     "stable",
 )
@@ -36,6 +37,8 @@ class Finding:
     source: str = ""
     """Path of the layer or parameter that causes the fault, or `inputs`, `targets` or `loss`; empty
     if it is this layer."""
+    is_between_layers: bool = False
+    """Whether an operation between layers causes it that is not known yet."""
 
 
 STABLE = Finding("stable", "", "")

@@ -40,6 +40,10 @@ class NetworkCase:
     targets: tuple[ArrayFacts, ...]
     unread: int
     """Number of products that were not measured."""
+    joined_kernels: tuple[tuple[str, ...], ...] = ()
+    """Paths of kernels that were joined and measured as one."""
+    complex_kernels: tuple[str, ...] = ()
+    """Paths of kernels whose products are complex and were not measured."""
 
     @property
     def chance(self) -> float:

@@ -21,6 +21,9 @@ def find_notes(network: NetworkCase) -> list[str]:
             f"not measured: {network.unread} {products} inside branches, custom derivatives or "
             "while loops"
         )
+    notes += [f"measured as one product: {', '.join(paths)}" for paths in network.joined_kernels]
+    if network.complex_kernels:
+        notes.append(f"not measured, as complex: {', '.join(network.complex_kernels)}")
     if math.isfinite(network.chance) and math.isfinite(network.loss):
         notes.append(_loss_note(network))
     return notes

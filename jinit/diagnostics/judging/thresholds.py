@@ -28,6 +28,14 @@ MIN_ITERATIONS = 8
 """Iterations of a loop from which on growth is judged: in fewer, a state that is initialized with
 zeros has not yet forgotten it."""
 
+STEP_SHARE = 0.5
+"""A step from one layer to the next takes part in a growth if it contributes at least this share
+of what the steps contribute on average."""
+
+NORMALIZATION_GRADIENT_GROWTH = math.log(math.pi / (math.pi - 1))
+"""Growth of the squared gradient at a normalization that a relu follows, which is healthy: it is
+that of batch normalization (Yang et al., 2019)."""
+
 # --- One kernel ---
 
 MAX_LOG_GAIN = math.log(100.0)
@@ -160,4 +168,33 @@ Logits of standard deviation s add about s²/2 to the loss, so that ten classes 
 about s = 4. Without a known cause, it may be the fluctuation of a narrow network."""
 
 MAX_UNEXPLAINED_LOSS_RATIO = 10.0
-"""The same ratio above which fluctuations do not explain the loss."""
+"""Loss over that of a uniform guess that fluctuations of narrow networks do not explain either."""
+
+# --- Learning rates ---
+
+CATAPULT_RATIO = 6.0
+"""Learning rate over the ceiling 2/λ of gradient descent above which it is too large. Networks of
+relu train at initialization up to about 12/λ, others up to 4/λ, because the curvature falls in the
+first steps (Lewkowycz et al., "The large learning rate phase of deep learning: the catapult
+mechanism", 2020). For an update u of any optimizer, λ is the curvature along u."""
+
+MAX_UPDATE_RATIO = 1.0
+"""Median over kernels of the RMS of the first update over that of the weights above which the
+learning rate is too large: the update then outweighs the initialization."""
+
+MAX_STEPS_TO_BOTTOM = 10_000.0
+"""Updates needed to reach the lowest loss along the first update above which the learning rate is
+too small. The first update points along the largest curvatures, and all other directions need
+more: those with a hundredth of the curvature a million updates."""
+
+MIN_LOSS_RISE = 0.01
+"""Rise of the loss, over the loss, that rounding does not explain."""
+
+PARALLEL_TOLERANCE = 1e-3
+"""1 - cosine of update and negative gradient below which the optimizer is gradient descent."""
+
+WARM_UP_STEPS = 2000
+"""Updates in which a schedule is followed."""
+
+KEPT_FRACTION = 0.9
+"""Share of entries that keep their value at the first update above which a parameter is frozen."""

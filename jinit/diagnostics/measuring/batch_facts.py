@@ -11,7 +11,7 @@ from jinit.model import PyTree
 
 
 class ArrayFacts(NamedTuple):
-    """What a message may say about one array of a batch."""
+    """Sizes and defects of one array of a batch."""
 
     name: str
     """`input 0` or `target 0`, with the path of the array in a tree."""

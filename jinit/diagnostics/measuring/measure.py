@@ -50,6 +50,8 @@ class Measurements(NamedTuple):
 
     loss: Array
     outputs: OutputStatistics
+    inputs: tuple[Scalar, ...]
+    """Mean square of every input of the network; 0 for integers and booleans."""
     layers: tuple[LayerStatistics, ...]
     """One for each of the model's contractions."""
     branches: tuple[BranchStatistics, ...]
@@ -115,6 +117,7 @@ def summarize(
     return Measurements(
         loss=observation.loss,
         outputs=observation.outputs,
+        inputs=observation.inputs,
         layers=tuple(
             _layer_statistics(layer, limits.get(layer.place), examples, signals)
             for layer, signals in zip(model.contractions, observation.layers, strict=True)

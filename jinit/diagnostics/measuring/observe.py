@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jinit.diagnostics.measuring.floating import floating_leaves, widen
-from jinit.diagnostics.measuring.statistics import Scalar
+from jinit.diagnostics.measuring.optimizers import compute_update, trained_tree
+from jinit.diagnostics.measuring.statistics import Scalar, mean_square
 from jinit.diagnostics.measuring.trained import join_leaves, trained_flags
 from jinit.model import Contraction, Model, Place, PyTree, Tap, apply_taps
 
@@ -59,6 +60,8 @@ class Observation(NamedTuple):
 
     loss: Array
     outputs: OutputStatistics
+    inputs: tuple[Scalar, ...]
+    """Mean square of every input of the network; 0 for integers and booleans."""
     layers: tuple[LayerSignals, ...]
     """One for each of the model's contractions."""
     branches: tuple[BranchStatistics, ...]
@@ -93,7 +96,7 @@ def observe(
     >>> bool(jnp.allclose(observation.layers[1].input, jnp.tanh(1.0)))
     True
     """
-    leaves, tree = jax.tree.flatten(params)
+    leaves = jax.tree.leaves(params)
     flags = trained_flags(model)
     trained = [leaf for leaf, flag in zip(leaves, flags, strict=True) if flag]
     fixed = [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
@@ -109,12 +112,13 @@ def observe(
 
     run_both_passes = jax.value_and_grad(forward, argnums=(0, 1), has_aux=True)
     (value, (outputs, records)), (gradients, probe_gradients) = run_both_passes(trained, probes)
-    updates = _update_seconds(optimizer, tree, flags, trained, gradients)
+    updates = _update_seconds(model, optimizer, trained, gradients, value)
     paths = [path for path, flag in zip(model.paths, flags, strict=True) if flag]
     changes = zip(paths, map(ParameterChange, gradients, updates), strict=True)
     return Observation(
         loss=value,
         outputs=outputs,
+        inputs=tuple(map(_input_second, flat_inputs)),
         layers=tuple(
             _layer_signals(layer, records, probe_gradients) for layer in model.contractions
         ),
@@ -131,28 +135,29 @@ def _output_statistics(flat: Sequence[Any]) -> OutputStatistics:
     return OutputStatistics(values.mean(), values.std())
 
 
+def _input_second(value: Any) -> Scalar:
+    value = jnp.asarray(value)
+    is_number = jnp.issubdtype(value.dtype, jnp.inexact) and value.size
+    return _mean_square(jnp.abs(value)) if is_number else jnp.zeros(())
+
+
 def _update_seconds(
+    model: Model,
     optimizer: Any,
-    tree: Any,
-    flags: Sequence[bool],
     trained: Sequence[Array],
     gradients: Sequence[Array],
+    value: Array,
 ) -> list[Array]:
     """Return the mean squares of the optimizer's first updates of the trained leaves."""
     if optimizer is None:
         return [jnp.full((), jnp.nan)] * len(trained)
-
-    def join(values: Sequence[Array]) -> PyTree:
-        remaining = iter(values)
-        return tree.unflatten([next(remaining) if flag else None for flag in flags])
-
-    params = join(trained)
-    updates, _ = optimizer.update(join(gradients), optimizer.init(params), params)
+    params, slopes = trained_tree(model, trained), trained_tree(model, gradients)
+    updates, _ = compute_update(optimizer, optimizer.init(params), params, slopes, value)
     return [_mean_square(update) for update in jax.tree.leaves(updates)]
 
 
 def _mean_square(value: Array) -> Array:
-    return jnp.mean(widen(value) ** 2)
+    return mean_square(widen(value))
 
 
 def _layer_taps(model: Model) -> tuple[dict[Place, Tap], dict[Place, Array]]:

@@ -45,7 +45,7 @@ class PreactivationStatistics(NamedTuple):
     largest: Scalar
     """Largest absolute value."""
     nonfinite: Scalar
-    """1 if an entry is NaN, infinite or too large to be squared, else 0."""
+    """1 if an entry is NaN or infinite, else 0."""
     decorrelation: Scalar
     """1 - c, where c is the mean correlation (uncentered) of pairs of rows."""
     effective_rank: Scalar
@@ -61,7 +61,7 @@ class GradientStatistics(NamedTuple):
     total: Scalar
     """Sum of squares over positions and units, mean over examples."""
     nonfinite: Scalar
-    """1 if an entry is NaN, infinite or too large to be squared, else 0."""
+    """1 if an entry is NaN or infinite, else 0."""
     underflow_fraction: Scalar
     """Fraction of entries below the smallest normal number of a dtype of less than 32 bits."""
 
@@ -77,7 +77,7 @@ class WeightStatistics(NamedTuple):
     inner_product: Scalar
     """⟨W, ∂W⟩."""
     nonfinite: Scalar
-    """1 if an entry is NaN, infinite or too large to be squared, else 0."""
+    """1 if an entry is NaN or infinite, else 0."""
     value_range: Scalar
     """Largest minus smallest entry."""
     update_second: Scalar
@@ -103,7 +103,7 @@ def input_statistics(
     other_axes = tuple(axis for axis in range(x.ndim) if axis not in units)
     value = widen(x)
     return InputStatistics(
-        second=jnp.mean(value**2),
+        second=mean_square(value),
         zero_fraction=zero_fraction(value),
         dead_fraction=zero_fraction(jnp.abs(value).max(other_axes)),
         saturated_fraction=saturated_fraction(value, limits),
@@ -132,7 +132,7 @@ def saturated_fraction(value: Array, limits: Sequence[float] | None) -> Array:
 def preactivation_statistics(h: Array, units: Sequence[int]) -> PreactivationStatistics:
     """Return the statistics of pre-activations whose axes `units` enumerate units."""
     value = widen(h)
-    second, rows = jnp.mean(value**2), _sample_rows(value, units)
+    second, rows = mean_square(value), _sample_rows(value, units)
     return PreactivationStatistics(
         mean=value.mean(),
         second=second,
@@ -152,14 +152,14 @@ def gradient_statistics(gradient: Array, examples: int) -> GradientStatistics:
       examples: number of examples.
     """
     value = widen(gradient) * examples
-    second = jnp.mean(value**2)
+    second = mean_square(value)
     info = jnp.finfo(gradient.dtype)
     # Entries too small for float32 are already 0, so only 16-bit dtypes show an underflow.
     underflow = jnp.mean(jnp.abs(gradient) < info.tiny, dtype=jnp.float32)
     return GradientStatistics(
         mean=value.mean(),
         second=second,
-        total=second * value.size / examples,
+        total=_keep_finite(second * value.size / examples, jnp.isfinite(second)),
         nonfinite=_is_nonfinite(second),
         underflow_fraction=underflow if info.bits < 32 else jnp.zeros(()),
     )
@@ -175,16 +175,26 @@ def weight_statistics(value: Array, gradient: Array, update_second: Array) -> We
       update_second: mean square of its first update.
     """
     value, gradient = widen(value), widen(gradient)
-    second = jnp.mean(value**2)
+    second = mean_square(value)
     return WeightStatistics(
         mean=value.mean(),
         second=second,
-        gradient_second=jnp.mean(gradient**2),
+        gradient_second=mean_square(gradient),
         inner_product=jnp.sum(value * gradient),
         nonfinite=_is_nonfinite(second),
         value_range=value.max() - value.min(),
         update_second=update_second,
     )
+
+
+def mean_square(value: Array) -> Array:
+    """Return the mean square, at most the largest number of the dtype: it is infinite or NaN only
+    if an entry is."""
+    return _keep_finite(jnp.mean(value**2), jnp.isfinite(jnp.abs(value).max()))
+
+
+def _keep_finite(second: Array, is_finite: Array) -> Array:
+    return jnp.where(is_finite, jnp.minimum(second, jnp.finfo(second.dtype).max), second)
 
 
 def _is_nonfinite(second: Array) -> Array:

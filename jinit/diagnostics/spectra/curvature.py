@@ -36,7 +36,7 @@ class Curvature:
     """Number of products with the Hessian."""
 
 
-class _Extremes(NamedTuple):
+class Extremes(NamedTuple):
     """Extreme eigenvalues of a tridiagonal matrix, and the larger of their residuals."""
 
     largest: float
@@ -95,7 +95,7 @@ def curvature(
     steps = min(iterations, sum(leaf.size for leaf in split.trained))
     with explain_missing_gradient("curvature"):
         alphas, betas = _run_lanczos(model, loss, steps, split, checked)
-    extremes = _extreme_eigenvalues(np.asarray(alphas, np.float64), np.asarray(betas, np.float64))
+    extremes = extreme_eigenvalues(np.asarray(alphas, np.float64), np.asarray(betas, np.float64))
     ceiling = math.nan if math.isnan(extremes.largest) else math.inf
     return Curvature(
         largest=extremes.largest,
@@ -131,11 +131,11 @@ def _run_lanczos(
     return alphas, betas.at[-1].set(0) if steps == point.size else betas
 
 
-def _extreme_eigenvalues(alphas: np.ndarray, betas: np.ndarray) -> _Extremes:
+def extreme_eigenvalues(alphas: np.ndarray, betas: np.ndarray) -> Extremes:
     """Return the extreme eigenvalues, and the larger of their residuals |β_k s_k|."""
     if not (np.isfinite(alphas).all() and np.isfinite(betas).all()):
-        return _Extremes(math.nan, math.nan, math.nan)
+        return Extremes(math.nan, math.nan, math.nan)
     off_diagonal = np.diag(betas[:-1], 1)
     values, vectors = np.linalg.eigh(np.diag(alphas) + off_diagonal + off_diagonal.T)
     residual = betas[-1] * np.abs(vectors[-1, [0, -1]]).max()
-    return _Extremes(float(values[-1]), float(values[0]), float(residual))
+    return Extremes(float(values[-1]), float(values[0]), float(residual))

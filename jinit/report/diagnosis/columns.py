@@ -44,18 +44,36 @@ PAGE_COLUMNS = (
     Column("dead", "fraction of units that are 0 for every example", Room.MEDIUM),
     Column("limit", "fraction of activations at a limit", Room.MEDIUM),
 )
+UPDATE_COLUMN = Column(
+    "update", "RMS of the optimizer's first update over that of the weights", Room.MEDIUM
+)
 
 
-def layer_cells(layer: LayerData) -> tuple[str, ...]:
-    """Return the texts of a layer's row, one for each of `PAGE_COLUMNS`, safe to print.
+def filled_columns(layers: Sequence[LayerData]) -> tuple[Column, ...]:
+    """Return the columns of the table; that of updates only if an optimizer was given.
+
+    Args:
+      layers: the layers of `Diagnosis.to_dict()`.
+    """
+    has_updates = any(_update_ratio(layer) is not None for layer in layers)
+    return (*PAGE_COLUMNS, UPDATE_COLUMN) if has_updates else PAGE_COLUMNS
+
+
+def _update_ratio(layer: LayerData) -> float | None:
+    return layer["statistics"].get("update_ratio")
+
+
+def layer_cells(layer: LayerData, columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return the texts of a layer's row, one for each column, safe to print.
 
     Args:
       layer: one layer of `Diagnosis.to_dict()`.
+      columns: those of `filled_columns`.
     """
     statistics, predicted = layer["statistics"], layer["predicted"]
     second = predicted.get("second_moment")
     signal = None if second is None else [None if x is None else math.sqrt(x) for x in second]
-    return (
+    cells = (
         escape_unprintable(layer["path"]),
         layer["verdict"],
         number_text(statistics["rms"]),
@@ -65,7 +83,9 @@ def layer_cells(layer: LayerData) -> tuple[str, ...]:
         number_text(statistics["correlation"]),
         number_text(statistics["dead_fraction"]),
         number_text(statistics["saturated_fraction"]),
+        number_text(_update_ratio(layer)),
     )
+    return cells[: len(columns)]
 
 
 def legend_text(columns: Sequence[Column]) -> str:

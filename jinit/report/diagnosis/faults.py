@@ -19,6 +19,7 @@ VERDICT_MEANINGS = {
     "vanishing": "signal or gradient decays from layer to layer, and distant layers hardly learn",
     "chaotic": "gradients grow from layer to layer, and similar inputs become unrelated",
     "collapsed": "all inputs give nearly the same result, so later layers cannot separate them",
+    "frozen": "the optimizer's first update is lost when the parameter is rounded to its dtype",
     "misscaled": "the scale of weights, inputs or outputs does not fit the network",
     "stable": "signal and gradient pass through all layers as in a healthy network",
 }
@@ -89,6 +90,18 @@ def share_notes(shares: Mapping[str, float]) -> list[str]:
     """
     text = ", ".join(f"{100 * share:.3g} % {verdict}" for verdict, share in shares.items())
     return [f"of all initializations: {text}"] if shares else []
+
+
+def rate_line(data: Mapping[str, Any]) -> str:
+    """Return what a diagnosis says about the learning rate, safe to print; empty without one.
+
+    >>> rate_line({"learning_rate": {"verdict": "too large", "sentence": "divide it by 9"}})
+    'learning rate too large: divide it by 9'
+    """
+    rate = data.get("learning_rate")
+    return (
+        escape_unprintable(f"learning rate {rate['verdict']}: {rate['sentence']}") if rate else ""
+    )
 
 
 def note_lines(data: Mapping[str, Any]) -> list[str]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from jinit.report.diagnosis.columns import PAGE_COLUMNS, layer_cells, legend_text
+from jinit.report.diagnosis.columns import filled_columns, layer_cells, legend_text
 from jinit.report.diagnosis.faults import (
     VERDICT_MEANINGS,
     FaultGroup,
     LayerData,
     group_faults,
     note_lines,
+    rate_line,
 )
 from jinit.report.diagnosis.text import loss_text
 
@@ -27,12 +28,13 @@ def diagnosis_html(data: Mapping[str, Any]) -> str:
     """
     verdict = data["verdict"]
     mark = "✓" if verdict == "stable" else "✗"
-    groups = group_faults(data["faults"], data["layers"])
+    groups, rate = group_faults(data["faults"], data["layers"]), rate_line(data)
     return "".join(
         (
             f"<div><p><b>{mark} {escape(verdict)}</b>: {escape(VERDICT_MEANINGS[verdict])} ",
             f"({escape(loss_text(data))})</p>",
             *(_group_html(group) for group in groups),
+            f"<p>{escape(rate)}</p>" if rate else "",
             _list_html(escape(note) for note in note_lines(data)),
             _layers_html(data["layers"]),
             "</div>",
@@ -55,12 +57,13 @@ def _list_html(items: Iterable[str]) -> str:
 def _layers_html(layers: Sequence[LayerData]) -> str:
     if not layers:
         return ""
-    head = _row_html("th", [column.name for column in PAGE_COLUMNS])
-    rows = "".join(_row_html("td", layer_cells(layer)) for layer in layers)
+    columns = filled_columns(layers)
+    head = _row_html("th", [column.name for column in columns])
+    rows = "".join(_row_html("td", layer_cells(layer, columns)) for layer in layers)
     count = f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'}"
     return (
         f"<details><summary>{count}</summary><table><thead>{head}</thead><tbody>{rows}</tbody>"
-        f"</table><p>{escape(legend_text(PAGE_COLUMNS))}</p></details>"
+        f"</table><p>{escape(legend_text(columns))}</p></details>"
     )
 
 

@@ -10,13 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from jinit.report.diagnosis.columns import PAGE_COLUMNS, Column, Room, layer_cells, legend_text
+from jinit.report.diagnosis.columns import Column, Room, filled_columns, layer_cells, legend_text
 from jinit.report.diagnosis.faults import (
     VERDICT_MEANINGS,
     FaultGroup,
     LayerData,
     group_faults,
     note_lines,
+    rate_line,
 )
 from jinit.report.verdict_colors import verdict_color
 
@@ -40,6 +41,10 @@ def diagnosis_page(data: Mapping[str, Any]) -> Group:
     for group in group_faults(data["faults"], data["layers"]):
         text = _group_text(group, data["verdict"])
         parts.append(Padding(text, (1, 0, 0, 2), expand=False))
+    if rate := rate_line(data):
+        is_fine = data["learning_rate"]["verdict"] in ("fine", "unknown")
+        line = f"{'✓' if is_fine else '✗'} {rate}"
+        parts += [Text(), Text(line, style="" if is_fine else verdict_color("exploding"))]
     if data["layers"]:
         parts += [Text(), _LayerTable(data["layers"])]
     return Group(*parts, *(Text(f"• {note}") for note in note_lines(data)))
@@ -74,14 +79,15 @@ class _LayerTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
         room = _page_room(options.max_width)
-        shown = [n for n, column in enumerate(PAGE_COLUMNS) if column.room.value <= room.value]
+        columns = filled_columns(self.layers)
+        shown = [n for n, column in enumerate(columns) if column.room.value <= room.value]
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         table.caption, table.caption_justify = (
-            _caption([PAGE_COLUMNS[n] for n in shown], room),
+            _caption([columns[n] for n in shown], room),
             "left",
         )
         for number in shown:
-            column = PAGE_COLUMNS[number]
+            column = columns[number]
             table.add_column(
                 column.name,
                 justify="right" if column.is_number else "left",
@@ -89,7 +95,7 @@ class _LayerTable:
                 overflow="fold",
             )
         for layer in self.layers:
-            cells = [Text(text) for text in layer_cells(layer)]
+            cells = [Text(text) for text in layer_cells(layer, columns)]
             cells[1].stylize(verdict_color(layer["verdict"]))
             table.add_row(*(cells[number] for number in shown))
         yield table

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jinit.report.diagnosis.faults import FaultGroup, group_faults, note_lines
+from jinit.report.diagnosis.faults import FaultGroup, group_faults, note_lines, rate_line
 from jinit.report.text import escape_unprintable
 
 _MAX_GROUPS = 5
@@ -21,13 +21,19 @@ def headline_text(data: Mapping[str, Any]) -> str:
     """
     count = len(data["layers"])
     faulty = sum(layer["verdict"] != "stable" for layer in data["layers"])
+    others = len(data.get("other_faults", ()))
     parts = [
         data["verdict"],
         f"{count} {'layer' if count == 1 else 'layers'}",
         *([f"{faulty} with a fault"] if faulty else []),
+        *([_other_text(others)] if others else []),
         loss_text(data),
     ]
     return ", ".join(parts)
+
+
+def _other_text(count: int) -> str:
+    return f"{count} other {'fault' if count == 1 else 'faults'}"
 
 
 def loss_text(data: Mapping[str, Any]) -> str:
@@ -61,7 +67,9 @@ def diagnosis_text(data: Mapping[str, Any]) -> str:
         lines += _group_lines(group, data["verdict"])
     if len(groups) > _MAX_GROUPS:
         lines.append(f"  {len(groups) - _MAX_GROUPS} more faults: see diagnosis.table()")
-    return "\n".join([*lines, *(f"  • {note}" for note in note_lines(data))])
+    rate = rate_line(data)
+    notes = [*([rate] if rate else []), *note_lines(data)]
+    return "\n".join([*lines, *(f"  • {note}" for note in notes)])
 
 
 def _group_lines(group: FaultGroup, worst: str) -> list[str]:

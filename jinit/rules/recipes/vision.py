@@ -51,7 +51,7 @@ def vit_timm() -> Recipe:
     """
     bias = DeferredInitializer(timm_bias)
     return (
-        Rule(DeferredInitializer(timm_kernel), role="kernel"),
+        Rule(DeferredInitializer(timm_kernel), role="kernel", optional=True),
         *weight_rules(_TIMM_NORMAL),
         *minor_rules(token=_token(normal(1e-6)), bias=bias),
     )
@@ -120,7 +120,7 @@ def vit_jax() -> Recipe:
     """
     return (
         Rule(zeros, role="kernel", end="output", optional=True),
-        Rule(DeferredInitializer(vit_jax_kernel), role="kernel"),
+        Rule(DeferredInitializer(vit_jax_kernel), role="kernel", optional=True),
         *minor_rules(_token(zeros), SMALL_NORMAL, bias=DeferredInitializer(vit_jax_bias)),
     )
 

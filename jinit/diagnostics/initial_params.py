@@ -1,0 +1,82 @@
+"""The parameters of a diagnosis: given, or drawn by the network's own initialization."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jinit.model import Model, PyTree
+
+
+def read_params(model: Model, params: PyTree, key: Array) -> PyTree:
+    """Return parameters as the model's tree.
+
+    Args:
+      model: the traced network.
+      params: its parameters; None for its own initialization.
+      key: key of its own initialization.
+
+    Raises:
+      ValueError: if the tree, a shape or a dtype is not the model's, or there is no initialization.
+    """
+    if params is None:
+        params = _params_function(model, None)(key)
+    leaves = list(model.by_path(params).values())
+    _check_dtypes(model, leaves)
+    return jax.tree.unflatten(jax.tree.structure(model.params), leaves)
+
+
+def draw_many(model: Model, params: Any, keys: Array) -> PyTree:
+    """Return parameters of many initializations, along axis 0 of every leaf.
+
+    Args:
+      model: the traced network.
+      params: function `key -> params`; None for the model's own initialization.
+      keys: one key for each initialization.
+
+    Raises:
+      ValueError: if there is no such function, or its parameters are not the model's.
+    """
+    return _draw_params(model, _params_function(model, params), keys)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> PyTree:
+    return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
+
+
+def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
+    """Raise if parameters have other dtypes than those that the model was traced with."""
+    abstract = jax.tree.leaves(model.params)
+    for path, leaf, expected in zip(model.paths, leaves, abstract, strict=True):
+        dtype = jnp.result_type(leaf)
+        if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
+            raise ValueError(
+                f"diagnose: the parameter {path!r} is {dtype}, but the model was traced with "
+                f"{expected.dtype}; trace the model with these parameters, or cast them"
+            )
+
+
+def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
+    """Return the function that draws parameters.
+
+    Raises:
+      ValueError: if there is none, or its parameters are not the model's.
+    """
+    draw = model.init if params is None else params
+    if draw is None:
+        raise ValueError(
+            "diagnose: the model has no initialization of its own, so it needs params: give them, "
+            "such as jinit.init(model, key, rules)"
+        )
+    if not callable(draw):
+        raise ValueError(
+            "diagnose: with seeds, params must be a function key -> params, such as "
+            "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
+            f"{type(params).__name__}"
+        )
+    model.by_path(jax.eval_shape(lambda key: model.unwrap(draw(key)), jax.random.key(0)))
+    return draw
