@@ -133,7 +133,7 @@ def test_provenance(main):
     assert frame["run_seconds"].gt(0).all()
     outline = json.loads((directory / "sweep.json").read_text())
     assert outline["lanes"] == 36
-    assert outline["format"] == 1
+    assert outline["format"] == 2
     assert set(outline) == set(OUTLINE_KEYS)
     assert outline["steps"] == 20
     assert outline["seeds"] == [0, 1, 2]

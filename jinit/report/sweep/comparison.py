@@ -86,17 +86,17 @@ class FacetFinding:
 
     @property
     def failures(self) -> list[Candidate]:
-        """The other candidates of which no run learned."""
+        """The other candidates that did not learn."""
         failed = [each.candidate for each in self.comparisons if not each.has_learned]
-        return [each for each in failed if not each.learned_runs]
+        return [each for each in failed if not each.may_have_learned(self.metric)]
 
     @property
     def unclear(self) -> list[Candidate]:
-        """The candidates of which some runs learned, too few to tell that the mean has."""
+        """The candidates with too few runs to tell whether they learn."""
         candidates = [each.candidate for each in self.comparisons if not each.has_learned]
         if not self.has_learned:
             candidates = [self.leader, *candidates]
-        return [each for each in candidates if each.learned_runs]
+        return [each for each in candidates if each.may_have_learned(self.metric)]
 
 
 def compare_candidates(facet: Facet, metric: Metric) -> FacetFinding:

@@ -66,6 +66,16 @@ class Candidate:
             return self.learned_runs == len(self.records)
         return self.learned_runs > 0 and metric.has_learned(self.interval)
 
+    def may_have_learned(self, metric: Metric) -> bool:
+        """Return whether some runs learned, or all of a few are better than a guess.
+
+        Args:
+          metric: the metric of the sweep.
+        """
+        is_few = 0 < len(self.records) < FEW_SEEDS
+        values = self.metric_by_seed.values()
+        return self.learned_runs > 0 or (is_few and all(map(metric.is_better_than_chance, values)))
+
     @property
     def full_label(self) -> str:
         """The label, and how many of its runs diverged, if any."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from jinit.report.sweep.intervals import FEW_SEEDS, MeanInterval, mean_interval
+from jinit.report.sweep.intervals import FEW_SEEDS, FLOAT32_RESOLUTION, MeanInterval, mean_interval
 from jinit.report.text import UNKNOWN_TEXT, compact_text, interval_text
 
 
@@ -58,6 +58,13 @@ class Metric:
         finite = [value for value in (*values, self.chance) if value is not None]
         return max(filter(math.isfinite, finite), default=math.nan)
 
+    def is_better_than_chance(self, value: float) -> bool:
+        """Return whether a value is better than chance by more than rounding; True if unknown."""
+        if self.chance is None:
+            return True
+        rounding = FLOAT32_RESOLUTION * max(abs(value), abs(self.chance))
+        return self.merit(value) - self.merit(self.chance) > rounding
+
     def has_learned(self, interval: MeanInterval) -> bool:
         """Return whether the interval lies on the better side of chance; True if it is unknown.
 
@@ -67,7 +74,7 @@ class Metric:
         if math.isnan(interval.mean):
             return False
         bound = interval.low if self.larger_is_better else interval.high
-        return self.chance is None or self.merit(bound) > self.merit(self.chance)
+        return self.is_better_than_chance(bound)
 
     def metric_text(self, value: float, half_width: float = math.inf) -> str:
         """Return a value as text: percent for accuracies, significant digits for losses."""

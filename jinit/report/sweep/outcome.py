@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jinit.report.sweep.intervals import FLOAT32_RESOLUTION
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.outline import Outline, canonical_value
 
@@ -24,9 +25,6 @@ LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = OUTCOMES = (
 
 STANDARD_ERRORS = 3.0
 """Standard errors by which a run must be better than a guess: a guess is with probability 0.1 %."""
-
-# Metrics are recorded in float32: a smaller relative difference is rounding.
-_FLOAT32_RESOLUTION = float(np.finfo(np.float32).eps)
 
 _Row = Mapping[str, Any]
 
@@ -61,7 +59,7 @@ class OutcomeScale:
             return DIVERGED
         value = row[self.metric.name]
         lead = self._lead(value)
-        rounding = _FLOAT32_RESOLUTION * abs(value)
+        rounding = FLOAT32_RESOLUTION * abs(value)
         if not lead > max(STANDARD_ERRORS * self._standard_error(row), rounding):
             return DID_NOT_LEARN
         return LEARNED_SLOWLY if lead < self._lead(self.best) / 2 else LEARNED
