@@ -6,7 +6,7 @@ from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
 from jinit.diagnostics.measuring.measure import Measurements, measure
 from jinit.diagnostics.measuring.signal import Signal, layer_signals, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
-from jinit.diagnostics.recorded import RecordedJudge, without_ranks
+from jinit.diagnostics.recorded import RecordedJudge, keep_compact
 from jinit.diagnostics.spectra.curvature import Curvature, curvature
 from jinit.diagnostics.spectra.gradients import GradientNoise, gradient_noise, gradient_quotient
 from jinit.diagnostics.spectra.jacobian import Jacobian, jacobian
@@ -30,10 +30,10 @@ __all__ = [
     "gradient_noise",
     "gradient_quotient",
     "jacobian",
+    "keep_compact",
     "layer_signals",
     "measure",
     "phase_diagram",
     "signal",
     "tangent_kernel",
-    "without_ranks",
 ]

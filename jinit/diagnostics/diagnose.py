@@ -130,7 +130,7 @@ def diagnose(
         trees = [read_params(model, params, prepared.key)]
         measurements = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
-        facts = parameter_facts(setting, lambda: trees[0], measurements, prepared)
+        facts = parameter_facts(setting, trees[0], measurements, prepared)
         record = partial(record_sizes, setting, trees[0], prepared)
         diagnosis = conclude(context, measurements, facts, record)
     else:
@@ -140,10 +140,7 @@ def diagnose(
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
         trees = [params for params, _ in networks]
-        facts = [
-            parameter_facts(setting, lambda tree=tree: tree, each, prepared)
-            for tree, each in networks
-        ]
+        facts = [parameter_facts(setting, *each, batch=prepared) for each in networks]
         recorders = [partial(record_sizes, setting, each, prepared) for each in trees]
         measured = [each for _, each in networks]
         diagnosis = conclude_seeds(context, measured, facts, recorders)

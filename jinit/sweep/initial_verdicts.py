@@ -1,7 +1,5 @@
 """The verdict on every lane at initialization."""
 
-from functools import partial
-
 import jax
 import numpy as np
 
@@ -51,8 +49,8 @@ class InitialVerdicts:
         gain = member.hyperparameters.get("gain")
         label = member.init_fingerprint, lane.seed_index, gain
         if label not in self._verdicts:
-            draw = partial(self._draw, lane)
-            self._verdicts[label] = self._judge.diagnose(measurements, draw).verdict
+            params = self._draw(lane)
+            self._verdicts[label] = self._judge.diagnose(measurements, params).verdict
         return self._verdicts[label]
 
     def _draw(self, lane: Lane) -> PyTree:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jinit.diagnostics import Measurements, Signal, layer_signals, measure, without_ranks
+from jinit.diagnostics import Measurements, Signal, keep_compact, layer_signals, measure
 from jinit.model import Model
 from jinit.model.params import PyTree
 from jinit.sweep.tasks import ExampleLoss
@@ -84,7 +84,7 @@ class Trial:
         """
         params = self.scale_kernels(params, hyperparameters)
         batch, targets = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
-        measured = without_ranks(
+        measured = keep_compact(
             measure(self.model, params, [batch], lambda outputs: self.mean_loss(outputs, targets))
         )
         optimizer_state = self.optimizer(hyperparameters).init(params)

@@ -171,7 +171,10 @@ def layer_consumers(model: Model) -> list[int | None]:
 def _equal_counts(measurements: Measurements, path: str) -> EqualCounts:
     if path not in measurements.products:
         return EqualCounts()
-    weights, gradients = measurements.products[path], measurements.gradient_products[path]
+    weights = measurements.products[path]
+    if path not in measurements.gradient_products:
+        return EqualCounts(weights=count_equal_units(weights))
+    gradients = measurements.gradient_products[path]
     return EqualCounts(
         weights=count_equal_units(weights),
         gradients=count_equal_units(gradients),
