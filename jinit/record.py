@@ -184,7 +184,8 @@ def _missing_message(directory: Path) -> str:
 
 def _check_outline(file: Path, data: object) -> None:
     outline = data if isinstance(data, dict) else {}
-    _check_format(file, outline.get("format") or 0)
+    if _is_text(outline.get("task")):
+        _check_format(file, outline.get("format") or 0)
     for name, (expected, is_valid) in (_REQUIRED_KEYS | _OPTIONAL_KEYS).items():
         value = outline.get(name)
         if value is None and name in _OPTIONAL_KEYS:

@@ -14,7 +14,7 @@ from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import Measurements, matrix_products
 from jinit.diagnostics.measuring.runs import Setting, loss_graph, observe_one, record_sizes
-from jinit.diagnostics.measuring.symmetry import has_equal_units
+from jinit.diagnostics.measuring.symmetry import repeats_units
 from jinit.model import Model, PyTree
 
 
@@ -67,7 +67,7 @@ class RecordedJudge:
         values = self._setting.model.by_path(params)
         matrices = {path: values[path] for path in measurements.weights if values[path].ndim > 1}
         products = jax.device_get(matrix_products(self._setting.model, matrices))
-        suspects = [path for path, each in products.items() if has_equal_units(each)]
+        suspects = [path for path, each in products.items() if repeats_units(each)]
         gradients = {}
         if suspects:
             changes = observe_one(self._setting, params, self._batch).changes

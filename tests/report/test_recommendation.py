@@ -177,7 +177,7 @@ def test_a_tie_with_a_candidate_that_did_not_learn_leaves_the_leader(tmp_path):
     assert recommendation.ties == ({"init": "b"},)
     assert recommendation.sentence == (
         "relu: a is the only candidate that surely learned, with validation accuracy 20.0 %; "
-        "b did not learn."
+        "too few seeds to tell whether b learned."
     )
 
 

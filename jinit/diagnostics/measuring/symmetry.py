@@ -78,7 +78,7 @@ def count_equal_units(*products: RandomProducts) -> tuple[int, int]:
     )
 
 
-def has_equal_units(products: RandomProducts) -> bool:
+def repeats_units(products: RandomProducts) -> bool:
     """Return whether any two units are equal, zeros included.
 
     Args:

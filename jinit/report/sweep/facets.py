@@ -57,13 +57,13 @@ class Candidate:
     def has_learned(self, metric: Metric) -> bool:
         """Return whether the configuration learns, beyond the uncertainty over examples and seeds.
 
-        A few seeds say too little about the mean, so that all of their runs must have learned.
+        A few seeds say too little about the mean, so that most of their runs must have learned.
 
         Args:
           metric: the metric of the sweep.
         """
         if len(self.records) < FEW_SEEDS:
-            return self.learned_runs == len(self.records)
+            return 2 * self.learned_runs > len(self.records) or not self.records
         return self.learned_runs > 0 and metric.has_learned(self.interval)
 
     def may_have_learned(self, metric: Metric) -> bool:

@@ -31,7 +31,7 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OutcomeScale:
-    """What the metric of a run is compared with.
+    """The two values that the metric of a run is compared with.
 
     Args:
       metric: the metric of the sweep.

@@ -26,7 +26,7 @@ from jinit.report.text import (
 _STAR = " ★"
 _LABEL_COLUMNS, _WORD_COLUMNS = 14, 9
 """Least widths, in columns of the terminal; longer texts continue on the next line."""
-_WORD_HEADERS = ("at initial-\nization", "outcome")
+_WORD_HEADERS = ("at\ninitial-\nization", "outcome")
 _OUTCOME_STYLES = {
     "learned": "green",
     "learned slowly": "yellow",
