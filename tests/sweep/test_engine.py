@@ -12,7 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from sweep.small import CLASSES, FEATURES, pair, shallow, sweep, task
 
 import jinit
-from jinit.record import COLUMNS, OUTLINE_KEYS
+from jinit.record import COLUMNS, OUTCOME_COLUMN, OUTLINE_KEYS
 from jinit.sweep import engine
 from jinit.sweep.batches import Batches
 from jinit.sweep.layout import BlockLayout
@@ -56,7 +56,7 @@ def test_every_lane_is_recorded_once(main):
     _, frame, _ = main
     assert len(frame) == 36
     assert not frame.duplicated(["init", "activation", "lr", "seed"]).any()
-    assert set(frame.columns) == {"init", "activation", "lr", *COLUMNS}
+    assert set(frame.columns) == {"init", "activation", "lr", OUTCOME_COLUMN, *COLUMNS}
     assert set(frame["seed"]) == {0, 1, 2}
 
 

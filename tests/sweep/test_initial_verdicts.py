@@ -90,7 +90,18 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+def value(init):
+    """Return an initializer by its name or as it is."""
+    found = getattr(jinit, init) if isinstance(init, str) else init
+    return found if isinstance(found, jinit.Initializer) else found()
+
+
+SLOW = ("relu", "sigmoid", "residual", "convolutional", "lstm")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
 def test_the_verdict_is_that_of_diagnose(name, tmp_path):
     network, inits = CASES[name]
     done = sweep(
@@ -98,15 +109,12 @@ def test_the_verdict_is_that_of_diagnose(name, tmp_path):
     ).run(tmp_path / "out")
     frame = done.frame()
     inputs, targets = (array[:256] for array in task().train)
-    found = []
-    for init in inits:
-        value = getattr(jinit, init) if isinstance(init, str) else init
-        value = value if isinstance(value, jinit.Initializer) or init == "zeros" else value()
-        model = as_model(network(value), jnp.asarray(inputs))
-        found += [
-            jinit.diagnose(model, model.init(jax.random.key(seed)), inputs, targets).verdict
-            for seed in range(LANES)
-        ]
+    models = [as_model(network(value(init)), jnp.asarray(inputs)) for init in inits]
+    found = [
+        jinit.diagnose(models[0], model.init(jax.random.key(seed)), inputs, targets).verdict
+        for model in models
+        for seed in range(LANES)
+    ]
     assert frame["at_initialization"].tolist() == found
     assert name in ("lstm", "residual") or len(set(found)) > 1  # healthy and broken ones
 
