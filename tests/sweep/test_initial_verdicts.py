@@ -96,7 +96,7 @@ def value(init):
     return found if isinstance(found, jinit.Initializer) else found()
 
 
-SLOW = ("relu", "sigmoid", "residual", "convolutional", "lstm")
+SLOW = ("relu", "tanh", "sigmoid", "residual", "convolutional", "lstm")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,14 @@ LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = OUTCOMES = (
     "diverged",
 )
 
+OUTCOME_STYLES = {
+    LEARNED: "green",
+    LEARNED_SLOWLY: "yellow",
+    DID_NOT_LEARN: "red",
+    DIVERGED: "bold red",
+}
+"""Style of every outcome in the terminal."""
+
 STANDARD_ERRORS = 3.0
 """Standard errors by which a run must be better than a guess: a guess is with probability 0.1 %."""
 

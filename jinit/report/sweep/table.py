@@ -15,6 +15,7 @@ from jinit.report.sweep.comparison import compare_candidates
 from jinit.report.sweep.facets import Candidate, Facet
 from jinit.report.sweep.measures import finite_values, hidden_layer_values
 from jinit.report.sweep.metric import Metric
+from jinit.report.sweep.outcome import OUTCOME_STYLES
 from jinit.report.sweep.outline import Outline
 from jinit.report.text import (
     UNKNOWN_TEXT,
@@ -27,12 +28,6 @@ _STAR = " ★"
 _LABEL_COLUMNS, _WORD_COLUMNS = 14, 9
 """Least widths, in columns of the terminal; longer texts continue on the next line."""
 _WORD_HEADERS = ("at\ninitial-\nization", "outcome")
-_OUTCOME_STYLES = {
-    "learned": "green",
-    "learned slowly": "yellow",
-    "did not learn": "red",
-    "diverged": "bold red",
-}
 _AXIS_COLUMNS = 12
 """Greatest width of the column of an axis."""
 
@@ -226,7 +221,7 @@ def _label_cells(candidate: Candidate, axes: Sequence[str], star: str) -> list[T
         Text(f" {label}{star}", style="bold green" if star else ""),
         *(Text(value_text(candidate.config[axis])) for axis in axes),
         Text(initial),
-        Text(outcome, style=_OUTCOME_STYLES.get(outcome.rstrip("/0123456789 "), "")),
+        Text(outcome, style=OUTCOME_STYLES.get(outcome.rstrip("/0123456789 "), "")),
     ]
 
 
