@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 1
-"""Number of this format, written to the outline; an outline without the number is format 0."""
+FORMAT = 2
+"""Number of this format, written to the outline. Format 1 had one column for both the verdict at
+initialization and divergence in training; an outline without the number is format 0."""
 
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
@@ -44,11 +45,12 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
     {
         "seed": int,
         "block": int,
-        "verdict": str,
+        "at_initialization": str,
         "diverged_at": int,
         "train_loss": float,
         "validation_loss": float,
         "validation_accuracy": float,
+        "validation_loss_error": float,
         "step": list,
         "train_loss_curve": list,
         "validation_loss_curve": list,
@@ -64,7 +66,10 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
 )
 """Every column that is not an axis, with the Python type of its values."""
 
-RESERVED_COLUMNS = (*COLUMNS, "identical", "steps", "task")
+OUTCOME_COLUMN = "outcome"
+"""A column that readers add: it depends on all records of a sweep."""
+
+RESERVED_COLUMNS = (*COLUMNS, OUTCOME_COLUMN, "steps", "task")
 """Names that no axis may have."""
 
 
@@ -119,6 +124,7 @@ _REQUIRED_KEYS: dict[str, _Check] = {
     "program_axes": ("a list of strings", _is_list_of(_is_text)),
     "seeds": ("a list of integers of at least 0", _is_list_of(_is_count)),
     "lanes": _COUNT,
+    "validation_examples": _COUNT,
 }
 # A key with the value null counts as absent.
 _OPTIONAL_KEYS: dict[str, _Check] = {
@@ -178,11 +184,8 @@ def _missing_message(directory: Path) -> str:
 
 def _check_outline(file: Path, data: object) -> None:
     outline = data if isinstance(data, dict) else {}
-    if _is_count(outline.get("format")) and outline["format"] > FORMAT:
-        raise ValueError(
-            f"{file} has format {outline['format']}, and this version of jinit reads formats up to "
-            f"{FORMAT}: pip install --upgrade jinit"
-        )
+    if _is_text(outline.get("task")):
+        _check_format(file, outline.get("format") or 0)
     for name, (expected, is_valid) in (_REQUIRED_KEYS | _OPTIONAL_KEYS).items():
         value = outline.get(name)
         if value is None and name in _OPTIONAL_KEYS:
@@ -197,3 +200,18 @@ def _check_outline(file: Path, data: object) -> None:
             f"{file} has {unknown[0]!r} in program_axes; expected names of axes: "
             f"{', '.join(outline['axes'])}. Run the sweep again into an empty directory"
         )
+
+
+def _check_format(file: Path, number: object) -> None:
+    """Raise if an outline has another format than this version of jinit writes."""
+    if number == FORMAT or not _is_count(number):
+        return
+    remedy = (
+        "pip install --upgrade jinit"
+        if int(str(number)) > FORMAT
+        else "run the sweep again into an empty directory, or read it with the version of jinit "
+        "that wrote it (jinit_version in this file)"
+    )
+    raise ValueError(
+        f"{file} has format {number}, and this version of jinit reads format {FORMAT}: {remedy}"
+    )

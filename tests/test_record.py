@@ -5,8 +5,7 @@ from jinit.diagnostics import Signal
 
 
 def test_the_layer_columns_are_the_statistics_of_a_signal():
-    assert set(record.LAYER_COLUMNS) == set(Signal._fields) - {"identical"}
-    assert "identical" in record.RESERVED_COLUMNS
+    assert set(record.LAYER_COLUMNS) == set(Signal._fields)
 
 
 def test_no_name_is_listed_twice():

@@ -3,9 +3,10 @@
 from jinit.diagnostics.diagnose import diagnose
 from jinit.diagnostics.judging.diagnosis import Diagnosis, LayerDiagnosis
 from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
-from jinit.diagnostics.judging.verdict import verdict
-from jinit.diagnostics.measuring.signal import Signal, signal
+from jinit.diagnostics.measuring.measure import Measurements, measure
+from jinit.diagnostics.measuring.signal import Signal, layer_signals, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
+from jinit.diagnostics.recorded import RecordedJudge, keep_compact
 from jinit.diagnostics.spectra.curvature import Curvature, curvature
 from jinit.diagnostics.spectra.gradients import GradientNoise, gradient_noise, gradient_quotient
 from jinit.diagnostics.spectra.jacobian import Jacobian, jacobian
@@ -19,7 +20,9 @@ __all__ = [
     "Jacobian",
     "LayerDiagnosis",
     "LearningRateDiagnosis",
+    "Measurements",
     "PhaseDiagram",
+    "RecordedJudge",
     "Signal",
     "curvature",
     "depth_diagram",
@@ -27,8 +30,10 @@ __all__ = [
     "gradient_noise",
     "gradient_quotient",
     "jacobian",
+    "keep_compact",
+    "layer_signals",
+    "measure",
     "phase_diagram",
     "signal",
     "tangent_kernel",
-    "verdict",
 ]

@@ -1,9 +1,9 @@
 """Diagnose a network at initialization: measure it, compare it with theory, judge it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,32 +17,28 @@ from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
     conclude,
     conclude_seeds,
-    find_equal_leaves,
 )
 from jinit.diagnostics.judging.diagnosis import Diagnosis
-from jinit.diagnostics.judging.finding import ParameterFacts
+from jinit.diagnostics.judging.parameter_facts import parameter_facts
 from jinit.diagnostics.judging.precision_notes import add_precision_notes
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
-from jinit.diagnostics.measuring.every_operation import OperationSizes, record_operations
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
-from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.observe import Observation
+from jinit.diagnostics.measuring.runs import (
+    Setting,
+    loss_graph,
+    observe_one,
+    observe_seeds,
+    record_sizes,
+)
 from jinit.diagnostics.measuring.trained import trained_flags
-from jinit.diagnostics.measuring.zero_gradients import find_zero_gradients
 from jinit.hooks import read_network
-from jinit.model import Graph, Model, Place, PyTree
+from jinit.model import Model, PyTree
 
 _ProgressCallback = Callable[[str], None]
 """Called with a short text when a stage begins."""
-
-
-class _Setting(NamedTuple):
-    """The static arguments of a compiled measurement."""
-
-    model: Model
-    loss: Loss | None
-    optimizer: Any
 
 
 def diagnose(
@@ -119,7 +115,7 @@ def diagnose(
     _check_options(optimizer, seeds)
     _check_model(model)
     report_stage = progress or _ignore_progress
-    setting = _Setting(model, loss, optimizer)
+    setting = Setting(model, loss, optimizer)
     outputs = output_shapes(model)
     output_shape = jax.tree.leaves(outputs)[0].shape
     loss_name = choose_loss(loss, outputs, prepared.targets).name
@@ -128,14 +124,14 @@ def diagnose(
         loss_name,
         classes=output_shape[-1] if output_shape else 1,
         batch=batch_facts(prepared.inputs, prepared.targets),
-        loss_graph=partial(_loss_graph, setting, prepared),
+        loss_graph=partial(loss_graph, setting, prepared),
     )
     if seeds is None:
         trees = [read_params(model, params, prepared.key)]
         measurements = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
-        facts = _parameter_facts(setting, trees[0], measurements, prepared)
-        record = partial(_record, setting, trees[0], prepared)
+        facts = parameter_facts(setting, trees[0], measurements, prepared)
+        record = partial(record_sizes, setting, trees[0], prepared)
         diagnosis = conclude(context, measurements, facts, record)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
@@ -144,8 +140,8 @@ def diagnose(
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
         trees = [params for params, _ in networks]
-        facts = [_parameter_facts(setting, *each, batch=prepared) for each in networks]
-        recorders = [partial(_record, setting, each, prepared) for each in trees]
+        facts = [parameter_facts(setting, *each, batch=prepared) for each in networks]
+        recorders = [partial(record_sizes, setting, each, prepared) for each in trees]
         measured = [each for _, each in networks]
         diagnosis = conclude_seeds(context, measured, facts, recorders)
     diagnosis = add_precision_notes(diagnosis, model, trees[0])
@@ -153,22 +149,6 @@ def diagnose(
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
-
-
-def _parameter_facts(
-    setting: _Setting, params: PyTree, measurements: Measurements, batch: Batch
-) -> ParameterFacts:
-    def gradients(params: PyTree) -> dict[str, Array]:
-        changes = _observe_one(setting, params, batch).changes  # a program that is compiled already
-        return {path: change.gradient for path, change in changes.items()}
-
-    model = setting.model
-    return ParameterFacts(
-        equal=find_equal_leaves(model, measurements, jax.tree.leaves(params)),
-        zero_gradients=find_zero_gradients(model, params, measurements, gradients),
-        weights=measurements.weights,
-        roles={leaf.path: leaf.role for leaf in model.leaves},
-    )
 
 
 def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
@@ -213,26 +193,26 @@ def _check_model(model: Model) -> None:
 
 
 def _measure_one(
-    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+    setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
 ) -> Measurements:
     """Return the measurements of one initialization, as NumPy arrays."""
-    observation = _run(_observe_one, setting, params, batch, progress)
+    observation = _run(observe_one, setting, params, batch, progress)
     examples = count_examples(batch.inputs)
     return jax.device_get(summarize(setting.model, params, observation, examples))
 
 
 def _measure_seeds(
-    setting: _Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
+    setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
 ) -> Measurements:
     """Return the measurements of many initializations, along axis 0 of every array."""
-    observation = _run(_observe_seeds, setting, params, batch, progress)
+    observation = _run(observe_seeds, setting, params, batch, progress)
     summarize_one = partial(summarize, setting.model, examples=count_examples(batch.inputs))
     return jax.device_get(jax.vmap(summarize_one)(params, observation))
 
 
 def _run(
     function: Any,
-    setting: _Setting,
+    setting: Setting,
     params: PyTree,
     batch: Batch,
     progress: _ProgressCallback | None,
@@ -250,48 +230,3 @@ def _run(
         count = len(setting.model.layers)
         progress(f"measuring {count} {'layer' if count == 1 else 'layers'}")
         return observation
-
-
-def _loss_graph(setting: _Setting, batch: Batch) -> Graph:
-    """Return the network and its loss as one computation of parameters, inputs and targets."""
-    model = setting.model
-
-    def function(params: PyTree, inputs: Sequence[PyTree], targets: Sequence[PyTree]) -> Any:
-        outputs = model.apply(params, *inputs)
-        loss = choose_loss(setting.loss, outputs, targets).function(outputs, targets)
-        return loss, outputs
-
-    return Graph.from_function(function, model.params, batch.inputs, batch.targets).prune()
-
-
-def _record(
-    setting: _Setting, params: PyTree, batch: Batch, places: Sequence[Place]
-) -> Mapping[Place, OperationSizes]:
-    """Run the network again and return the sizes at some of its operations."""
-    return jax.device_get(_record_places(setting, tuple(places), params, batch)) if places else {}
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _record_places(
-    setting: _Setting, places: tuple[Place, ...], params: PyTree, batch: Batch
-) -> dict[Place, OperationSizes]:
-    inputs = jax.tree.leaves((params, batch.inputs, batch.targets))
-    return record_operations(_loss_graph(setting, batch), inputs, places)
-
-
-def _observe(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    def output_loss(outputs: PyTree) -> Array:
-        chosen = choose_loss(setting.loss, outputs, batch.targets)
-        return chosen.function(outputs, batch.targets)
-
-    return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
-
-
-@partial(jax.jit, static_argnums=0)
-def _observe_one(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    return _observe(setting, params, batch)
-
-
-@partial(jax.jit, static_argnums=0)
-def _observe_seeds(setting: _Setting, params: PyTree, batch: Batch) -> Observation:
-    return jax.vmap(lambda each: _observe(setting, each, batch))(params)

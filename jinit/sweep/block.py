@@ -1,6 +1,7 @@
 """A block of lanes in training, and the records of its lanes."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -8,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jinit.diagnostics import Signal, verdict
+from jinit.diagnostics import Measurements
 from jinit.record import LAYER_COLUMNS
 from jinit.sweep.groups import Group, Member
 from jinit.sweep.space import record_value
-from jinit.sweep.trial import Scores, TrialState
+from jinit.sweep.trial import InitialMeasurements, Scores, TrialState
 
 
 class Lane(NamedTuple):
@@ -21,6 +22,10 @@ class Lane(NamedTuple):
     member: Member
     seed_index: int
     """Place of the seed among the seeds of the sweep."""
+
+
+LaneJudge = Callable[[Lane, Measurements], str]
+"""Returns the verdict on a lane at initialization, from its measurements."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,7 @@ class BlockRun:
     block: Block
     state: TrialState
     first_scores: Scores
-    signal: Signal
+    initial: InitialMeasurements
     run_seconds: float = 0.0
     """Seconds from the end of the previous block to the end of this one."""
     recorded_steps: list[int] = field(default_factory=lambda: [0])
@@ -68,7 +73,7 @@ class BlockRun:
     def read_scores(self) -> int:
         """Wait for the oldest scores that have not been read; return the steps they cover."""
         if not self.score_history:
-            self.signal = jax.device_get(self.signal)
+            self.initial = jax.device_get(self.initial)
             self.score_history.append(jax.device_get(self._pending.popleft()[1]))
         steps, scores = self._pending.popleft()
         self.score_history.append(jax.device_get(scores))
@@ -85,43 +90,36 @@ class BlockRun:
         """Number of lanes that have diverged, by the scores read so far."""
         return int((self.score_history[-1].diverged_at[: len(self.block.lanes)] >= 0).sum())
 
-    def records(self, group: Group, seeds: np.ndarray) -> list[dict[str, Any]]:
-        """Return one record per lane."""
-        return [self._record(group, seeds, number) for number in range(len(self.block.lanes))]
+    def records(self, group: Group, seeds: np.ndarray, judge: LaneJudge) -> list[dict[str, Any]]:
+        """Return one record per lane.
 
-    def _record(self, group: Group, seeds: np.ndarray, number: int) -> dict[str, Any]:
-        lane = self.block.lanes[number]
+        Args:
+          group: the group that the lanes belong to.
+          seeds: the seeds of the sweep.
+          judge: returns the verdict on a lane at initialization.
+        """
+        lanes = enumerate(self.block.lanes)
+        return [self._record(group, seeds, number, lane, judge) for number, lane in lanes]
+
+    def _record(
+        self, group: Group, seeds: np.ndarray, number: int, lane: Lane, judge: LaneJudge
+    ) -> dict[str, Any]:
         curves = {
             name: [float(getattr(scores, name)[number]) for scores in self.score_history]
             for name in ("train_loss", "validation_loss", "validation_accuracy")
         }
         diverged_at = int(self.score_history[-1].diverged_at[number])
-        has_diverged = diverged_at >= 0
+        measured = jax.tree.map(lambda values: values[number], self.initial)
         return {
             **{name: record_value(value) for name, value in lane.member.config.items()},
             "seed": int(seeds[lane.seed_index]),
             "block": self.block.number,
-            "verdict": "diverged" if has_diverged else self._verdict(group, number),
-            "diverged_at": diverged_at if has_diverged else None,
+            "at_initialization": judge(lane, measured.all),
+            "diverged_at": diverged_at if diverged_at >= 0 else None,
             **{name: curve[-1] for name, curve in curves.items()},
+            "validation_loss_error": float(self.score_history[-1].validation_loss_error[number]),
             "step": self.recorded_steps,
             **{f"{name}_curve": curve for name, curve in curves.items()},
             "layers": list(group.trial.model.layer_names),
-            **{name: getattr(self.signal, name)[number].tolist() for name in LAYER_COLUMNS},
+            **{name: getattr(measured.signal, name).tolist() for name in LAYER_COLUMNS},
         }
-
-    def _verdict(self, group: Group, number: int) -> str:
-        """Return the verdict about the hidden layers of one lane at step 0."""
-        model = group.trial.model
-        layers = [model.contractions[contraction] for contraction, _ in model.layers]
-        hidden = [index for index, layer in enumerate(layers) if layer.follower is not None]
-        signal = jax.tree.map(lambda values: values[number, hidden], self.signal)
-        judged = verdict(
-            signal.activation_second_moment,
-            signal.gradient_std,
-            signal.saturated_fraction,
-            signal.identical,
-            [layers[index].width for index in hidden],
-        )
-        # A network with contractions that are not measured cannot be called stable.
-        return "unread" if judged == "stable" and model.graph.unread_contractions else judged

@@ -19,6 +19,7 @@ from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group, group_configs
 from jinit.sweep.initial_parameters import InitialParameters
+from jinit.sweep.initial_verdicts import InitialVerdicts
 from jinit.sweep.lanes import local_mesh
 from jinit.sweep.layout import choose_layout
 from jinit.sweep.optimizers import RATE_AXES, OptimizerLike, check_rates, find_traced_axes
@@ -196,6 +197,7 @@ class _SweepRun:
         lanes = [Lane(*pair) for pair in itertools.product(group.members, range(len(seeds)))]
         layout = choose_layout(group, len(lanes), context.mesh.size, self.sweep.lanes)
         group_run = GroupRun(group, layout, context)
+        verdicts = InitialVerdicts(group, context.task, seeds)
         columns = {
             "group": number,
             "lane_width": layout.tile_lanes,
@@ -204,7 +206,7 @@ class _SweepRun:
         }
         for block_run in self._train_blocks(group_run, _split_blocks(lanes, layout.block_lanes)):
             block_columns = columns | {"run_seconds": block_run.run_seconds}
-            records = block_run.records(group, seeds)
+            records = block_run.records(group, seeds, verdicts.judge)
             store.write_block([record | block_columns for record in records])
 
     def _train_blocks(self, group_run: GroupRun, blocks: Iterable[Block]) -> Iterator[BlockRun]:
@@ -236,6 +238,7 @@ class _SweepRun:
             "metric": "validation_accuracy" if sweep.task.classes else "validation_loss",
             "classes": sweep.task.classes,
             "chance": sweep.task.chance,
+            "validation_examples": len(sweep.task.validation[0]),
             "axes": {
                 name: [record_value(value) for value in values] for name, values in sweep.space.axes
             },

@@ -86,8 +86,8 @@ class GroupRun:
 
     def _begin_block(self, block: Block, inputs: _LaneInputs) -> BlockRun:
         results = self._begin(inputs.params, inputs.hyperparameters, self.data)
-        state, scores, signal = jax.block_until_ready(results)
-        return BlockRun(block, state, scores, signal)
+        state, scores, initial = jax.block_until_ready(results)
+        return BlockRun(block, state, scores, initial)
 
     def _advance_block(
         self, block_run: BlockRun, steps: int, inputs: _LaneInputs, batches: jax.Array

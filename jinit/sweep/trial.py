@@ -1,15 +1,16 @@
 """The pure functions of one lane: train a network with given hyperparameters."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jinit.diagnostics import Signal, signal
+from jinit.diagnostics import Measurements, Signal, keep_compact, layer_signals, measure
 from jinit.model import Model
 from jinit.model.params import PyTree
 from jinit.sweep.tasks import ExampleLoss
@@ -43,7 +44,18 @@ class Scores(NamedTuple):
     train_loss: Array
     validation_loss: Array
     validation_accuracy: Array
+    validation_loss_error: Array
+    """Standard error of the validation loss over the validation examples."""
     diverged_at: Array
+
+
+class InitialMeasurements(NamedTuple):
+    """Measurements of a lane before the first step."""
+
+    signal: Signal
+    """The statistics by layer that are recorded."""
+    all: Measurements
+    """Everything that the verdict depends on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +71,8 @@ class Trial:
 
     def begin(
         self, params: PyTree, hyperparameters: Hyperparameters, data: TaskData
-    ) -> tuple[TrialState, Scores, Signal]:
-        """Return the state before the first step, its scores, and its signal.
+    ) -> tuple[TrialState, Scores, InitialMeasurements]:
+        """Return the state before the first step, its scores, and its measurements.
 
         Args:
           params: initial parameters.
@@ -68,13 +80,12 @@ class Trial:
           data: the arrays of the task.
 
         Returns:
-          State, scores and signal.
+          State, scores and measurements.
         """
-        if "gain" in hyperparameters:
-            params = self._scale_kernels(params, hyperparameters["gain"])
+        params = self.scale_kernels(params, hyperparameters)
         batch, targets = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
-        train_loss, measured = signal(
-            self.model, params, batch, loss=lambda outputs: self.loss(outputs, targets).mean()
+        measured = keep_compact(
+            measure(self.model, params, [batch], lambda outputs: self.mean_loss(outputs, targets))
         )
         optimizer_state = self.optimizer(hyperparameters).init(params)
         state = TrialState(
@@ -83,8 +94,9 @@ class Trial:
             step=jnp.zeros((), jnp.int32),
             diverged_at=jnp.full((), -1, jnp.int32),
         )
-        scores = self._scores(state, train_loss, data)
-        return state._replace(diverged_at=scores.diverged_at), scores, measured
+        scores = self._scores(state, measured.loss, data)
+        initial = InitialMeasurements(layer_signals(self.model, measured), measured)
+        return state._replace(diverged_at=scores.diverged_at), scores, initial
 
     def advance(
         self, state: TrialState, hyperparameters: Hyperparameters, batches: Array, data: TaskData
@@ -117,10 +129,14 @@ class Trial:
         scores = self._scores(state, losses.mean(), data)
         return state._replace(diverged_at=scores.diverged_at), scores
 
+    def mean_loss(self, outputs: PyTree, targets: Array) -> Array:
+        """Return the mean loss over examples."""
+        return self.loss(outputs, targets).mean()
+
     def _objective(
         self, params: PyTree, hyperparameters: Hyperparameters, inputs: Array, targets: Array
     ) -> tuple[Array, Array]:
-        loss = self.loss(self.model.apply(params, inputs), targets).mean()
+        loss = self.mean_loss(self.model.apply(params, inputs), targets)
         return loss + self._penalty(params, hyperparameters), loss
 
     def _penalty(self, params: PyTree, hyperparameters: Hyperparameters) -> Array | float:
@@ -136,10 +152,14 @@ class Trial:
         leaves = jax.tree.leaves(params)
         return [leaves[index] for index in self._kernel_indices]
 
-    def _scale_kernels(self, params: PyTree, gain: Array) -> PyTree:
+    def scale_kernels(self, params: PyTree, hyperparameters: Mapping[str, Any]) -> PyTree:
+        """Return parameters whose kernels are multiplied by the gain, if it is an axis."""
+        if "gain" not in hyperparameters:
+            return params
         leaves, structure = jax.tree.flatten(params)
         for index in self._kernel_indices:
-            leaves[index] = leaves[index] * gain.astype(leaves[index].dtype)
+            gain = jnp.asarray(hyperparameters["gain"], leaves[index].dtype)
+            leaves[index] = leaves[index] * gain
         return jax.tree.unflatten(structure, leaves)
 
     @property
@@ -155,12 +175,17 @@ class Trial:
 
     def _scores(self, state: TrialState, train_loss: Array, data: TaskData) -> Scores:
         outputs = self.model.apply(state.params, data.validation_inputs)
-        loss = self.loss(outputs, data.validation_targets).mean()
+        losses = self.loss(outputs, data.validation_targets)
+        loss = losses.mean()
         accuracy = jnp.full((), jnp.nan)
         if self.classes:
             hits = outputs.argmax(-1) == data.validation_targets
             accuracy = jnp.where(jnp.isfinite(loss), hits.mean(), jnp.nan)
         has_diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
         return Scores(
-            train_loss, loss, accuracy, jnp.where(has_diverged, state.step, state.diverged_at)
+            train_loss=train_loss,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            validation_loss_error=losses.std() / math.sqrt(losses.shape[0]),
+            diverged_at=jnp.where(has_diverged, state.step, state.diverged_at),
         )

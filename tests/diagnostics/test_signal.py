@@ -13,7 +13,6 @@ from flax import linen as nn
 from flax import nnx
 from scipy import stats
 
-import jinit
 from jinit.diagnostics import signal
 from jinit.hooks import as_model
 from jinit.model import trace
@@ -141,7 +140,6 @@ def test_statistics_agree_with_explicit_backpropagation(name, framework):
         saturated = [(abs(a) > 0.95).mean() for a in activations]
         assert max(saturated) > 0  # the case has saturated entries
     np.testing.assert_allclose(found.saturated_fraction, [*saturated, np.nan])
-    assert not found.identical.any()
 
 
 @partial(jax.jit, static_argnums=0)
@@ -208,56 +206,6 @@ def test_every_bounded_activation_saturates():
     for phi in (jnp.tanh, jnp.arctan, jax.nn.hard_tanh, jax.nn.soft_sign, jax.lax.erf):
         found = chain_signal(phi, [kernel, jnp.ones((64, 2))], jnp.eye(16))
         assert found.saturated_fraction[0] > 0.9
-
-
-def initial_signal(model, inputs):
-    """Return the signal of a model's own initial parameters; the loss is the mean output."""
-    params = model.init(jax.random.key(0))
-    return jax.jit(lambda params: signal(model, params, inputs, loss=jnp.mean)[1])(params)
-
-
-@pytest.mark.parametrize(
-    "init",
-    ["zeros", jinit.constant(1e-4), pytest.param(jinit.constant(0.1), marks=pytest.mark.slow)],
-)
-def test_equal_weights_make_identical_units(init):
-    x = jax.random.normal(jax.random.key(0), (16, 8))
-    model = as_model(mlp(8, 3, depth=3, width=5, activation="sigmoid", init=init), x)
-    assert initial_signal(model, x).identical.all()
-
-
-@pytest.mark.parametrize(
-    "init",
-    [
-        "he_normal",
-        "orthogonal",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("normal", "random_uniform")),
-    ],
-)
-def test_random_weights_make_different_units(init):
-    x = jax.random.normal(jax.random.key(0), (16, 8))
-    model = as_model(mlp(8, 3, depth=3, width=5, activation="tanh", init=init), x)
-    assert not initial_signal(model, x).identical.any()
-
-
-def test_zeros_that_learn_are_not_identical():
-    x, key = jax.random.normal(jax.random.key(0), (16, 8)), jax.random.key(1)
-    weights = [jax.random.normal(key, (8, 8)), jnp.zeros((8, 8)), jax.random.normal(key, (8, 3))]
-
-    def apply(w, x):
-        return jnp.tanh(jnp.tanh(x @ w[0]) @ w[1]) @ w[2]
-
-    _, found = signal(trace(apply, weights, x), weights, x, loss=jnp.mean)
-    assert found.identical.tolist() == [False, False, False]
-    weights = [jnp.zeros_like(each) for each in weights]
-    _, found = signal(trace(apply, weights, x), weights, x, loss=jnp.mean)
-    assert found.identical.tolist() == [True, True, True]
-
-
-def test_a_single_unit_is_not_called_identical():
-    x = jax.random.normal(jax.random.key(0), (16, 8))
-    model = as_model(mlp(8, 1, depth=1, width=1), x)
-    assert not initial_signal(model, x).identical.any()
 
 
 def test_vmapped_statistics_equal_those_of_single_networks():
@@ -334,15 +282,6 @@ def test_convolutions_and_attention_are_chain_signal():
     assert (found.gradient_std > 0).sum() >= 4
 
 
-def test_a_signal_that_underflows_is_not_called_symmetric():
-    x = jnp.ones((4, 8)) * jnp.arange(1.0, 5.0)[:, None]
-    weights = 1e-30 * jax.random.normal(jax.random.key(0), (3, 8, 8))
-    model = trace(lambda w, x: x @ w[0] @ w[1] @ w[2], weights, x)
-    _, found = signal(model, weights, x, loss=jnp.sum)
-    assert float(found.activation_second_moment[-1]) == 0
-    assert not found.identical.any()
-
-
 def test_a_network_inside_a_loop_has_the_statistics_of_the_unrolled_network():
     def looped(w, x):
         return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, w)[0] @ w[0]
@@ -357,8 +296,9 @@ def test_a_network_inside_a_loop_has_the_statistics_of_the_unrolled_network():
     loss, found = signal(trace(looped, weights, x), weights, x, loss=jnp.sum)
     expected_loss, expected = signal(trace(unrolled, weights, x), weights, x, loss=jnp.sum)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
-    for name in ("activation_std", "activation_second_moment", "gradient_std", "identical"):
+    for name in ("activation_std", "activation_second_moment", "gradient_std"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5)
+    assert found.saturated_fraction[:2].tolist() == expected.saturated_fraction[:2].tolist()
 
 
 def test_a_model_without_contractions_has_no_layers():

@@ -22,7 +22,6 @@ def test_preactivation_statistics_agree_with_numpy():
         "second": (h**2).mean(),
         "largest": abs(h).max(),
         "nonfinite": 0.0,
-        "identical": 0.0,
         "decorrelation": 1 - correlations.mean(),
         "effective_rank": spectrum.sum() ** 2 / (spectrum**2).sum(),
     }

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from jinit.record import FORMAT
+
 Row = dict[str, Any]
 
 STEPS = [0, 100, 200, 300]
@@ -19,7 +21,7 @@ GROWTH = {"vanishing": 0.1, "exploding": 10.0}
 
 def lane(config: Row, seed: int, value: float, **changes: Any) -> Row:
     """Return a record with final accuracy `value` and loss `1 - value`."""
-    verdict = changes.get("verdict", "stable")
+    verdict = changes.get("at_initialization", "stable")
     growth = GROWTH.get(verdict, 1.0)
     stds = [0.5 * growth**layer for layer in range(len(LAYERS))]
     loss = 1 - value
@@ -27,11 +29,12 @@ def lane(config: Row, seed: int, value: float, **changes: Any) -> Row:
     row = {
         **config,
         "seed": seed,
-        "verdict": verdict,
+        "at_initialization": verdict,
         "diverged_at": None,
         "train_loss": loss / 2,
         "validation_loss": loss,
         "validation_accuracy": value,
+        "validation_loss_error": 0.01,
         "step": STEPS,
         "train_loss_curve": [each / 2 for each in curve],
         "validation_loss_curve": curve,
@@ -57,7 +60,7 @@ def diverged(config: Row, seed: int, step: int = 100) -> Row:
     losses = [math.nan if each > step else 2.3 for each in STEPS]
     finals = dict.fromkeys(("train_loss", "validation_loss", "validation_accuracy"), math.nan)
     curves = {f"{name}_curve": losses for name in finals}
-    return lane(config, seed, 0.5, verdict="diverged", diverged_at=step, **finals, **curves)
+    return lane(config, seed, 0.5, diverged_at=step, **finals, **curves)
 
 
 def write_sweep(
@@ -67,6 +70,8 @@ def write_sweep(
     rows = list(rows)
     seeds = sorted({row["seed"] for row in rows})
     outline = {
+        "format": FORMAT,
+        "validation_examples": 2000,
         "task": "digits",
         "metric": "validation_accuracy",
         "axes": axes,

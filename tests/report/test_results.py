@@ -91,7 +91,9 @@ def test_an_outline_without_a_task(tmp_path, text):
         ({"lanes": True}, "has lanes = True; expected an integer of at least 0"),
         ({"chance": "high"}, "has chance = 'high'; expected a number"),
         ({"classes": [10]}, r"has classes = \[10\]; expected an integer of at least 0"),
-        ({"format": 2}, r"has format 2, and this version of jinit reads formats up to 1: pip inst"),
+        ({"format": 3}, r"has format 3, and this version of jinit reads format 2: pip install"),
+        ({"format": 1}, r"has format 1, and this version of jinit reads format 2: run the sweep"),
+        ({"format": None}, r"has format 0, and this version .* reads format 2: run the sweep"),
     ],
 )
 def test_an_outline_with_wrong_inner_types(tmp_path, changes, message):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from jinit.report import Results
 from jinit.report.sweep.metric import Metric
-from jinit.report.sweep.table import verdict_text
+from jinit.report.sweep.table import majority_text
 from jinit.report.text import compact_text, interval_text
 
 
@@ -28,14 +28,15 @@ def test_every_number_of_a_line(tmp_path):
         write_accuracies(tmp_path, {"zeros": [0.1] * 4, "he_normal": [0.9, 0.8, 0.85, 0.85]})
     )
     assert line(text, "he_normal") == [
-        "he_normal", "★", "stable", "0.5→0.5", "50", "0", "0.075", "0.15", "85.0", "±", "6.5",
+        "he_normal", "★", "stable", "learned",
+        "0.5→0.5", "50", "0", "0.075", "0.15", "85.0", "±", "6.5",
     ]  # fmt: skip
     assert line(text, "zeros")[-3:] == ["10.0", "±", "0.0"]
     assert text.index("he_normal") < text.index("zeros")
     assert "relu" in text
     assert "digits: 8 runs, 4 seeds" in text
     assert "★: better than every other" in text
-    assert "verdict: of the untrained network" in text
+    assert "at initialization: jinit.diagnose on the untrained network" in text
 
 
 def test_few_seeds_show_their_range(tmp_path):
@@ -51,18 +52,18 @@ def test_a_tie_has_no_star(tmp_path):
 
 def test_verdicts_signals_and_diverged_runs(tmp_path):
     config = {"init": "a", "activation": "relu"}
-    rows = [lane(config, seed, 0.5, verdict="exploding") for seed in range(6)]
+    rows = [lane(config, seed, 0.5, at_initialization="exploding") for seed in range(6)]
     rows += [diverged(config, seed) for seed in (6, 7)]
     text = table_text(write_sweep(tmp_path, {"init": ["a"], "activation": ["relu"]}, rows))
-    assert line(text, "a")[:5] == ["a", "exploding", "6/8", "2", "0.5→50"]
+    assert line(text, "a")[:7] == ["a", "exploding", "6/8", "learned", "6/8", "2", "0.5→50"]
     assert "diverged: runs that diverged; their accuracy" in text
 
 
-def test_the_most_common_verdict_is_shown():
-    assert verdict_text(["stable"] * 4) == "stable"
-    assert verdict_text(["new\x1bword"]) == "new\\x1bword"
-    assert verdict_text(["stable", "vanishing", "stable"]) == "stable 2/3"
-    assert verdict_text([]) == "–"
+def test_the_most_common_word_is_shown():
+    assert majority_text(["stable"] * 4) == "stable"
+    assert majority_text(["new\x1bword"]) == "new\\x1bword"
+    assert majority_text(["stable", "vanishing", "stable"]) == "stable 2/3"
+    assert majority_text([]) == "–"
 
 
 def test_an_interrupted_sweep_says_how_many_lanes_it_has(tmp_path):
@@ -79,7 +80,7 @@ def test_other_axes_have_columns_if_they_vary(tmp_path):
         for seed in range(2)
     ]
     text = table_text(write_sweep(tmp_path, axes, rows))
-    assert "lr" in text.splitlines()[2].split()
+    assert "lr" in text.splitlines()[3].split()
     assert "gain" not in text
     assert "0.01" in text
 
@@ -97,25 +98,28 @@ def test_nothing_is_cut_off(tmp_path, width):
     label = "uniform(minval=-0.125, maxval=0.125)"
     axes = {"init": [label], "activation": ["relu"]}
     config, stds = {"init": label, "activation": "relu"}, [3e-6, 1.0, 5e12, 1.0]
-    rows = [lane(config, seed, 0.5, verdict="exploding", activation_std=stds) for seed in range(7)]
+    rows = [
+        lane(config, seed, 0.5, at_initialization="exploding", activation_std=stds)
+        for seed in range(7)
+    ]
     rows.append(diverged(config, 7))
     text = table_text(write_sweep(tmp_path, axes, rows), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    table = text.split("verdict: of")[0]
+    table = text.split("at initialization:")[0]
     lines = table.splitlines()
-    width_of_labels = next(each for each in lines if "verdict" in each).index("verdict")
-    pieces = "".join(each[:width_of_labels].strip() for each in lines[5:])
+    width_of_labels = next(each for each in lines if "initial-" in each).index("initial-")
+    pieces = "".join(each[:width_of_labels].strip() for each in lines[6:])
     assert pieces.replace(" ", "") == label.replace(" ", "")
     assert "45.0 ± 11.8" in table
     assert ("3e-6→5e12" in table) == (width >= 80)
-    assert ("left out in this narrow terminal: sat. %, dead %" in text) == (width < 80)
+    assert ("left out in this narrow terminal: sat. %" in text) == (width <= 80)
 
 
 def test_a_narrow_terminal_keeps_the_loss_that_decides(tmp_path):
     rows = [lane({"init": "a"}, seed, 0.5 + seed / 10) for seed in range(4)]
     directory = write_sweep(tmp_path, {"init": ["a"]}, rows, metric="validation_loss")
-    assert "0.35 ± 0.21" in table_text(directory, 40)
+    assert "0.35 ± 0.21" in table_text(directory, 48)
 
 
 ODD = ["[red]x[/red]", "[/]", "a\x1b[31mb", "tab\tand\nline", ":smiley:", "$x^$", "_hidden", "日本"]
@@ -133,9 +137,9 @@ def test_sentences_are_escaped_too(tmp_path):
     assert r"a\x1b[31m is the only candidate" in recommendation.sentence
 
 
-def test_verdicts_have_colors(tmp_path):
+def test_outcomes_have_colors(tmp_path):
     directory = write_accuracies(tmp_path, {"a": [0.9, 0.8], "b": [0.8, 0.9]})
-    assert "\x1b[32mstable" in table_text(directory, force_terminal=True, color_system="standard")
+    assert "\x1b[32mlearned" in table_text(directory, force_terminal=True, color_system="standard")
 
 
 @pytest.mark.parametrize(("value", "half", "text"), [

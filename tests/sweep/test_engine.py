@@ -12,7 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from sweep.small import CLASSES, FEATURES, pair, shallow, sweep, task
 
 import jinit
-from jinit.record import COLUMNS, OUTLINE_KEYS
+from jinit.record import COLUMNS, OUTCOME_COLUMN, OUTLINE_KEYS
 from jinit.sweep import engine
 from jinit.sweep.batches import Batches
 from jinit.sweep.layout import BlockLayout
@@ -56,7 +56,7 @@ def test_every_lane_is_recorded_once(main):
     _, frame, _ = main
     assert len(frame) == 36
     assert not frame.duplicated(["init", "activation", "lr", "seed"]).any()
-    assert set(frame.columns) == {"init", "activation", "lr", *COLUMNS}
+    assert set(frame.columns) == {"init", "activation", "lr", OUTCOME_COLUMN, *COLUMNS}
     assert set(frame["seed"]) == {0, 1, 2}
 
 
@@ -84,7 +84,7 @@ def test_the_first_record_is_the_untrained_network(main):
     _, frame, _ = main
     for row in frame[frame["init"] == "zeros"].to_dict("records"):
         assert row["train_loss_curve"][0] == pytest.approx(np.log(CLASSES))
-        assert row["verdict"] == "symmetric"
+        assert row["at_initialization"] == "dead"
         assert row["activation_std"].tolist() == [0.0] * 3
     (_, apply), (inputs, targets) = pair({}), task().train
     row = frame[(frame["init"] == "he_normal") & (frame["activation"] == "relu")].iloc[0]
@@ -133,7 +133,7 @@ def test_provenance(main):
     assert frame["run_seconds"].gt(0).all()
     outline = json.loads((directory / "sweep.json").read_text())
     assert outline["lanes"] == 36
-    assert outline["format"] == 1
+    assert outline["format"] == 2
     assert set(outline) == set(OUTLINE_KEYS)
     assert outline["steps"] == 20
     assert outline["seeds"] == [0, 1, 2]
@@ -259,7 +259,8 @@ def first_step_without_a_finite_loss(seed, lr):
 def test_a_diverged_lane_is_recorded_and_does_not_affect_others(tmp_path):
     lost, others = rates(tmp_path / "with", 1e12)
     _, undisturbed = rates(tmp_path / "without", 2e-2)
-    assert lost["verdict"].tolist() == ["diverged"] * 3
+    assert lost["outcome"].tolist() == ["diverged"] * 3
+    assert "diverged" not in set(lost["at_initialization"])
     for row in lost.to_dict("records"):
         assert row["diverged_at"] == first_step_without_a_finite_loss(int(row["seed"]), 1e12)
         assert row["diverged_at"] > 0

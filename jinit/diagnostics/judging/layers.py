@@ -140,7 +140,7 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
       model: the traced network.
       measurements: its measurements, with NumPy arrays.
     """
-    consumers = _layer_consumers(model)
+    consumers = layer_consumers(model)
     branch_sums = _residual_numbers(model)
     equal_counts: dict[str, EqualCounts] = {}
     rows = []
@@ -173,7 +173,7 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
     return tuple(rows)
 
 
-def _layer_consumers(model: Model) -> list[int | None]:
+def layer_consumers(model: Model) -> list[int | None]:
     """Return, for every layer, the number of the layer that takes in its activation."""
     layer_numbers = {tuple(layer): number for number, layer in enumerate(model.layers)}
     places = {contraction.place: n for n, contraction in enumerate(model.contractions)}
@@ -192,7 +192,10 @@ def _layer_consumers(model: Model) -> list[int | None]:
 def _equal_counts(measurements: Measurements, path: str) -> EqualCounts:
     if path not in measurements.products:
         return EqualCounts()
-    weights, gradients = measurements.products[path], measurements.gradient_products[path]
+    weights = measurements.products[path]
+    if path not in measurements.gradient_products:
+        return EqualCounts(weights=count_equal_units(weights))
+    gradients = measurements.gradient_products[path]
     return EqualCounts(
         weights=count_equal_units(weights),
         gradients=count_equal_units(gradients),

@@ -12,10 +12,6 @@ DEVIATIONS = 5.0
 """Standard deviations by which a measurement may differ from its prediction: a normal variable
 differs by more with probability 6e-7, so that a network of many layers raises no false alarm."""
 
-SWEEP_DEVIATIONS = 3.0
-"""Deviations for the verdict of a sweep, which tests two ratios (last against first layer, forward
-and backward) and not every layer: a false alarm has probability 0.3 % for each."""
-
 DEAD_DEVIATIONS = 4.5
 """Standard deviations by which the number of dead units may exceed half of the units: probability
 3e-6 that independent units which are dead with probability 1/2 do so by chance."""
@@ -69,9 +65,6 @@ deviation is known to 6 % only, and values within 15 % are taken as equal."""
 EQUAL_UNITS_TOLERANCE = 1e-5
 """Relative difference of random products up to which two units are equal. Sums of float32 numbers
 in another order differ by about 1e-7 times the square root of their number."""
-
-IDENTICAL_TOLERANCE = 1e-6
-"""Fraction of the largest entry up to which the results of two units are the same."""
 
 # --- Parameters that never receive a gradient ---
 

@@ -1,6 +1,6 @@
 """Statistics of every layer of a network in one forward and one backward pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from jinit.diagnostics.measuring.statistics import (
     weight_statistics,
 )
 from jinit.diagnostics.measuring.symmetry import RandomProducts, random_products
-from jinit.model import Contraction, Leaf, Model, Place, PyTree
+from jinit.model import Contraction, Leaf, Model, PyTree
 
 
 class LayerStatistics(NamedTuple):
@@ -110,7 +110,6 @@ def summarize(
       examples: number of examples in the batch.
     """
     limits = input_limits(model)
-    axes = {leaf.path: _leaf_axes(leaf) for leaf in model.leaves}
     values = model.by_path(params)
     changes = observation.changes
     matrices = [path for path in changes if values[path].ndim > 1]
@@ -127,16 +126,23 @@ def summarize(
             path: weight_statistics(values[path], change.gradient, change.update_second)
             for path, change in changes.items()
         },
-        products={path: random_products(values[path], axes[path]) for path in matrices},
-        gradient_products={
-            path: random_products(changes[path].gradient, axes[path]) for path in matrices
-        },
+        products=matrix_products(model, {path: values[path] for path in matrices}),
+        gradient_products=matrix_products(
+            model, {path: changes[path].gradient for path in matrices}
+        ),
     )
 
 
-def contraction_numbers(model: Model) -> dict[Place, int]:
-    """Return the index in `model.contractions` of the contraction at each place."""
-    return {layer.place: number for number, layer in enumerate(model.contractions)}
+def matrix_products(model: Model, values: Mapping[str, Array]) -> dict[str, RandomProducts]:
+    """Return the random products of arrays with the axes of parameters.
+
+    Args:
+      model: the traced network.
+      values: parameters or their gradients, by path.
+    """
+    return {
+        path: random_products(value, _leaf_axes(model.leaf(path))) for path, value in values.items()
+    }
 
 
 def read_iteration(value: Array | np.ndarray, iteration: int | None) -> Any:

@@ -1,20 +1,19 @@
 """Mean squares of the signal and its gradient at every layer, before any training."""
 
-from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.diagnostics.judging.thresholds import EQUAL_UNITS_TOLERANCE
+from jinit.diagnostics.judging.layers import layer_consumers
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import (
     Measurements,
-    contraction_numbers,
     measure,
     read_iteration,
 )
-from jinit.model import Model, Place, PyTree
+from jinit.model import LayerUse, Model, PyTree
 
 
 class Signal(NamedTuple):
@@ -28,12 +27,9 @@ class Signal(NamedTuple):
     """Standard deviation of the loss gradient of one example with respect to the pre-activations,
     over examples and units."""
     dead_fraction: Array
-    """Fraction of units whose activation is 0 for every example; NaN for the last layer."""
+    """Fraction of units whose activation is 0 for every example; NaN if no layer takes them in."""
     saturated_fraction: Array
-    """Fraction of activations at a limit of a bounded activation; NaN for the last layer."""
-    identical: Array
-    """True if all units of the layer compute the same function; units of zero weights do only if
-    their gradients are equal too."""
+    """Fraction of activations at a limit of a bounded activation; NaN if no layer takes them in."""
 
 
 def signal(model: Model, params: PyTree, *batch: PyTree, loss: Loss) -> tuple[Array, Signal]:
@@ -62,54 +58,38 @@ def signal(model: Model, params: PyTree, *batch: PyTree, loss: Loss) -> tuple[Ar
     """
     inputs, targets = batch[: len(model.inputs)], batch[len(model.inputs) :]
     measurements = measure(model, params, inputs, lambda outputs: loss(outputs, *targets))
+    return measurements.loss, layer_signals(model, measurements)
+
+
+def layer_signals(model: Model, measurements: Measurements) -> Signal:
+    """Return the signal statistics by layer.
+
+    Args:
+      model: the traced network.
+      measurements: its measurements.
+    """
     if not model.layers:
-        return measurements.loss, Signal(*(jnp.zeros(0) for _ in Signal._fields))
-    numbers = contraction_numbers(model)
-    rows = [
-        _contraction_signal(model, measurements, number, numbers)
-        for number in range(len(model.contractions))
-    ]
-    layers = [_layer_signal(rows[number], iteration) for number, iteration in model.layers]
-    columns = (jnp.stack(column) for column in zip(*layers, strict=True))
-    return measurements.loss, Signal(*columns)
+        return Signal(*(jnp.zeros(0) for _ in Signal._fields))
+    consumers = [None if each is None else model.layers[each] for each in layer_consumers(model)]
+    pairs = zip(model.layers, consumers, strict=True)
+    layers = [_layer_signal(measurements, layer, consumer) for layer, consumer in pairs]
+    return Signal(*(jnp.stack(column) for column in zip(*layers, strict=True)))
 
 
-def _contraction_signal(
-    model: Model, measurements: Measurements, number: int, numbers: Mapping[Place, int]
-) -> Signal:
-    """Return the statistics of a contraction; inside a loop, with an axis for each loop."""
-    layer = model.contractions[number]
-    statistics = measurements.layers[number]
+def _layer_signal(measurements: Measurements, layer: LayerUse, consumer: LayerUse | None) -> Signal:
+    """Return the statistics of one layer, whose activations another one may take in."""
+    statistics = measurements.layers[layer.contraction]
     preactivation, gradient = statistics.preactivation, statistics.gradient
-    if layer.follower is None:
-        dead = saturated = jnp.full(layer.loop_lengths, jnp.nan)
-    else:
-        activation = measurements.layers[numbers[layer.follower]].input
-        dead, saturated = activation.dead_fraction, activation.saturated_fraction
-    stays_constant = _stays_constant(measurements, model.paths[layer.kernel])
+    read = partial(read_iteration, iteration=layer.iteration)
+    dead = saturated = jnp.full((), jnp.nan)
+    if consumer is not None:
+        activation = measurements.layers[consumer.contraction].input
+        dead = read_iteration(activation.dead_fraction, consumer.iteration)
+        saturated = read_iteration(activation.saturated_fraction, consumer.iteration)
     return Signal(
-        activation_std=jnp.sqrt(jnp.maximum(preactivation.second - preactivation.mean**2, 0)),
-        activation_second_moment=preactivation.second,
-        gradient_std=jnp.sqrt(jnp.maximum(gradient.second - gradient.mean**2, 0)),
+        activation_std=read(jnp.sqrt(jnp.maximum(preactivation.second - preactivation.mean**2, 0))),
+        activation_second_moment=read(preactivation.second),
+        gradient_std=read(jnp.sqrt(jnp.maximum(gradient.second - gradient.mean**2, 0))),
         dead_fraction=dead,
         saturated_fraction=saturated,
-        identical=jnp.where(
-            jnp.isnan(preactivation.identical), stays_constant, preactivation.identical == 1
-        ),
     )
-
-
-def _stays_constant(measurements: Measurements, path: str) -> Array:
-    """Return whether a kernel is one number, and its gradient the same for all units."""
-    is_constant = measurements.weights[path].value_range == 0
-    if path not in measurements.gradient_products:
-        return is_constant
-    products = measurements.gradient_products[path].outputs
-    spread, largest = jnp.ptp(products, -1), jnp.abs(products).max(-1)
-    return is_constant & (spread <= EQUAL_UNITS_TOLERANCE * largest).all()
-
-
-def _layer_signal(row: Signal, iteration: int | None) -> Signal:
-    """Return the statistics of one iteration; without a number, their means over all."""
-    layer = Signal(*(read_iteration(value, iteration) for value in row))
-    return layer._replace(identical=row.identical.all()) if iteration is None else layer

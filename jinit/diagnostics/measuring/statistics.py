@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jinit.diagnostics.judging.thresholds import IDENTICAL_TOLERANCE, SATURATION_MARGIN
+from jinit.diagnostics.judging.thresholds import SATURATION_MARGIN
 from jinit.diagnostics.measuring.floating import widen
 
 MAX_ROWS = 128
@@ -46,8 +46,6 @@ class PreactivationStatistics(NamedTuple):
     """Largest absolute value."""
     nonfinite: Scalar
     """1 if an entry is NaN or infinite, else 0."""
-    identical: Scalar
-    """1 if all units are equal for every example, else 0; NaN if all entries are 0."""
     decorrelation: Scalar
     """1 - c, where c is the mean correlation (uncentered) of pairs of rows."""
     effective_rank: Scalar
@@ -135,17 +133,11 @@ def preactivation_statistics(h: Array, units: Sequence[int]) -> PreactivationSta
     """Return the statistics of pre-activations whose axes `units` enumerate units."""
     value = widen(h)
     second, rows = mean_square(value), _sample_rows(value, units)
-    high, low = value.max(units), value.min(units)
-    largest = jnp.maximum(high.max(), -low.min())
-    has_several_units = sum(value.shape[axis] for axis in units) > len(units)
     return PreactivationStatistics(
         mean=value.mean(),
         second=second,
-        largest=largest,
+        largest=jnp.abs(value).max(),
         nonfinite=_is_nonfinite(second),
-        identical=_has_identical_units((high - low).max(), largest)
-        if has_several_units
-        else jnp.zeros(()),
         decorrelation=_decorrelation(rows),
         effective_rank=_effective_rank(rows),
     )
@@ -207,12 +199,6 @@ def _keep_finite(second: Array, is_finite: Array) -> Array:
 
 def _is_nonfinite(second: Array) -> Array:
     return (~jnp.isfinite(second)).astype(jnp.float32)
-
-
-def _has_identical_units(difference: Array, largest: Array) -> Array:
-    """Return 1 if the largest difference between units is rounding error, else 0."""
-    is_equal = (difference <= IDENTICAL_TOLERANCE * largest).astype(jnp.float32)
-    return jnp.where(largest > 0, is_equal, jnp.nan)
 
 
 def _sample_rows(value: Array, units: Sequence[int]) -> Array:

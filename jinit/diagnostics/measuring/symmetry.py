@@ -78,6 +78,16 @@ def count_equal_units(*products: RandomProducts) -> tuple[int, int]:
     )
 
 
+def repeats_units(products: RandomProducts) -> bool:
+    """Return whether any two units are equal, zeros included.
+
+    Args:
+      products: random products of one parameter.
+    """
+    everywhere = jax.tree.map(np.ones_like, products)
+    return any(count_equal_units(products, everywhere))
+
+
 def _count_equal_columns(products: Sequence[Array]) -> int:
     columns = [_normalize_columns(np.asarray(each, np.float64)) for each in products]
     if not all(np.isfinite(each).all() for each in columns):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinit.report.sweep.facets import Candidate, Facet
-from jinit.report.sweep.intervals import FEW_SEEDS, MeanInterval, paired_interval
+from jinit.report.sweep.intervals import MeanInterval, paired_interval
 from jinit.report.sweep.metric import Metric
 
 
@@ -86,17 +86,17 @@ class FacetFinding:
 
     @property
     def failures(self) -> list[Candidate]:
-        """The other candidates that are not better than chance."""
+        """The other candidates that did not learn."""
         failed = [each.candidate for each in self.comparisons if not each.has_learned]
-        return [each for each in failed if not _may_have_learned(each, self.metric)]
+        return [each for each in failed if not each.may_have_learned(self.metric)]
 
     @property
     def unclear(self) -> list[Candidate]:
-        """The candidates with too few seeds to tell whether they are better than chance."""
+        """The candidates with too few runs to tell whether they learn."""
         candidates = [each.candidate for each in self.comparisons if not each.has_learned]
         if not self.has_learned:
             candidates = [self.leader, *candidates]
-        return [each for each in candidates if _may_have_learned(each, self.metric)]
+        return [each for each in candidates if each.may_have_learned(self.metric)]
 
 
 def compare_candidates(facet: Facet, metric: Metric) -> FacetFinding:
@@ -119,12 +119,12 @@ def compare_candidates(facet: Facet, metric: Metric) -> FacetFinding:
     return FacetFinding(
         facet=facet,
         metric=metric,
-        has_learned=metric.has_learned(leader.interval),
+        has_learned=leader.has_learned(metric),
         comparisons=tuple(
             Comparison(
                 candidate=other,
                 difference=_paired_lead(leader, other, metric),
-                has_learned=metric.has_learned(other.interval),
+                has_learned=other.has_learned(metric),
             )
             for other in others
         ),
@@ -137,9 +137,3 @@ def _paired_lead(leader: Candidate, other: Candidate, metric: Metric) -> MeanInt
         for candidate in (leader, other)
     )
     return paired_interval(first, second)
-
-
-def _may_have_learned(candidate: Candidate, metric: Metric) -> bool:
-    """Return whether all of a few seeds are better than chance, although the interval is not."""
-    values = candidate.metric_by_seed.values()
-    return len(values) < FEW_SEEDS and all(map(metric.is_better_than_chance, values))

@@ -7,27 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jinit.report.sweep.intervals import MeanInterval, mean_interval
+from jinit.report.sweep.intervals import FEW_SEEDS, MeanInterval, mean_interval
 from jinit.report.sweep.metric import Metric
+from jinit.report.sweep.outcome import LEARNED, LEARNED_SLOWLY, has_diverged
 from jinit.report.sweep.outline import Outline, canonical_value
 from jinit.report.text import value_text
 
 RecordRow = Mapping[str, Any]
-
-
-def has_diverged(row: RecordRow, metric: Metric) -> bool:
-    """Return whether a lane reached NaN or infinity, or has no finite value of the metric.
-
-    >>> has_diverged({"validation_loss": 0.1, "diverged_at": 40}, Metric("validation_loss"))
-    True
-    """
-    value = row.get(metric.name)
-    return (
-        row.get("diverged_at") is not None
-        or row.get("verdict") == "diverged"
-        or value is None
-        or not math.isfinite(value)
-    )
 
 
 @dataclass(frozen=True)
@@ -62,6 +48,33 @@ class Candidate:
     def interval(self) -> MeanInterval:
         """Mean of the metric over the seeds and its 95 % interval."""
         return mean_interval(self.metric_by_seed.values())
+
+    @property
+    def learned_runs(self) -> int:
+        """Number of runs that learned, slowly or not."""
+        return sum(row.get("outcome") in (LEARNED, LEARNED_SLOWLY) for row in self.records)
+
+    def has_learned(self, metric: Metric) -> bool:
+        """Return whether the configuration learns, beyond the uncertainty over examples and seeds.
+
+        A few seeds say too little about the mean, so that most of their runs must have learned.
+
+        Args:
+          metric: the metric of the sweep.
+        """
+        if len(self.records) < FEW_SEEDS:
+            return 2 * self.learned_runs > len(self.records) or not self.records
+        return self.learned_runs > 0 and metric.has_learned(self.interval)
+
+    def may_have_learned(self, metric: Metric) -> bool:
+        """Return whether some runs learned, or all of a few are better than a guess.
+
+        Args:
+          metric: the metric of the sweep.
+        """
+        is_few = 0 < len(self.records) < FEW_SEEDS
+        values = self.metric_by_seed.values()
+        return self.learned_runs > 0 or (is_few and all(map(metric.is_better_than_chance, values)))
 
     @property
     def full_label(self) -> str:

@@ -151,7 +151,7 @@ def _guess_losses(
     candidates: Sequence[Candidate], outline: Outline, column: str
 ) -> dict[str, float]:
     """Return the last loss by label, median over seeds, of the candidates that did not learn."""
-    failed = [each for each in candidates if not outline.metric.has_learned(each.interval)]
+    failed = [each for each in candidates if not each.has_learned(outline.metric)]
     lines = {each.label: seed_curves(each, column).lines for each in failed}
     return {
         _shorten_label(label): float(np.median(line[:, -1]))

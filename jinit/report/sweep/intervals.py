@@ -12,8 +12,9 @@ FEW_SEEDS = 4
 _CONFIDENCE = 0.95
 # Fewer equal differences than this leave the interval open.
 _FEWEST_EQUAL_PAIRS = 3
-# Recorded metrics are computed in float32: a smaller relative difference is rounding.
-_FLOAT32_RESOLUTION = float(np.finfo(np.float32).eps)
+
+FLOAT32_RESOLUTION = float(np.finfo(np.float32).eps)
+"""Recorded metrics are computed in float32: a smaller relative difference is rounding."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def paired_interval(
     left = np.array([first[seed] for seed in seeds], float)
     right = np.array([second[seed] for seed in seeds], float)
     differences = left - right
-    rounding = _FLOAT32_RESOLUTION * np.maximum(np.abs(left), np.abs(right))
+    rounding = FLOAT32_RESOLUTION * np.maximum(np.abs(left), np.abs(right))
     differences[np.abs(differences) <= rounding] = 0.0
     interval = mean_interval(differences, confidence)
     if interval.half_width == 0 and interval.mean != 0 and len(seeds) < _FEWEST_EQUAL_PAIRS:

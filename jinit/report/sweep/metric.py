@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from jinit.report.sweep.intervals import FEW_SEEDS, MeanInterval, mean_interval
+from jinit.report.sweep.intervals import FEW_SEEDS, FLOAT32_RESOLUTION, MeanInterval, mean_interval
 from jinit.report.text import UNKNOWN_TEXT, compact_text, interval_text
 
 
@@ -14,8 +14,7 @@ class Metric:
 
     Args:
       name: the column; ends in `accuracy` or `loss`.
-      chance: its value for the best guess that ignores the input; None if unknown. A candidate
-        has learned if the interval of its mean lies on the better side of chance.
+      chance: its value for the best guess that ignores the input; None if unknown.
 
     Raises:
       ValueError: if the name does not say whether more is better.
@@ -60,13 +59,14 @@ class Metric:
         return max(filter(math.isfinite, finite), default=math.nan)
 
     def is_better_than_chance(self, value: float) -> bool:
-        """Return whether a value is better than chance; True if chance is unknown."""
-        return self.chance is None or self.merit(value) > self.merit(self.chance)
+        """Return whether a value is better than chance by more than rounding; True if unknown."""
+        if self.chance is None:
+            return True
+        rounding = FLOAT32_RESOLUTION * max(abs(value), abs(self.chance))
+        return self.merit(value) - self.merit(self.chance) > rounding
 
     def has_learned(self, interval: MeanInterval) -> bool:
-        """Return whether the interval lies on the better side of chance.
-
-        A single value has no interval and is compared with chance itself.
+        """Return whether the interval lies on the better side of chance; True if it is unknown.
 
         >>> Metric("validation_accuracy", chance=0.1).has_learned(MeanInterval(0.11, 0.09, 0.13, 8))
         False
@@ -74,7 +74,7 @@ class Metric:
         if math.isnan(interval.mean):
             return False
         bound = interval.low if self.larger_is_better else interval.high
-        return self.is_better_than_chance(interval.mean if interval.count == 1 else bound)
+        return self.is_better_than_chance(bound)
 
     def metric_text(self, value: float, half_width: float = math.inf) -> str:
         """Return a value as text: percent for accuracies, significant digits for losses."""

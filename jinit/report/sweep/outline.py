@@ -35,6 +35,7 @@ class Outline:
       program_axes: the axes that change the training program; each combination is a facet.
       seeds: seeds of every configuration.
       total_lanes: number of lanes when the sweep is complete.
+      validation_examples: number of examples that the metric is a mean over.
 
     >>> outline = Outline(
     ...     task="digits",
@@ -54,6 +55,7 @@ class Outline:
     program_axes: tuple[str, ...]
     seeds: tuple[int, ...]
     total_lanes: int
+    validation_examples: int = 1
 
     @property
     def candidate_axes(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ def read_outline(directory: Path) -> Outline:
         program_axes=tuple(axis for axis in data["axes"] if axis in data["program_axes"]),
         seeds=tuple(data["seeds"]),
         total_lanes=data["lanes"],
+        validation_examples=data["validation_examples"],
     )
 
 

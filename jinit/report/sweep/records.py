@@ -1,10 +1,12 @@
 """The records of a sweep, read from its Parquet files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinit.record import RECORDS_FOLDER, required_columns
+from jinit.record import OUTCOME_COLUMN, RECORDS_FOLDER, required_columns
 from jinit.report.extras import explain_missing_extra
+from jinit.report.sweep.outcome import outcomes
 from jinit.report.sweep.outline import Outline, canonical_value
 from jinit.report.text import escape_unprintable, value_text
 
@@ -20,7 +22,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
       outline: the outline of the sweep.
 
     Returns:
-      The records, in the order of the axes and the seeds.
+      The records, in the order of the axes and the seeds, with the outcome of every run.
 
     Raises:
       ValueError: if there are no records, a file cannot be read, a column is missing, or a lane
@@ -59,7 +61,20 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
             ) from error
         blocks.append(block)
     table = pyarrow.concat_tables(blocks, promote_options="permissive")
-    return table.take(_sort_indices(table, outline, directory))
+    return _add_outcomes(table.take(_sort_indices(table, outline, directory)), outline)
+
+
+def _add_outcomes(table: "pyarrow.Table", outline: Outline) -> "pyarrow.Table":
+    """Return the records with the outcome of every run, after the verdict at initialization."""
+    metric = outline.metric.name
+    names = (*outline.axes, metric, f"{metric}_curve", "validation_loss_error", "diverged_at")
+    known = [name for name in dict.fromkeys(names) if name in table.column_names]
+    column = outcomes(table.select(known).to_pylist(), outline)
+    return table.add_column(_outcome_place(table.column_names), OUTCOME_COLUMN, [column])
+
+
+def _outcome_place(names: Sequence[str]) -> int:
+    return names.index("at_initialization") + 1 if "at_initialization" in names else len(names)
 
 
 def _sort_indices(table: "pyarrow.Table", outline: Outline, directory: Path) -> list[int]:

@@ -57,6 +57,11 @@ class Results:
     def frame(self) -> "pandas.DataFrame":
         """Return every record, one row per lane, in the order of the axes and the seeds.
 
+        `at_initialization` is the verdict of `jinit.diagnose` on the untrained network; `outcome`
+        is `learned`, `learned slowly`, `did not learn` or `diverged`. A run has learned if its
+        metric is better than that of a guess by three standard errors over the validation examples,
+        and slowly if it is nearer to the guess than to the best configuration of the sweep.
+
         Raises:
           ValueError: if no block is finished or a record cannot be read.
           MissingExtraError: if pandas or pyarrow is not installed.
@@ -76,7 +81,7 @@ class Results:
         return tuple(recommend_candidate(facet, metric) for facet in self._read_facets())
 
     def table(self) -> "SweepTable":
-        """Return a table for rich: the verdict, signal and final metric of every candidate.
+        """Return a table for rich: initialization, outcome and final metric of every candidate.
 
         `rich.print(results.table())` shows it.
 

@@ -77,10 +77,17 @@ def _no_learning_claim(finding: FacetFinding) -> str:
 def _unclear_claim(finding: FacetFinding) -> str:
     best = f"best: {finding.leader.full_label} with {_metric_phrase(finding)}"
     return (
-        f"too few seeds to tell whether {join_names(_labels(finding.unclear), 'or')} learned "
-        f"better than guessing ({best}{_guess_phrase(finding)}); run at least {FEW_SEEDS} seeds, "
-        "better 8"
+        f"{_unclear_text(finding)} better than guessing ({best}{_guess_phrase(finding)}); run at "
+        f"least {FEW_SEEDS} seeds, better 8"
     )
+
+
+def _unclear_text(finding: FacetFinding) -> str:
+    """Return which candidates learned in some runs only, too few to say that they learn."""
+    names = join_names(_labels(finding.unclear), "or")
+    if max(len(each.records) for each in finding.unclear) < FEW_SEEDS:
+        return f"too few seeds to tell whether {names} learned"
+    return f"too few runs learned to tell whether {names} learned"
 
 
 def _few_seeds_claim(finding: FacetFinding) -> str:
@@ -142,10 +149,10 @@ def _advice(finding: FacetFinding, group: Sequence[Candidate]) -> str:
 
 
 def _failures_phrase(finding: FacetFinding) -> str:
-    failures, unclear = _labels(finding.failures), _labels(finding.unclear)
+    failures, unclear = _labels(finding.failures), finding.unclear
     phrases = [
         f"; {join_names(failures)} did not learn" if failures else "",
-        f"; too few seeds to tell whether {join_names(unclear, 'or')} learned" if unclear else "",
+        f"; {_unclear_text(finding)}" if unclear else "",
     ]
     return "".join(phrases)
 

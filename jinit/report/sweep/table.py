@@ -15,6 +15,7 @@ from jinit.report.sweep.comparison import compare_candidates
 from jinit.report.sweep.facets import Candidate, Facet
 from jinit.report.sweep.measures import finite_values, hidden_layer_values
 from jinit.report.sweep.metric import Metric
+from jinit.report.sweep.outcome import OUTCOME_STYLES
 from jinit.report.sweep.outline import Outline
 from jinit.report.text import (
     UNKNOWN_TEXT,
@@ -22,11 +23,11 @@ from jinit.report.text import (
     escape_unprintable,
     value_text,
 )
-from jinit.report.verdict_colors import verdict_color
 
 _STAR = " ★"
-_LABEL_COLUMNS, _VERDICT_COLUMNS = 14, 9
+_LABEL_COLUMNS, _WORD_COLUMNS = 14, 9
 """Least widths, in columns of the terminal; longer texts continue on the next line."""
+_WORD_HEADERS = ("at\ninitial-\nization", "outcome")
 _AXIS_COLUMNS = 12
 """Greatest width of the column of an axis."""
 
@@ -51,7 +52,7 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class SweepTable:
-    """A table for rich: verdict, signal at step 0 and final metrics of every candidate, best first.
+    """A table for rich: initialization, outcome and metrics of every candidate, best first.
 
     A star marks a leader that is better than every other candidate of its facet. In a narrow
     terminal, columns are left out until the others fit; the metric that decides always stays.
@@ -111,7 +112,8 @@ class SweepTable:
         for axis in axes:
             header = Text(escape_unprintable(axis))
             table.add_column(header, justify="right", overflow="fold", max_width=_AXIS_COLUMNS)
-        table.add_column("verdict\nat step 0")
+        for header in _WORD_HEADERS:
+            table.add_column(header, overflow="fold")
         for column in columns:
             table.add_column(column.header, justify="right", no_wrap=True)
         for facet in self.facets:
@@ -126,17 +128,17 @@ class SweepTable:
         return table
 
 
-def verdict_text(verdicts: Sequence[str]) -> str:
-    """Return the most common verdict over seeds, with its count if they differ.
+def majority_text(words: Sequence[str]) -> str:
+    """Return the most common word over seeds, with its count if they differ.
 
-    >>> verdict_text(["stable"] * 8), verdict_text(["stable"] * 6 + ["exploding"] * 2)
+    >>> majority_text(["stable"] * 8), majority_text(["stable"] * 6 + ["exploding"] * 2)
     ('stable', 'stable 6/8')
     """
-    if not verdicts:
+    if not words:
         return UNKNOWN_TEXT
-    verdict, count = Counter(sorted(verdicts)).most_common(1)[0]
-    shown = escape_unprintable(verdict)
-    return shown if count == len(verdicts) else f"{shown} {count}/{len(verdicts)}"
+    word, count = Counter(sorted(words)).most_common(1)[0]
+    shown = escape_unprintable(word)
+    return shown if count == len(words) else f"{shown} {count}/{len(words)}"
 
 
 def _fit_widths(table: Table, width: int) -> bool:
@@ -149,10 +151,11 @@ def _fit_widths(table: Table, width: int) -> bool:
     for column in others:
         column.width = min(_longest_line(column), column.max_width or width)
     spare = width - sum(column.width or 0 for column in others) - len(others)
-    verdict = next(column for column in others if str(column.header).startswith("verdict"))
-    if spare < _LABEL_COLUMNS:  # verdicts such as `exploding 7/8` can take two lines
-        spare += (verdict.width or 0) - _VERDICT_COLUMNS
-        verdict.width = _VERDICT_COLUMNS
+    for words in (column for column in others if column.header in _WORD_HEADERS):
+        width_of_words = min(words.width or 0, _WORD_COLUMNS)
+        if spare < _LABEL_COLUMNS:  # words such as `exploding 7/8` can take two lines
+            spare += (words.width or 0) - width_of_words
+            words.width = width_of_words
     label.width = max(_LABEL_COLUMNS, min(_longest_line(label), spare))
     return spare >= _LABEL_COLUMNS
 
@@ -178,7 +181,9 @@ def _caption(columns: Sequence[NumberColumn], left_out: Sequence[NumberColumn]) 
     """Return the meaning of the columns shown, and the names of those that are left out."""
     meanings = dict.fromkeys(column.meaning for column in columns if column.meaning)
     lines = [
-        "verdict: of the untrained network; diverged: NaN or infinity in training",
+        "at initialization: jinit.diagnose on the untrained network; many faults are harmless here",
+        "outcome: did not learn: within 3 standard errors of a guess; slowly: nearer to it than to",
+        "the best; diverged: NaN or infinity",
         *meanings,
         "±: 95 % interval of the mean over seeds; below 4 seeds, (lowest–highest)",
         f"{_STAR[-1]}: better than every other, each paired 95 % interval above zero",
@@ -207,12 +212,16 @@ def _filled_columns(facets: Sequence[Facet]) -> list[NumberColumn]:
 
 
 def _label_cells(candidate: Candidate, axes: Sequence[str], star: str) -> list[Text]:
-    verdict = verdict_text([str(row.get("verdict") or UNKNOWN_TEXT) for row in candidate.records])
+    initial, outcome = (
+        majority_text([str(row.get(column) or UNKNOWN_TEXT) for row in candidate.records])
+        for column in ("at_initialization", "outcome")
+    )
     label = value_text(candidate.config.get("init", candidate.label))
     return [
         Text(f" {label}{star}", style="bold green" if star else ""),
         *(Text(value_text(candidate.config[axis])) for axis in axes),
-        Text(verdict, style=verdict_color(verdict.split(" ")[0])),
+        Text(initial),
+        Text(outcome, style=OUTCOME_STYLES.get(outcome.rstrip("/0123456789 "), "")),
     ]
 
 

@@ -1,0 +1,69 @@
+"""Runs of one network on one batch: all statistics, gradients, and single operations."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+from jax import Array
+
+from jinit.diagnostics.measuring.batch import Batch
+from jinit.diagnostics.measuring.every_operation import OperationSizes, record_operations
+from jinit.diagnostics.measuring.losses import Loss, choose_loss
+from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.model import Graph, Model, Place, PyTree
+
+
+class Setting(NamedTuple):
+    """The static arguments of a compiled measurement."""
+
+    model: Model
+    loss: Loss | None
+    optimizer: Any
+
+
+def loss_graph(setting: Setting, batch: Batch) -> Graph:
+    """Return the network and its loss as one computation of parameters, inputs and targets."""
+    model = setting.model
+
+    def function(params: PyTree, inputs: Sequence[PyTree], targets: Sequence[PyTree]) -> Any:
+        outputs = model.apply(params, *inputs)
+        loss = choose_loss(setting.loss, outputs, targets).function(outputs, targets)
+        return loss, outputs
+
+    return Graph.from_function(function, model.params, batch.inputs, batch.targets).prune()
+
+
+def record_sizes(
+    setting: Setting, params: PyTree, batch: Batch, places: Sequence[Place]
+) -> Mapping[Place, OperationSizes]:
+    """Run the network again and return the sizes at some of its operations."""
+    return jax.device_get(_record_places(setting, tuple(places), params, batch)) if places else {}
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _record_places(
+    setting: Setting, places: tuple[Place, ...], params: PyTree, batch: Batch
+) -> dict[Place, OperationSizes]:
+    inputs = jax.tree.leaves((params, batch.inputs, batch.targets))
+    return record_operations(loss_graph(setting, batch), inputs, places)
+
+
+def _observe(setting: Setting, params: PyTree, batch: Batch) -> Observation:
+    def output_loss(outputs: PyTree) -> Array:
+        chosen = choose_loss(setting.loss, outputs, batch.targets)
+        return chosen.function(outputs, batch.targets)
+
+    return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
+
+
+@partial(jax.jit, static_argnums=0)
+def observe_one(setting: Setting, params: PyTree, batch: Batch) -> Observation:
+    """Run the network forward and backward once."""
+    return _observe(setting, params, batch)
+
+
+@partial(jax.jit, static_argnums=0)
+def observe_seeds(setting: Setting, params: PyTree, batch: Batch) -> Observation:
+    """Run the network once for each initialization, along axis 0 of every parameter."""
+    return jax.vmap(lambda each: _observe(setting, each, batch))(params)

@@ -1,0 +1,96 @@
+"""Judge measurements that were made inside another program, such as that of a sweep."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jinit.diagnostics.judging.conclude import DiagnosisContext, conclude
+from jinit.diagnostics.judging.diagnosis import Diagnosis
+from jinit.diagnostics.judging.parameter_facts import parameter_facts
+from jinit.diagnostics.measuring.batch import Batch, output_shapes
+from jinit.diagnostics.measuring.batch_facts import batch_facts
+from jinit.diagnostics.measuring.losses import Loss
+from jinit.diagnostics.measuring.measure import Measurements, matrix_products
+from jinit.diagnostics.measuring.runs import Setting, loss_graph, observe_one, record_sizes
+from jinit.diagnostics.measuring.symmetry import repeats_units
+from jinit.model import Model, PyTree
+
+
+class RecordedJudge:
+    """Judges networks that were measured before, by the rules of `diagnose`.
+
+    The verdict is that of `jinit.diagnose` with the same parameters, batch and loss. The network
+    runs again only to explain a suspicion: parameters without a gradient, equal units, growth
+    between layers, numbers that are not finite.
+
+    Args:
+      model: the traced network.
+      inputs: the batch on which the network was measured.
+      targets: its targets.
+      loss: `loss(outputs, targets)`, a mean over examples.
+      loss_name: name of the loss: `cross-entropy` has a known value for a uniform guess.
+    """
+
+    def __init__(
+        self, model: Model, inputs: PyTree, targets: PyTree, loss: Loss, loss_name: str
+    ) -> None:
+        self._setting = Setting(model, loss, optimizer=None)
+        self._batch = Batch([inputs], [targets], jax.random.key(0))
+        output_shape = jax.tree.leaves(output_shapes(model))[0].shape
+        self._context = DiagnosisContext(
+            model,
+            loss_name,
+            classes=output_shape[-1] if output_shape else 1,
+            batch=batch_facts([inputs], [targets]),
+            loss_graph=partial(loss_graph, self._setting, self._batch),
+        )
+
+    def diagnose(self, measurements: Measurements, params: PyTree) -> Diagnosis:
+        """Return the diagnosis of one initialization.
+
+        Args:
+          measurements: its measurements, with NumPy arrays, reduced by `keep_compact`.
+          params: its parameters.
+        """
+        measurements = self._add_products(measurements, params)
+        record = partial(record_sizes, self._setting, params, self._batch)
+        facts = parameter_facts(self._setting, params, measurements, self._batch)
+        return conclude(self._context, measurements, facts, record)
+
+    def _add_products(self, measurements: Measurements, params: PyTree) -> Measurements:
+        """Return measurements with the products by which equal parameters and units are found.
+
+        Gradients are computed again only for parameters with equal units.
+        """
+        values = self._setting.model.by_path(params)
+        matrices = {path: values[path] for path in measurements.weights if values[path].ndim > 1}
+        products = jax.device_get(matrix_products(self._setting.model, matrices))
+        suspects = [path for path, each in products.items() if repeats_units(each)]
+        gradients = {}
+        if suspects:
+            changes = observe_one(self._setting, params, self._batch).changes
+            gradients = {path: changes[path].gradient for path in suspects}
+        return measurements._replace(
+            products=products,
+            gradient_products=jax.device_get(matrix_products(self._setting.model, gradients)),
+        )
+
+
+def keep_compact(measurements: Measurements) -> Measurements:
+    """Return measurements without what can be computed again, or what no verdict needs.
+
+    Effective ranks and random products are left out: a compiled function that returns the result
+    does not compute them.
+
+    Args:
+      measurements: what `measure` returned.
+    """
+
+    def drop(layer: Any) -> Any:
+        ranks = jnp.full_like(layer.preactivation.effective_rank, jnp.nan)
+        return layer._replace(preactivation=layer.preactivation._replace(effective_rank=ranks))
+
+    layers = tuple(map(drop, measurements.layers))
+    return measurements._replace(layers=layers, products={}, gradient_products={})
