@@ -17,6 +17,9 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 _LARGER = (2.0, 4.0, 8.0)
 """Factors of the variance that are tried for the first layer of a chain."""
+_OWN_FACTOR_ENDS = ("attention", "softmax", "output", "residual", "other")
+"""Ends before which a constant factor is not compensated: it belongs to attention or to a branch,
+or sets the size of the network's outputs."""
 _CHAIN_CRITERIA = (*CRITERIA, "least growth")
 """Criteria that depend on the length of a chain."""
 _GAIN_ENDS = ("product", "pooling")
@@ -110,8 +113,8 @@ def _used_scale(leaf: Leaf, criterion: Criterion | None) -> NeededScale:
 def _linear_scale(activation: Activation | None) -> NeededScale:
     reason = "no activation follows, so a gain of 1 keeps the size of the signal"
     scale = NeededScale(1.0, 0.0, 0.0, "linear", reason)
-    if activation is None or activation.argument_count > 1 or activation.end == "attention":
-        return scale  # factors on queries belong to the attention, not to the kernel
+    if activation is None or activation.argument_count > 1 or activation.end in _OWN_FACTOR_ENDS:
+        return scale
     return _divide_factor(scale, activation)
 
 

@@ -10,6 +10,8 @@ _MIN_DISTINCT = 16
 _DISTINCT_SHARE = 0.4
 """Share of distinct magnitudes, among entries that are not zero, of an array of draws; two copies
 of one draw, as W and -W, have one half. A Toeplitz or a cosine matrix has about 2 n of n²."""
+_NARROW_DISTINCT = 64
+"""Distinct values of a large array of 16-bit numbers that are enough."""
 _RESOLUTION = 1e-5
 """Fraction of the largest entry up to which two entries count as the same value."""
 _DEVIATIONS = 4.0
@@ -37,7 +39,8 @@ def looks_random(array: np.ndarray) -> bool:
     distinct = len(np.unique(np.round(nonzero / (_RESOLUTION * largest))))
     # Numbers of 16 bits repeat by chance.
     is_narrow = np.array_equal(values, _round_to_half(values))
-    if distinct < _MIN_DISTINCT or not (is_narrow or distinct >= _DISTINCT_SHARE * nonzero.size):
+    enough = _DISTINCT_SHARE * nonzero.size
+    if distinct < max(_MIN_DISTINCT, min(enough, _NARROW_DISTINCT) if is_narrow else enough):
         return False
     return not any(_is_correlated(*neighbors) for neighbors in _neighbors(values))
 

@@ -125,10 +125,8 @@ class Initializer(ABC):
           dtype: dtype of the array; complex truncated normals are 0.93 % wider than real ones.
 
         >>> import jinit
-        >>> (
-        ...     jinit.he_normal().entry_std((200, 64)),
-        ...     round(jinit.he_normal().entry_std((200, 64), complex), 6),
-        ... )
+        >>> he, shape = jinit.he_normal(), (200, 64)
+        >>> round(he.entry_std(shape), 6), round(he.entry_std(shape, complex), 6)
         (0.1, 0.100929)
         """
         marginal = self.marginal(shape)

@@ -114,7 +114,7 @@ def truncated_normal_marginal(
     offsets = (high - low) * (points + 1) / 2
     masses = weights * np.exp((mode**2 - (low + offsets) ** 2) / 2)
     mass = masses.sum() * (high - low) / 2
-    mean = float(offsets @ masses / masses.sum())
+    mean = -low if low == -high else float(offsets @ masses / masses.sum())
     variance = float((offsets - mean) ** 2 @ masses / masses.sum())
 
     def support_density(values: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ class FlowValue(NamedTuple):
     """Number of a value in the graph of that loop, or a literal."""
 
 
-class Origins(NamedTuple):
+class Producers(NamedTuple):
     """The producers of a value: several operations where a loop carries it."""
 
     places: tuple[Place, ...] = ()
@@ -35,8 +35,8 @@ class Dataflow:
     >>> import jax.numpy as jnp
     >>> graph = Graph.from_function(lambda x: jnp.sin(x) + 1, jnp.zeros(3))
     >>> flow = Dataflow(graph, frozenset())
-    >>> flow.origins(FlowValue((), graph.outputs[0]))
-    Origins(places=((1,),), inputs=())
+    >>> flow.producers(FlowValue((), graph.outputs[0]))
+    Producers(places=((1,),), inputs=())
     >>> flow.operations_before([FlowValue((), graph.outputs[0])])
     [(0,), (1,)]
     """
@@ -64,9 +64,9 @@ class Dataflow:
 
     def operand_places(self, place: Place) -> set[Place]:
         """Return the operations that produce the operands of the operation at a place."""
-        return {each for operand in self.operands(place) for each in self.origins(operand).places}
+        return {each for operand in self.operands(place) for each in self.producers(operand).places}
 
-    def origins(self, signal: FlowValue) -> Origins:
+    def producers(self, signal: FlowValue) -> Producers:
         """Return the operations and the inputs of the graph that produce a signal."""
         places: dict[Place, None] = {}
         inputs: dict[int, None] = {}
@@ -88,7 +88,7 @@ class Dataflow:
                     waiting.append(self._body_output(place, operand))
                 else:
                     places[place] = None
-        return Origins(tuple(places), tuple(inputs))
+        return Producers(tuple(places), tuple(inputs))
 
     def operations_before(self, signals: Iterable[FlowValue]) -> list[Place]:
         """Return the places of all operations before some signals, in order.
@@ -96,7 +96,7 @@ class Dataflow:
         The layers at which the way back ends are part of them.
         """
         found: set[Place] = set()
-        waiting = [place for signal in signals for place in self.origins(signal).places]
+        waiting = [place for signal in signals for place in self.producers(signal).places]
         while waiting:
             place = waiting.pop()
             if place in found:

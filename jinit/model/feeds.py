@@ -48,7 +48,7 @@ def find_feeds(
     >>> from jinit.model import trace
     >>> def apply(w, x):
     ...     h = x @ w[0]
-    ...     return (h.sum(0) + x @ w[1]) @ w[2]
+    ...     return (h.sum(0)[None] + x @ w[1]) @ w[2]
     >>> feeds = trace(apply, list(jnp.ones((3, 4, 4))), jnp.ones((8, 4))).feeds
     >>> feeds.suppliers[2].layers, feeds.outputs.layers
     ((0, 1), (2,))

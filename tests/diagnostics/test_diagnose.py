@@ -85,7 +85,7 @@ def test_half_of_relu_is_zero():
 
 
 def test_the_rate_of_networks_that_are_born_dead():
-    width, depth, seeds = 2, 10, 400
+    width, depth, seeds = 2, 10, 100
     draw = jinit.he_normal()
 
     def init(key):

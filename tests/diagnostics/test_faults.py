@@ -205,8 +205,8 @@ def test_half_precision_that_overflows():
 
     diagnosis = diagnose(*initialize(Half()), X)
     assert diagnosis.verdict == "overflowing"
-    assert "bfloat16" in diagnosis.faults[0].cure
-    assert diagnosis.faults[0].path == "params/Dense_1/kernel"
+    assert diagnosis.faults[0].cure == "kernel_init=jinit.he_normal()"
+    assert diagnosis.faults[0].path == "params/Dense_0/kernel"
 
 
 @pytest.mark.parametrize(

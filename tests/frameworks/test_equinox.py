@@ -9,6 +9,7 @@ from equinox import nn
 from model.roles import check, floats, numbers
 
 import jinit
+from jinit.gains import needed
 from jinit.programs import count_compilations
 
 KEY = jax.random.key(0)
@@ -146,9 +147,6 @@ def test_layers(name):
     check(trace_module(build, example), expected)
 
 
-GAIN = jinit.theory.gain(jax.nn.gelu)
-
-
 def mlp(key):
     return nn.MLP(256, 256, 256, 2, jax.nn.gelu, key=key)
 
@@ -200,17 +198,18 @@ def second_moments(net, x):
 
 
 def test_a_recommended_initialization_keeps_the_variance():
-    """E[z²] is γ² after the first kernel, then γ² E[φ(z)²], and E[φ(z)²] at the head.
+    """E[z²] is σ_w² after the first kernel, then σ_w² E[φ(z)²].
 
     Widths of 256 and 512 inputs leave a random error of a few percent.
     """
     x = jax.random.normal(jax.random.key(5), (512, 256))
-    net = jinit.recommend(trace_module(mlp, floats(8, 256))).init(KEY)
+    model = trace_module(mlp, floats(8, 256))
+    net = jinit.recommend(model).init(KEY)
     zero = jax.tree.map(lambda leaf: leaf * (leaf.ndim > 1), eqx.filter(net, eqx.is_inexact_array))
     net = eqx.combine(zero, net)
-    scale = GAIN**2
-    expected = [scale]
-    for factor in (scale, 1.0):
+    first, *others = [scale.weights for leaf in model.leaves if (scale := needed(leaf))]
+    expected = [first]
+    for factor in others:
         expected.append(factor * jinit.theory.moments(jax.nn.gelu, expected[-1]).second)
     np.testing.assert_allclose(second_moments(net, x), expected, rtol=0.25)
     image = jax.random.normal(KEY, (16, 8, 9, 9))
@@ -221,10 +220,12 @@ def test_a_recommended_initialization_keeps_the_variance():
 
 
 def test_a_recommendation_shows_equinox_own_initialization():
-    rows = {row.path: row for row in jinit.recommend(trace_module(mlp, floats(8, 256))).rows}
+    model = trace_module(mlp, floats(8, 256))
+    rows = {row.path: row for row in jinit.recommend(model).rows}
     assert rows["layers/1/weight"].advice.startswith("its gain is 0.57")  # 1/√3: uniform on ±1/√n
-    assert rows["layers/1/weight"].std == pytest.approx(GAIN / 16, rel=1e-5)
-    plan = jinit.plan(trace_module(mlp, floats(8, 256)), {"**": jinit.normal(0.02)})
+    needed_std = needed(model.leaf("layers/1/weight")).std
+    assert rows["layers/1/weight"].std == pytest.approx(needed_std, rel=1e-5)
+    plan = jinit.plan(model, {"**": jinit.normal(0.02)})
     assert plan.rows[0].axes == ("out", "in")
 
 

@@ -106,7 +106,7 @@ MLP = transform(lambda: hk.nets.MLP([256, 256, 256], activation=jnp.tanh, with_b
 
 
 def test_a_recommended_initialization_keeps_the_variance():
-    """E[z²] is γ² after the first kernel, then γ² E[φ(z)²], and E[φ(z)²] at the head."""
+    """E[z²] is σ_w² after the first kernel, then σ_w² E[φ(z)²]."""
     model = trace_net(MLP, floats(8, 256))
     *hidden, last = model.leaves
     x = np.linspace(-3, 3, 25)
@@ -119,9 +119,8 @@ def test_a_recommended_initialization_keeps_the_variance():
     for layer in params.values():
         z = (jnp.tanh(z) if moments else z) @ layer["w"]
         moments.append(float((z**2).mean()))
-    scale = jinit.theory.gain(jnp.tanh) ** 2
-    expected = [scale]
-    for factor in (scale, 1.0):
+    expected = [1.0]
+    for factor in (1.0, 1.0):
         expected.append(factor * jinit.theory.moments(jnp.tanh, expected[-1]).second)
     np.testing.assert_allclose(moments, expected, rtol=0.15)
     assert model.apply(params, jnp.ones((2, 256))).shape == (2, 256)

@@ -291,7 +291,7 @@ NORMALIZATIONS = {
     "an evaluated BatchNorm": (
         jinit.linen.trace(Evaluated(), IMAGE),
         {f"norm/{name}": role for name, role in AFFINE.items()}
-        | {"batch_stats/norm/mean": "state out 144", "batch_stats/norm/var": "state out"},
+        | {"batch_stats/norm/mean": "state out 144", "batch_stats/norm/var": "state"},
     ),
     "an evaluated BatchNorm in NNX": (
         jinit.nnx.trace(

@@ -18,8 +18,8 @@ def model():
         return x + x @ p[LONG]
 
     params = {"first": floats(64, 64), "bias": floats(64), LONG: floats(64, 64)}
-    zeros = {path: jnp.zeros(leaf.shape) for path, leaf in params.items()}
-    return jinit.trace(apply, params, floats(2, 64), init=lambda key: zeros)
+    constants = {path: jnp.full(leaf.shape, 0.5) for path, leaf in params.items()}
+    return jinit.trace(apply, params, floats(2, 64), init=lambda key: constants)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_html_has_all_columns_and_escapes_names(model):
     assert page.count("<tr>") == 4
     for heading in ("axes", "activation", "initializer", "current std", "ratio", "advice"):
         assert f"<th>{heading}</th>" in page
-    assert "stay equal: draw it</td>" in page
+    assert "are equal: draw it</td>" in page
     injected = jinit.trace(lambda p, x: x @ p["<b>"], {"<b>": floats(64, 3)}, floats(2, 64))
     page = plan(injected, {"**": "he_normal"})._repr_html_()
     assert "<b>" not in page

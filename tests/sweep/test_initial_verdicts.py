@@ -96,7 +96,7 @@ def value(init):
     return found if isinstance(found, jinit.Initializer) else found()
 
 
-SLOW = ("relu", "tanh", "sigmoid", "residual", "convolutional", "lstm")
+SLOW = ("relu", "sigmoid", "scan", "residual", "convolutional", "lstm")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def _derivative_culprit(
         before = [
             each
             for operand in case.flow.operands(place)
-            for each in case.flow.origins(operand).places
+            for each in case.flow.producers(operand).places
             if each in sizes
         ]
         if any(not np.all(_are_finite(sizes[each].gradient)) for each in before):

@@ -211,9 +211,10 @@ def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
       The findings by number of the layer that ends the branch.
     """
     branches = {number: row.branch for number, row in enumerate(rows) if row.branch is not None}
+    branches = {n: branch for n, branch in branches.items() if branch.residual_stream > 0}
     sums = list(branches.values())
     count = len(sums)
-    if count < 2 or not sums[0].residual_stream > 0:
+    if count < 2:
         return {}
     final = sums[-1].residual_stream + sums[-1].branch
     growth = log_or_infinity(final / sums[0].residual_stream)

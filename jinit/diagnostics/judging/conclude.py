@@ -88,8 +88,14 @@ def _judge(
     context: DiagnosisContext, measurements: Measurements, case: Case, record: Recorder
 ) -> tuple[list[Finding], dict[str, Finding]]:
     """Return a finding for every layer, and the findings on what is not a layer, by path."""
+    zero = case.parameters.zero_gradients
     investigation = Investigation.of(
-        context.model, case.layers, measurements, context.loss_graph, record
+        context.model,
+        case.layers,
+        measurements,
+        context.loss_graph,
+        record,
+        frozenset((*zero.dead, *zero.cut)),
     )
     judged = list(findings(case))
     between = find_between_layers(investigation, judged, float(measurements.loss))

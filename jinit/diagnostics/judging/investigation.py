@@ -45,6 +45,8 @@ class Investigation:
     record: Recorder
     zero_parameters: frozenset[str] = frozenset()
     """Paths of the trained parameters that are zero."""
+    without_gradient: frozenset[str] = frozenset()
+    """Paths of the parameters whose gradient stays zero."""
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class Investigation:
         measurements: Measurements,
         make_loss_graph: Callable[[], Graph],
         record: Recorder,
+        without_gradient: frozenset[str],
     ) -> "Investigation":
         """Return the investigation of measured layers.
 
@@ -63,6 +66,7 @@ class Investigation:
           measurements: its measurements.
           make_loss_graph: returns the network followed by its loss.
           record: measures single operations of it.
+          without_gradient: paths of the parameters whose gradient stays zero.
         """
         weights = measurements.weights
         indices = {path: index for index, path in enumerate(model.paths)}
@@ -76,7 +80,11 @@ class Investigation:
         }
         graph = LayerGraph(rows, model.feeds, first, levels)
         zeros = frozenset(path for path, weight in weights.items() if weight.second == 0)
-        return cls(model, graph, make_loss_graph, record, zeros)
+        return cls(model, graph, make_loss_graph, record, zeros, without_gradient)
+
+    def wakes(self, number: int) -> bool:
+        """Return whether a layer's kernel receives a gradient, now or as soon as others learn."""
+        return self.graph.rows[number].leaf.path not in self.without_gradient
 
     @cached_property
     def loss_graph(self) -> Graph:
@@ -231,7 +239,7 @@ class Investigation:
         way: list[tuple[Place, float]] = []
         seen: set[Place] = set()
         while True:
-            places = [each for each in self.flow.origins(signal).places if each in sizes]
+            places = [each for each in self.flow.producers(signal).places if each in sizes]
             places = [each for each in places if each not in seen]
             if not places:
                 return way

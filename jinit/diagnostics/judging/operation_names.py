@@ -134,11 +134,11 @@ class OperationNamer:
         return [self.layer_name(place) for place in places if place in self.flow.layers]
 
     def _input_numbers(self, signal: FlowValue) -> list[int]:
-        numbers = set(self.flow.origins(signal).inputs)
+        numbers = set(self.flow.producers(signal).inputs)
         for place in self.flow.operations_before([signal]):
             if place not in self.flow.layers:
                 for operand in self.flow.operands(place):
-                    numbers.update(self.flow.origins(operand).inputs)
+                    numbers.update(self.flow.producers(operand).inputs)
         return sorted(numbers)
 
 

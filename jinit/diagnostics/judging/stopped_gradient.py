@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from jinit.diagnostics.judging.cures import kernel_cure
 from jinit.diagnostics.judging.finding import Finding
 from jinit.diagnostics.judging.investigation import Culprit, Investigation
 from jinit.diagnostics.judging.zero_values import ZeroValues
@@ -94,9 +95,14 @@ def _stopped_by(
     if judged.verdict == "dead" and name not in _CURES:
         return None  # units that are dead by their pre-activations
     culprit = Culprit(place, number, _target_after(case, place, live))
-    cure = _CURES.get(name, _DEFAULT_CURE)
     cause = f"{case.text(culprit)} lets no gradient pass to {path}"
-    return Finding("vanishing", cause, cure, case.source(culprit))
+    if name in _CURES or sizes[place].result is None:
+        cure = _CURES.get(name, _DEFAULT_CURE)
+        return Finding("vanishing", cause, cure, case.source(culprit))
+    if case.wakes(number) or case.graph.rows[number].statistics.input.second == 0:
+        return None
+    # For other values it would: the units are dead.
+    return Finding("dead", cause, kernel_cure(case.graph.rows[number]), case.source(culprit))
 
 
 def _target_after(case: Investigation, place: Place, live: list[int | None]) -> int | None:
@@ -155,6 +161,6 @@ def _is_gate(case: Investigation, place: Place, reached: set[Place]) -> bool:
     others = [
         operand
         for operand in case.flow.operands(place)
-        if not reached & set(case.flow.origins(operand).places)
+        if not reached & set(case.flow.producers(operand).places)
     ]
     return any(case.namer.depends_on_parameters(each) for each in others)

@@ -30,6 +30,7 @@ def find_between_layers(
         return _find_broken(case, judged, loss)
     found = find_growth(case, judged)
     lost = find_lost_signals(case)
+    lost = {n: finding for n, finding in lost.items() if judged[n].verdict != "dead"}
     stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found, **lost})
     return found | stopped | lost
 

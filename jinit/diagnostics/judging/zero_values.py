@@ -38,7 +38,7 @@ class ZeroValues:
             for each in flow.operations_before(signals):
                 if reached & flow.operand_places(each) and not self._is_gated(each, reached):
                     reached.add(each)
-        return not any(reached & set(flow.origins(signal).places) for signal in signals)
+        return not any(reached & set(flow.producers(signal).places) for signal in signals)
 
     def _is_gated(self, place: Place, reached: set[Place]) -> bool:
         """Return whether an operation is a layer, or a product with a value that is zero."""
@@ -48,13 +48,13 @@ class ZeroValues:
         others = [
             operand
             for operand in flow.operands(place)
-            if not reached & set(flow.origins(operand).places)
+            if not reached & set(flow.producers(operand).places)
         ]
         return flow.operation(place).name in _PRODUCTS and any(map(self._is_zero, others))
 
     def _is_zero(self, signal: FlowValue) -> bool:
         """Return whether all that produces a value is zero; a constant zero does not count."""
-        places, inputs = self.case.flow.origins(signal)
+        places, inputs = self.case.flow.producers(signal)
         return bool(places or inputs) and (
             all(map(self._is_zero_result, places)) and all(map(self._is_zero_parameter, inputs))
         )
@@ -80,7 +80,7 @@ class ZeroValues:
             return any(zeros)
         if name in _SUMS:
             return all(zeros)
-        constants = [not any(flow.origins(operand)) for operand in operands]
+        constants = [not any(flow.producers(operand)) for operand in operands]
         return (
             name not in _NONZERO_AT_ZERO
             and any(zeros)
