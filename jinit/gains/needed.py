@@ -210,8 +210,8 @@ def accepted_stds(leaf: Leaf) -> tuple[float, float] | None:
 
     Several answers are right: the needed scale, that of the other criterion while a chain is short
     enough for it, a gain of 1 in the first layer, and the compromise between both passes of Glorot
-    & Bengio. A kernel whose result may be small on purpose has no lower limit; one whose result is
-    normalized has no limit.
+    & Bengio. The end of a residual branch has no lower limit; a kernel that is normalized, or whose
+    result is, has no limit.
 
     Args:
       leaf: a parameter of a model.
@@ -242,7 +242,7 @@ def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
         return gains2
     factor = _argument_factor(activation)
     if leaf.begins_chain:
-        gains2 += [min(scale.weights, 1.0), *_first_gains(leaf, activation, scale)]
+        gains2 += [min(scale.weights, 1 / factor), *_first_gains(leaf, activation, scale)]
     others = [needed(leaf, criterion) for criterion in CRITERIA]
     healthy = [
         other.weights

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinit.model.control_flow import Scan
 from jinit.model.graph import Graph
@@ -14,7 +14,7 @@ class FlowValue(NamedTuple):
 
     outer: Place
     """Positions of the enclosing loops."""
-    operand: object
+    operand: Any
     """Number of a value in the graph of that loop, or a literal."""
 
 

@@ -151,7 +151,10 @@ def test_dead_parameters_are_found_in_many_initializations():
     draws = {"params": lambda key: DRAWN | draw(key, SIZES) | {"down": jnp.zeros((24, WIDTH))}}
     diagnosis = diagnose(MODEL, draws["params"], X, LABELS, seeds=3)
     assert diagnosis.shares == {"stable": 1.0}
-    broken = lambda key: draws["params"](key) | {"gate": jnp.zeros(())}  # noqa: E731
+
+    def broken(key):
+        return draws["params"](key) | {"gate": jnp.zeros(())}
+
     diagnosis = diagnose(MODEL, broken, X, LABELS, seeds=3)
     assert diagnosis.shares == {"dead": 1.0}
     assert {fault.path for fault in diagnosis.faults} == {"down", "gate"}

@@ -162,3 +162,9 @@ def test_neither_kernels_nor_embeddings_need_nothing():
     assert bias.role == "bias"
     assert needed(bias) is None
     assert accepted_stds(bias) is None
+
+
+def test_the_first_layer_of_a_slow_activation_is_judged_at_its_own_scale():
+    """tanh(z / 10) needs ten times the gain of tanh; a gain of 1 does not fit its first layer."""
+    leaf = network(lambda z: jnp.tanh(0.1 * z), 4).leaves[0]
+    assert accepted_stds(leaf)[0] == pytest.approx(10 / 8, rel=1e-6)

@@ -94,7 +94,10 @@ def test_duals_of_steps_against_the_bivariate_normal_distribution(c):
 def test_slopes_at_the_ends_of_the_correlation():
     step = without_closed_form(jnp.sign)
     assert dual(step, 1.0, -1.0, 1.0).slope == math.inf
-    threshold = lambda x: jnp.where(x > 1, x, 0.0)  # noqa: E731
+
+    def threshold(x):
+        return jnp.where(x > 1, x, 0.0)
+
     assert dual(threshold, 1.0, 1.0, 1.0).slope == math.inf
     assert dual(threshold, 1.0, -1.0, 1.0) == (0.0, 0.0)
     near = dual(threshold, 1.0, 2.0 - 1e-7, 4.0).slope  # jumps at 1 and at 1/2 do not meet

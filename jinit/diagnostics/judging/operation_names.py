@@ -176,7 +176,7 @@ def _constant(flow: Dataflow, signal: FlowValue) -> float | None:
         if operation is None or operation.name not in _COPIES:
             return None
         operand = operation.operands[0]
-    return _only_entry(operand.val)  # type: ignore[attr-defined]
+    return _only_entry(operand.val)
 
 
 def _only_entry(value: Any) -> float | None:

@@ -16,7 +16,7 @@ from jinit.report.sweep.intervals import FLOAT32_RESOLUTION
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.outline import Outline, canonical_value
 
-LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = OUTCOMES = (
+LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = (
     "learned",
     "learned slowly",
     "did not learn",
