@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from jinit.model.activation import PathEnd
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, value_numbers
-from jinit.model.primitives import ELEMENTWISE, JOINS, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.primitives import ELEMENTWISE, PRODUCTS, REARRANGEMENTS, SUMS, VALUE_PRESERVING
 from jinit.model.sum_readers import is_carried_on
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
@@ -41,6 +41,8 @@ class ActivationPath:
         self._is_gated = False
         self._values = {self.root}
         self._sum_inputs: dict[int, int] = {}
+        self._unmoved: dict[int, int] = {}
+        """The value whose entries each rearranged value on the path holds."""
         self.end = self._follow(self.root)
 
     def contains(self, operand: Any) -> bool:
@@ -129,6 +131,11 @@ class ActivationPath:
             self._sum_inputs[operation.results[0]] = arriving[0]
         elif all(value in self._sum_inputs for value in arriving):
             self._sum_inputs[operation.results[0]] = self._sum_inputs[arriving[0]]
+        is_move = operation.name in REARRANGEMENTS or operation.name in VALUE_PRESERVING
+        is_move |= operation.name in AXIS_MOVES and operation.name not in REDUCTIONS
+        if is_move:
+            source = self._unmoved.get(arriving[0], arriving[0])
+            self._unmoved.update(dict.fromkeys(operation.results, source))
 
     def _end_kind(self, operation: Operation, arriving: list[int]) -> PathEnd | Literal[""]:
         """Return how this operation ends the path; empty if the path continues."""
@@ -141,12 +148,17 @@ class ActivationPath:
             return "" if name == "reduce_sum" else "softmax"
         if name in AXIS_MOVES or name in VALUE_PRESERVING:
             return ""
-        if name in JOINS:
-            are_statistics = all(value in self._sum_inputs for value in arriving)
-            return "" if len(arriving) == 1 or are_statistics else "other"
+        if name in REARRANGEMENTS:
+            return "" if self._rearranges_one_value(operation, arriving) else "other"
         if name not in ELEMENTWISE:
             return "other"
         return self._elementwise_end(operation, name, arriving)
+
+    def _rearranges_one_value(self, operation: Operation, arriving: list[int]) -> bool:
+        """Return whether only entries of one value on the path, or statistics of it, are moved."""
+        are_statistics = all(value in self._sum_inputs for value in arriving)
+        is_one = len({self._unmoved.get(value, value) for value in arriving}) == 1
+        return are_statistics or (is_one and len(operation.results) == 1)
 
     def _has_other_signal(self, operation: Operation, arriving: list[int]) -> bool:
         factors = value_numbers(operation.operands[:2])

@@ -21,8 +21,16 @@ from jinit.model.activation import (
     evaluate_literals,
 )
 from jinit.model.activation_path import ActivationPath
+from jinit.model.dropout_masks import mask_probability
 from jinit.model.operation import Operation
-from jinit.model.primitives import ELEMENTWISE, JOINS, PRODUCTS, SUMS, VALUE_PRESERVING
+from jinit.model.primitives import (
+    ELEMENTWISE,
+    JOINS,
+    PRODUCTS,
+    REARRANGEMENTS,
+    SUMS,
+    VALUE_PRESERVING,
+)
 from jinit.model.uses import Site
 from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS
 
@@ -144,14 +152,18 @@ class _ScalarFunction:
         if name in _SPLITS and self._joins_statistics(first):
             return self._emit_piece(first, _piece_start(operation, operation.results.index(value)))
         if name == "convert_element_type" and not _is_floating(self._dtype(first)):
+            if (chance := mask_probability(self.graph, first)) is not None:
+                return math.sqrt(chance)
             return self._append_unary("number", self._emit(first))
         if _keeps_entries(name):
             return self._emit(first)
         if name == "reduce_sum" and self.path.contains(value):
             return self._append_sum(operation, self._emit(first))
-        if name in JOINS:
+        if name in REARRANGEMENTS:
             on_path = [operand for operand in operation.operands if self.path.contains(operand)]
             return self._emit(on_path[0] if on_path else first)
+        if name == "select_n" and (chance := mask_probability(self.graph, first)) is not None:
+            return self._emit_dropout(operation, (1 - chance, chance))
         if name in ELEMENTWISE:
             is_path_sum = name in SUMS and any(map(self.path.contains, operation.operands))
             emit = self._emit_addend if is_path_sum else self._emit
@@ -238,6 +250,23 @@ class _ScalarFunction:
         if name == "div" and is_first_unknown:
             return self._append_operation(ScalarOperation(lax.div_p, {}, (1.0, operand)))
         return operand
+
+    def _emit_dropout(self, operation: Operation, kept: tuple[float, float]) -> Operand | None:
+        """Return the case of a selection by a random mask that depends on the pre-activation.
+
+        It is multiplied by the root of the share of entries that are kept, which gives the mean
+        square that it has after its other entries were replaced by zeros.
+
+        Args:
+          operation: the selection.
+          kept: shares of the entries of both cases.
+        """
+        cases = [self._emit(operand) for operand in operation.operands[1:]]
+        numbers = [case for case in cases if isinstance(case, int)]
+        if len(numbers) != 1 or 0.0 not in cases:
+            return numbers[0] if numbers else None
+        factors: tuple[Operand, ...] = (numbers[0], math.sqrt(kept[cases.index(numbers[0])]))
+        return self._append_operation(ScalarOperation(lax.mul_p, {}, factors))
 
     def _append_operation(self, step: ScalarOperation) -> int:
         self.scalar_operations.append(step)

@@ -5,6 +5,10 @@ PRODUCTS = frozenset({"mul", "div"})
 
 JOINS = frozenset({"concatenate", "stack"})
 """Operations that put arrays side by side."""
+REARRANGEMENTS = frozenset({"gather", "scatter", "dynamic_update_slice", "sort", *JOINS})
+"""Operations that move entries to other places, or put some of them in the place of others.
+
+Further operands are indices, or arrays that the entries are put into."""
 
 _COPIES = {"convert_element_type", "copy", "copy_p", "name", "reduce_precision", "stop_gradient"}
 _PLACEMENTS = {"optimization_barrier", "pvary", "reshard", "sharding_constraint"}

@@ -58,12 +58,10 @@ class _Walk:
             if step is None:
                 break
             steps.append(step)
-        factor = abs(math.prod(step.constant for step in steps))
-        if factor == 1:
-            return 1.0
         known = self._known_factor(steps)
         if known is not None:
             return known
+        factor = abs(math.prod(step.constant for step in steps))
         return factor if self._counts(steps[-1].value, factor) else 1.0
 
     def _known_factor(self, steps: Sequence["_Step"]) -> float | None:

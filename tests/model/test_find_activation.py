@@ -118,14 +118,14 @@ def test_a_normalization_is_the_identity_on_a_standard_normal(norm):
     np.testing.assert_allclose(activation(POINTS), jax.nn.relu(POINTS), atol=1e-4)
 
 
-def test_dropout_and_masks_are_left_out():
+def test_a_random_mask_is_the_root_of_its_share():
     key = jax.random.key(0)
 
     def apply(w, x):
         keep = jax.random.bernoulli(key, 0.5, (2, 7, 16))
         return jnp.where(keep, jax.nn.relu(x @ w), 0) @ w
 
-    np.testing.assert_allclose(first_activation(apply)(POINTS), jax.nn.relu(POINTS))
+    np.testing.assert_allclose(first_activation(apply)(POINTS), jax.nn.relu(POINTS) * 0.5**0.5)
 
 
 def test_gated_units_take_two_pre_activations():
