@@ -1,6 +1,6 @@
 """Train from the recommended initialization and from Xavier, He and LeCun; compare at best lr.
 
-python run.py [--steps 400] [--seeds 8] [--depths 8 20 40] RESULTS.json
+python run.py RESULTS.json [--steps 400] [--seeds 8] [--depths 8 20 40]
 """
 
 import argparse

@@ -143,6 +143,8 @@ def forgets_first(
     for q in (first, weights):
         for _ in range(min(layers, MAX_LAYERS)):
             q = weights * layer_response(phi, q).second + biases
+            if not 0 < q < math.inf:
+                return False
         ends.append(q)
     return abs(math.log(ends[0] / ends[1])) < _FORGOTTEN
 

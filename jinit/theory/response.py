@@ -14,6 +14,8 @@ _KNOTS_PER_LOG_Q = 4
 """Points per unit of ln q at which activations are integrated; between them, values are linear."""
 _MAX_LOG_Q = 27.0
 """Largest |ln q| of a knot; beyond it, all values but E[φ²] are those of the last knot."""
+_MAX_EXPONENT = 709.0
+"""Largest number of which float64 has an exponential."""
 _HERMITE_DEGREES = 48
 """Number of Hermite coefficients; the remainder is attributed to twice that degree."""
 
@@ -81,8 +83,9 @@ def layer_response(phi: ActivationFunction, q: float) -> LayerResponse:
     low, high = _knot_values(phi, first), _knot_values(phi, first + 1)
     knot = _Knot(*((1 - fraction) * a + fraction * b for a, b in zip(low, high, strict=True)))
     log_q = position / _KNOTS_PER_LOG_Q  # beyond the last knot, E[φ²] follows a power of q
+    log_second = knot.log_ratio + log_q + knot.log_slope * (math.log(q) - log_q)
     return LayerResponse(
-        second=math.exp(knot.log_ratio + log_q + knot.log_slope * (math.log(q) - log_q)),
+        second=math.exp(log_second) if log_second < _MAX_EXPONENT else math.inf,
         slope2=knot.slope2,
         log_slope=knot.log_slope,
         signal_fluctuation=knot.signal_fluctuation,

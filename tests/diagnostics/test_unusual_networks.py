@@ -96,6 +96,17 @@ def test_unusual_healthy_networks(function):
     assert diagnosis.verdict == "stable", str(diagnosis)
 
 
+def test_an_activation_of_its_own_scale_before_pooling():
+    def images(x):
+        x = x.reshape(-1, 4, 4, 1)
+        for _ in range(3):
+            x = jnp.tanh(10 * nn.Conv(16, (3, 3))(x))
+        return nn.Dense(4)(x.mean((1, 2)))
+
+    model, _ = initialize(images)
+    assert diagnose(model, jinit.recommend(model).init(KEY), X, LABELS).verdict == "stable"
+
+
 @pytest.mark.slow
 def test_half_of_relu6_at_its_lower_limit_is_healthy_in_narrow_layers_too():
     model, _ = initialize(mlp(nn.relu6, 3))

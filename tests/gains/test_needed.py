@@ -168,3 +168,8 @@ def test_the_first_layer_of_a_slow_activation_is_judged_at_its_own_scale():
     """tanh(z / 10) needs ten times the gain of tanh; a gain of 1 does not fit its first layer."""
     leaf = network(lambda z: jnp.tanh(0.1 * z), 4).leaves[0]
     assert accepted_stds(leaf)[0] == pytest.approx(10 / 8, rel=1e-6)
+
+
+def test_a_chain_whose_signal_leaves_every_range_is_answered():
+    low, high = accepted_stds(network(lambda z: jax.nn.relu(z) ** 2, 40).leaves[0])
+    assert 0 < low <= high

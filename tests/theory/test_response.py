@@ -85,3 +85,7 @@ def test_a_variance_must_be_above_zero(q):
 def test_a_correlation_must_lie_between_minus_one_and_one(c):
     with pytest.raises(ValueError, match="c: expected a correlation from -1 to 1"):
         activation_correlation(jax.nn.relu, c, 1.0)
+
+
+def test_a_mean_square_that_is_too_large_for_a_number_is_infinite():
+    assert layer_response(lambda x: x**3, 1e250).second == math.inf

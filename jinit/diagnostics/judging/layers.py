@@ -119,8 +119,9 @@ class LayerRow:
     def _log_own_scale(self) -> float:
         """ln a² of an activation φ(a z)."""
         activation = self.leaf.activation
-        has_scale = activation is not None and self.has_scalar_activation
-        return 2 * math.log(activation.input_scale) if has_scale and activation else 0.0
+        if activation is None or activation.argument_count > 1 or activation.unscaled.is_identity:
+            return 0.0
+        return 2 * math.log(activation.input_scale)
 
     @property
     def sum_second(self) -> float:
