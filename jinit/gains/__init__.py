@@ -8,6 +8,7 @@ from jinit.gains.audit import (
     parameter_scales,
     wrong_fan_cause,
 )
+from jinit.gains.deep_variances import DeepVariances, deep_variances
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
 from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.naming import activation_name, activation_text
@@ -16,6 +17,7 @@ from jinit.gains.needed import CRITERIA, Criterion, NeededScale, accepted_stds, 
 __all__ = [
     "CRITERIA",
     "Criterion",
+    "DeepVariances",
     "Misfit",
     "NeededScale",
     "ParameterScale",
@@ -23,6 +25,7 @@ __all__ = [
     "activation_name",
     "activation_text",
     "audit",
+    "deep_variances",
     "find_equal_arrays",
     "low_precision_cause",
     "misfit_cause",

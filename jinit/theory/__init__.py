@@ -28,7 +28,6 @@ from jinit.theory.response import (
     layer_response,
 )
 from jinit.theory.shaping import ShapedActivation, dks, tat, tat_leaky_slope
-from jinit.theory.stable_point import stable_critical_point
 
 __all__ = [
     "ACTIVATIONS",
@@ -61,7 +60,6 @@ __all__ = [
     "ntk",
     "ntk_condition_number",
     "q_map",
-    "stable_critical_point",
     "tat",
     "tat_leaky_slope",
 ]

@@ -158,7 +158,8 @@ def fixed_point(phi: ActivationFunction, sigma_w2: float, sigma_b2: float = 0.0)
 def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
     """Return (σ_w², σ_b²) at which `q` is a fixed point and χ₁ = 1.
 
-    σ_w² = 1 / E[φ'²] and σ_b² = q - σ_w² E[φ²].
+    σ_w² = 1 / E[φ'²] and σ_b² = q - σ_w² E[φ²]. Every q has such a point; `deep_variances` in
+    `jinit.gains` chooses the one that a number of layers keeps, as `jinit.recommend` does.
 
     Args:
       phi: a JAX function of one number.
@@ -177,7 +178,7 @@ def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
     (1.687975, 0.038041)
     """
     means = apply_to_activation(activation_means, phi, check_variance("q", q))
-    check_without_jumps("critical_point", phi, q)
+    _check_without_jumps("critical_point", phi, q)
     if means.slope2 == 0:
         raise ValueError(
             "critical_point: this activation is flat, so that no weights carry a gradient: pass "
@@ -220,7 +221,7 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
     low, high = math.log(_MIN_Q), math.log(1e6)
     if not sigma_b2 and abs(bias_variance_gap(low)) < _LINEAR_TOLERANCE * _MIN_Q:
         return 1 / apply_to_activation(activation_means, phi, _MIN_Q).slope2
-    check_without_jumps("critical_sigma_w2: no σ_w² makes χ₁ = 1", phi, 1.0)
+    _check_without_jumps("critical_sigma_w2: no σ_w² makes χ₁ = 1", phi, 1.0)
     grid = [low + (high - low) * step / 60 for step in range(61)]
     for left, right in itertools.pairwise(grid):
         if bias_variance_gap(left) < 0 <= bias_variance_gap(right):
@@ -232,7 +233,7 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
     )
 
 
-def check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None:
+def _check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None:
     """Raise if χ₁ is infinite for every σ_w², because φ jumps or its squared slope has no mean.
 
     Args:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jinit
-from jinit.theory import stable_critical_point
+from jinit.gains import deep_variances
 
 ACTIVATIONS = {
     "relu": (jax.nn.relu, (2.0, 0.0)),
@@ -21,7 +21,7 @@ INPUTS, OUTPUTS, BATCH = 32, 10, 32
 def network(activation, depth, width):
     """Return the Model of a plain critical network, its initialization, and a batch of inputs."""
     phi, point = ACTIVATIONS[activation]
-    sigma_w2, sigma_b2 = point or stable_critical_point(phi)
+    sigma_w2, sigma_b2 = point or deep_variances(phi, depth, has_biases=True)[1:3]
     sizes = [INPUTS, *[width] * depth, OUTPUTS]
 
     pairs = list(pairwise(sizes))
