@@ -20,9 +20,9 @@ from jinit.initializers.call_arguments import (
     is_key,
     supported_dtype,
 )
-from jinit.initializers.marginals import Marginal, uniform_marginal
+from jinit.initializers.marginals import Marginal
 from jinit.initializers.sharded_draw import draw_sharded
-from jinit.sampling import check_key, check_range, draw_uniform
+from jinit.sampling import check_key, check_range
 
 DTypeOption = DTypeLike | None
 """Type of the option `dtype`: the default dtype of an initializer, or None for JAX's default."""
@@ -182,23 +182,6 @@ class Initializer(ABC):
             if option not in self.positional
         ]
         return f"{name}({', '.join(unnamed + named)})"
-
-
-@dataclass(frozen=True, repr=False)
-class UniformWithBound(Initializer):
-    """Uniform entries on `[-bound, bound)`, with a bound that depends on the shape."""
-
-    @abstractmethod
-    def bound(self, shape: tuple[int, ...]) -> float:
-        """Return the largest absolute value of an entry."""
-
-    def entry_distribution(self, shape: tuple[int, ...]) -> Marginal | None:
-        """Return the uniform distribution with the bound of this shape."""
-        return uniform_marginal(-self.bound(shape), self.bound(shape))
-
-    def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Draw uniform entries with the bound of this shape."""
-        return draw_uniform(key, shape, dtype, -1, 1, scale=self.bound(shape))
 
 
 def dtype_name(dtype: DTypeOption) -> str | None:

@@ -10,9 +10,6 @@ AxesLike = int | Sequence[int]
 AxisIndices = int | tuple[int, ...]
 """Axes as an initializer keeps them."""
 
-StridesLike = int | Sequence[int]
-"""Type of an option that gives strides: one for all receptive axes, or one for each."""
-
 Strides = int | tuple[int, ...]
 """Strides as an initializer keeps them."""
 

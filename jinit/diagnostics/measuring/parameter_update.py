@@ -18,10 +18,9 @@ class ParameterUpdate(NamedTuple):
     """Mean square of the parameter."""
     update_second: Scalar
     """Mean square of its update."""
-    updated_fraction: Scalar
-    """Fraction of entries whose update is not zero."""
     kept_fraction: Scalar
-    """Fraction of those that are the same number after the update, in the parameter's dtype."""
+    """Fraction of the entries with an update that are the same number after it, in the parameter's
+    dtype."""
     mean: Scalar
     """Mean of the parameter."""
 
@@ -44,7 +43,6 @@ def parameter_update(value: Array, update: Array, factor: ArrayLike) -> Paramete
     return ParameterUpdate(
         value_second=jnp.mean(widen(value) ** 2),
         update_second=jnp.mean(widen(step) ** 2),
-        updated_fraction=is_updated.mean(),
         kept_fraction=is_kept.sum() / jnp.maximum(is_updated.sum(), 1),
         mean=widen(value).mean(),
     )
