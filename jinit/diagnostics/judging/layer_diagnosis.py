@@ -1,4 +1,4 @@
-"""What a diagnosis says about one layer."""
+"""The finding, the statistics and their intervals for one layer of a diagnosis."""
 
 import math
 from collections.abc import Sequence
