@@ -242,7 +242,7 @@ def _accepted_gains(leaf: Leaf, scale: NeededScale) -> list[float]:
         return gains2
     factor = _argument_factor(activation)
     if leaf.begins_chain:
-        gains2 += [min(scale.weights, 1 / factor), *_first_gains(leaf, activation, scale)]
+        gains2 += [1 / factor, *_first_gains(leaf, activation, scale)]
     others = [needed(leaf, criterion) for criterion in CRITERIA]
     healthy = [
         other.weights
