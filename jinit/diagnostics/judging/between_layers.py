@@ -4,7 +4,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_scale
+from jinit.diagnostics.judging.cures import (
+    gain_cause,
+    has_large_mean,
+    kernel_cure,
+    needed_scale,
+)
 from jinit.diagnostics.judging.finding import Finding, factor_text
 from jinit.diagnostics.judging.growth import (
     Growth,
@@ -172,7 +177,12 @@ def _operation_text(case: Investigation, kind: _Kind, culprit: Culprit | None, s
 
 
 def _is_large(row: LayerRow, step: Step) -> bool:
-    """Return whether the gain of a kernel explains more of a growth than all operations do."""
+    """Return whether a kernel explains more of a growth than all operations do.
+
+    A common mean of its weights adds up over positive inputs, which its gain does not show.
+    """
+    if has_large_mean(row):
+        return True
     needed = needed_scale(row)
     if needed is None or not row.squared_gain:
         return False

@@ -3,7 +3,7 @@
 import math
 
 from jinit.diagnostics.judging.layers import LayerRow
-from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE
+from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE, MIN_KERNEL_ENTRIES
 from jinit.gains import NeededScale, activation_text, needed, wrong_fan_cause
 from jinit.model import Leaf
 from jinit.theory import moments
@@ -69,6 +69,8 @@ def _gradient_effect(row: LayerRow) -> str:
 
 def has_large_mean(row: LayerRow) -> bool:
     """Return whether the mean of a kernel outweighs the differences of its weights."""
+    if math.prod(row.leaf.shape) < MIN_KERNEL_ENTRIES:
+        return False
     return row.weight.mean**2 > MAX_MEAN_SHARE * row.weight.second
 
 
