@@ -12,10 +12,8 @@ from jinit.diagnostics.judging.operation_names import OperationNamer
 from jinit.model import Dataflow, apply_taps
 
 _CALL = re.compile(r"jinit\.(?:init|recommend)\(model.*\)$")
-_ARGUMENTS = re.compile(
-    r"(?:, )?(\w+_init)=(jinit\.\w+(?:\([^()]*\))?)(?=, \w+_init=| for it|$| instead)"
-)
-_PARAMETER = re.compile(r"(?:initialize (\S+) with )?(jinit\.\S+(?:\(.*?\))?)(?: for (\S+),)?")
+_ARGUMENTS = re.compile(r"(?:, )?(\w+_init)=(jinit\.\w+(?:\([^()]*\))?)(?=, \w+_init=|$)")
+_PARAMETER = re.compile(r"(?:initialize (\S+) with )?(jinit\.\w+(?:\([^()]*\))?)(?: for (\S+),)?")
 _RESCALE = re.compile(
     r"(?:(divide|multiply) by (\S+)|normalize) after (.*?)(?:, or normalize|: nn)"
 )

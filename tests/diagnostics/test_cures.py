@@ -7,6 +7,7 @@ import diagnostics.test_whole_network as between
 import diagnostics.test_zeros as zeros
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from diagnostics.mixing import MIXES, mixed_network
@@ -127,11 +128,13 @@ def test_cures_of_operations(text):
     ],
 )
 def test_cures_of_inputs(name):
-    x = plain.INPUTS[name][0]
-    for fault in plain.judge(x, plain.LABELS).faults:
-        for code in re.findall(r"(?:\bx = )(.*?)(?:,|$)|(x / \S+)|(jnp\..*\))", fault.cure):
-            cured = evaluate("".join(code), x=x)
-            assert not plain.judge(cured, plain.LABELS).faults, (code, fault.cause)
+    x = np.asarray(plain.INPUTS[name][0])
+    fault = plain.judge(x, plain.LABELS).faults[0]
+    codes = re.findall(r"(?:\bx = )(.*?)(?:,|$)|(x / \S+)|(jnp\..*\))", fault.cure)
+    assert codes
+    for code in map("".join, codes):
+        cured = evaluate(code, x=x)
+        assert not plain.judge(cured, plain.LABELS).faults, (code, fault.cause)
 
 
 @SLOW
@@ -139,7 +142,7 @@ def test_cures_of_inputs(name):
 def test_cures_of_targets(targets):
     (fault,) = plain.judge(plain.X, targets).faults
     code = re.match("y = (.*?), with", fault.cure)[1]
-    assert not plain.judge(plain.X, evaluate(code, y=targets)).faults
+    assert not plain.judge(plain.X, evaluate(code, y=np.asarray(targets))).faults
 
 
 @SLOW
@@ -188,16 +191,59 @@ def test_cures_of_constants(params):
     assert not failures(heal(zeros.MODEL, params, zeros.X, zeros.LABELS))
 
 
+def normalized_kernels(scale, factor=1.0, has_gains=True):
+    """A network of normalized kernels, with gains that are parameters or without any."""
+    keys = jax.random.split(KEY, 6)
+    params = {f"kernel_{n}": jax.random.normal(key, (16, 16)) for n, key in enumerate(keys)}
+    if has_gains:
+        params |= {f"gain_{n}": jnp.full(16, scale) for n in range(6)}
+
+    def apply(params, x):
+        for n in range(6):
+            kernel = params[f"kernel_{n}"]
+            kernel = kernel / jnp.linalg.norm(kernel, axis=0, keepdims=True)
+            if has_gains:
+                kernel = kernel * params[f"gain_{n}"][None]
+            x = jax.nn.relu(x @ (kernel if has_gains else kernel * scale * factor))
+        return x
+
+    return jinit.trace(apply, params, plain.X), params
+
+
+@SLOW
+def test_cures_of_normalized_kernels():
+    assert not failures(heal(*normalized_kernels(8.0), plain.X))
+    diagnosis = diagnose(*normalized_kernels(8.0, has_gains=False), plain.X)
+    factor = re.match(r"multiply the normalized kernel by (\S+):", diagnosis.faults[0].cure)[1]
+    network = normalized_kernels(8.0, float(factor), has_gains=False)
+    assert diagnose(*network, plain.X).healthy
+
+
+@SLOW
+def test_the_cure_of_gradients_that_underflow():
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), plain.PARAMS)
+    x = plain.X.astype(jnp.float16)
+    model = jinit.trace(plain.mlp, params, x)
+
+    def judge(factor):
+        return diagnose(model, params, x, loss=lambda y: factor * jnp.float16(1e-6) * y.mean())
+
+    diagnosis = judge(1.0)
+    assert diagnosis.verdict == "underflowing"
+    factor = re.search(r"multiply the loss by (\S+) and", diagnosis.faults[0].cure)[1]
+    assert judge(float(factor)).healthy
+
+
 def transposed(params, x):
     """Kernels with the units first, as in Equinox, whose fan-in an initializer misreads."""
     *hidden, last = params
     for kernel in hidden:
         x = jax.nn.relu(x @ kernel.T)
-    return (x @ last.T).sum(-1)
+    return x @ last.T
 
 
 def transposed_params(scale):
-    shapes = [(48, 16), (96, 48), (24, 96), (64, 24), (1, 64)]
+    shapes = [(48, 16), (96, 48), (24, 96), (64, 24), (10, 64)]
     keys = jax.random.split(KEY, len(shapes))
     params = [
         jax.random.normal(key, shape) * (2 / shape[1]) ** 0.5
@@ -210,10 +256,10 @@ def transposed_params(scale):
 def test_cures_state_the_standard_deviation_of_kernels_whose_shape_misleads():
     params = transposed_params(30.0)
     model = jinit.trace(transposed, params, plain.X)
-    assert not failures(heal(model, params, plain.X))
-    params[3] *= 2  # within a wrong fan-in of the right one
-    cures = [each.cure for each in diagnose(model, params, plain.X).faults]
-    assert cures == ["kernel_init=jinit.normal(0.1443)"]  # √(2 / 96)
+    diagnoses = heal(model, params, plain.X)
+    assert not failures(diagnoses)
+    cures = [(each.path, each.cure) for each in diagnoses[0].faults]
+    assert cures == [("2", "kernel_init=jinit.normal(0.1443)")]  # √(2 / 96)
 
 
 @pytest.mark.parametrize("way", ["dtype", *(pytest.param(w, marks=SLOW) for w in ("rate", "mean"))])
