@@ -32,7 +32,7 @@ def find_dead_units(case: Case, number: int) -> Finding | None:
             f"{symptom} after the normalization; its scale, its bias or a batch of one example "
             "is the cause"
         )
-        cure = "scale_init=jinit.ones, bias_init=jinit.zeros for it, or a batch of more examples"
+        cure = "scale_init=jinit.ones, bias_init=jinit.zeros in the normalization, or more examples"
         return Finding("dead", cause, cure)
     if dead_fraction == 1 and _blames_others(case, row.leaf.path):
         return None
