@@ -6,6 +6,7 @@ from jinit.gains.audit import (
     audit,
     misfit_cause,
     parameter_scales,
+    shape_fan_in,
     wrong_fan_cause,
 )
 from jinit.gains.deep_variances import DeepVariances, deep_variances
@@ -32,5 +33,6 @@ __all__ = [
     "needed",
     "parameter_scales",
     "read_numbers",
+    "shape_fan_in",
     "wrong_fan_cause",
 ]

@@ -167,17 +167,24 @@ def _scale_cause(leaf: Leaf, std: float, needed_scale: NeededScale) -> str:
 
 def _shape_fan_cause(leaf: Leaf, std: float, needed_std: float) -> str:
     """Return the cause if a standard deviation fits the fan-in of the shape alone; else empty."""
-    shape_fan_in, fan_in = _shape_fan_in(leaf.shape), leaf.fan_in or 1
-    if shape_fan_in is None or shape_fan_in == fan_in:
+    guess, fan_in = shape_fan_in(leaf.shape), leaf.fan_in or 1
+    if guess is None or guess == fan_in:
         return ""
     gains = (*_USUAL_GAINS, needed_std * math.sqrt(fan_in))
-    if not any(_is_close(std * shape_fan_in**0.5, gain) for gain in gains):
+    if not any(_is_close(std * guess**0.5, gain) for gain in gains):
         return ""
-    return f"scaled for a fan-in of {shape_fan_in:g}, but {fan_in:g} products are summed"
+    return f"scaled for a fan-in of {guess:g}, but {fan_in:g} products are summed"
 
 
-def _shape_fan_in(shape: Sequence[int]) -> float | None:
-    """Return the fan-in that an initializer reads off a shape alone: all axes but the last."""
+def shape_fan_in(shape: Sequence[int]) -> int | None:
+    """Return the fan-in that an initializer reads off a shape alone: all axes but the last.
+
+    Args:
+      shape: shape of a parameter.
+
+    >>> shape_fan_in((3, 3, 8, 16)), shape_fan_in((16,))
+    (72, None)
+    """
     return math.prod(shape[:-1]) if len(shape) > 1 else None
 
 
@@ -188,10 +195,10 @@ def wrong_fan_cause(leaf: Leaf, std: float) -> str:
       leaf: a parameter.
       std: standard deviation of its entries.
     """
-    shape_fan_in, fan_in = _shape_fan_in(leaf.shape), leaf.fan_in
-    if leaf.role != "kernel" or not shape_fan_in or not fan_in:
+    guess, fan_in = shape_fan_in(leaf.shape), leaf.fan_in
+    if leaf.role != "kernel" or not guess or not fan_in:
         return ""
-    if 1 / _FAN_TOLERANCE < shape_fan_in / fan_in < _FAN_TOLERANCE:
+    if 1 / _FAN_TOLERANCE < guess / fan_in < _FAN_TOLERANCE:
         return ""
     needed_scale, limits = needed(leaf), accepted_stds(leaf)
     if needed_scale is None or limits is None:

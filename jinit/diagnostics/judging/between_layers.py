@@ -4,7 +4,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, needed_scale
+from jinit.diagnostics.judging.cures import (
+    gain_cause,
+    has_large_mean,
+    kernel_cure,
+    needed_scale,
+)
 from jinit.diagnostics.judging.finding import Finding, factor_text
 from jinit.diagnostics.judging.growth import (
     Growth,
@@ -135,10 +140,21 @@ def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> 
             continue
         alike = [each.log_growth for each in steps if names[each] == names[step]]
         factor = math.exp(min(sum(alike) / len(alike) / 2, 700))
-        cure = f"{kind.repair.format(factor, names[step])}, or normalize there: nn.LayerNorm()(h)"
+        cure = _repair(case, kind, culprits[step], factor)
         cause = f"{symptom}: {_operation_text(case, kind, culprits[step], step)}"
         found[step.before] = Finding(kind.verdict, cause, cure)
     return found
+
+
+def _repair(case: Investigation, kind: _Kind, culprit: Culprit | None, factor: float) -> str:
+    """Return the cure of an operation.
+
+    A constant does not repair a product of signals, whose growth is itself a power of its input.
+    """
+    name = _name(case, culprit)
+    if culprit is not None and not kind.is_decay and case.namer.multiplies_signals(culprit.place):
+        return f"normalize after {name}: nn.LayerNorm()(h)"
+    return f"{kind.repair.format(factor, name)}, or normalize there: nn.LayerNorm()(h)"
 
 
 def _culprit(case: Investigation, kind: _Kind, sizes: _Sizes, step: Step) -> Culprit | None:
@@ -172,7 +188,12 @@ def _operation_text(case: Investigation, kind: _Kind, culprit: Culprit | None, s
 
 
 def _is_large(row: LayerRow, step: Step) -> bool:
-    """Return whether the gain of a kernel explains more of a growth than all operations do."""
+    """Return whether a kernel explains more of a growth than all operations do.
+
+    A common mean of its weights adds up over positive inputs, which its gain does not show.
+    """
+    if has_large_mean(row):
+        return True
     needed = needed_scale(row)
     if needed is None or not row.squared_gain:
         return False

@@ -1,11 +1,12 @@
 """The operations that make NaN or infinity from finite numbers, forward or in a derivative."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from jinit.diagnostics.judging.finding import Finding
-from jinit.diagnostics.judging.investigation import Culprit, Investigation
+from jinit.diagnostics.judging.investigation import Culprit, Investigation, level
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.measuring.every_operation import OperationSizes, Size
 from jinit.model import Place
@@ -26,13 +27,25 @@ _CAUSES = {
     "acosh": "its argument is below 1",
 }
 _CURES = {
-    "log": "jnp.log(jnp.maximum(h, 1e-6)), or jnp.log1p(h) for h that is not negative",
-    "sqrt": "jnp.sqrt(jnp.maximum(h, 0) + 1e-6)",
-    "rsqrt": "jax.lax.rsqrt(jnp.maximum(h, 0) + 1e-6)",
-    "div": "h / (divisor + 1e-6) for a divisor that is not negative",
-    "exp": "jnp.exp(h - h.max(-1, keepdims=True)), or jax.nn.softmax(h)",
-    "pow": "jnp.maximum(h, 1e-6) ** power",
+    "log": "jnp.log(jnp.maximum(h, {floor:.1g})), or jnp.log1p(h) for h that is not negative",
+    "sqrt": "jnp.sqrt(jnp.maximum(h, {floor:.1g}))",
+    "rsqrt": "jax.lax.rsqrt(jnp.maximum(h, {floor:.1g}))",
+    "div": "h / jnp.maximum(divisor, {floor:.1g}) for a divisor that is not negative",
+    "exp": "jax.nn.softmax(h), or jnp.exp(h - h.max(-1, keepdims=True))",
+    "pow": "jnp.maximum(h, {floor:.1g}) ** power",
+    "log1p": "jnp.log1p(jnp.maximum(h, -0.9))",
+    "acos": "jnp.arccos(jnp.clip(h, -0.99, 0.99))",
+    "asin": "jnp.arcsin(jnp.clip(h, -0.99, 0.99))",
+    "atanh": "jnp.arctanh(jnp.clip(h, -0.99, 0.99))",
+    "acosh": "jnp.arccosh(jnp.maximum(h, 1.01))",
 }
+OVERFLOW_CURE = "scale its operands down, or normalize them: nn.LayerNorm()(h)"
+"""Cure of an operation whose operands are finite, but too large."""
+_FLOOR = 0.1
+"""Smallest argument over the RMS of all: the logarithm, the root and the quotient then stay of the
+size of the signal, which a floor such as 1e-6 does not achieve."""
+_MAX_LOG_SIZE = 80.0
+"""Log of a mean square beyond which, up or down, the size of a signal is no guide."""
 _DERIVATIVE_CURE = (
     "keep the argument away from that point before the operation, as in "
     "jnp.sqrt(jnp.where(h > 0, h, 1.0)): jnp.where after it does not remove a NaN gradient"
@@ -50,7 +63,7 @@ def find_broken_numbers(case: Investigation, loss_is_finite: bool) -> dict[int, 
     if targets:
         sizes = case.record(case.operations_before(targets))
         culprits = [_forward_culprit(case, sizes, target) for target in targets]
-        return dict(_forward_finding(case, each) for each in culprits if each is not None)
+        return dict(_forward_finding(case, sizes, each) for each in culprits if each is not None)
     return _find_broken_derivatives(case)
 
 
@@ -98,14 +111,21 @@ def _are_finite(size: Size) -> np.ndarray:
     return np.isfinite(np.asarray(size.largest))
 
 
-def _forward_finding(case: Investigation, culprit: Culprit) -> tuple[int, Finding]:
+def _forward_finding(
+    case: Investigation, sizes: Mapping[Place, OperationSizes], culprit: Culprit
+) -> tuple[int, Finding]:
     operation = case.flow.operation(culprit.place)
     reason = _CAUSES.get(operation.name, "its operands are too large for their dtype")
     cause = f"{case.text(culprit)} makes NaN or infinity from finite numbers: {reason}"
-    cure = _CURES.get(
-        operation.name, "scale its operands down, or normalize them: nn.LayerNorm()(h)"
-    )
+    floor = _floor(sizes[culprit.place])
+    cure = _CURES.get(operation.name, OVERFLOW_CURE).format(floor=floor)
     return case.blamed_layer(culprit), Finding("overflowing", cause, cure, case.source(culprit))
+
+
+def _floor(sizes: OperationSizes) -> float:
+    """Return the smallest argument that keeps an operation's result near the size of the signal."""
+    size = level(sizes.operands[-1])
+    return _FLOOR * (math.exp(size / 2) if abs(size) < _MAX_LOG_SIZE else 1.0)
 
 
 def _find_broken_derivatives(case: Investigation) -> dict[int, Finding]:

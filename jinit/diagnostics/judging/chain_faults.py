@@ -4,7 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jinit.diagnostics.judging.cures import gain_cause, kernel_cure, missing_biases, needed_scale
+from jinit.diagnostics.judging.cures import (
+    gain_cause,
+    initializer_text,
+    kernel_cure,
+    missing_biases,
+    needed_scale,
+)
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
 from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
 from jinit.diagnostics.judging.layers import LayerRow
@@ -18,6 +24,8 @@ from jinit.diagnostics.judging.thresholds import (
     MIN_DECORRELATION,
     MIN_ITERATIONS,
 )
+from jinit.gains import shape_fan_in
+from jinit.model import Leaf
 
 
 class _ChainFault(NamedTuple):
@@ -230,11 +238,17 @@ def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
             cause=f"{count} residual branches are not scaled: this one adds "
             f"{branch.branch / branch.residual_stream:.2g} times the mean square of the residual "
             f"stream, whose RMS grows to {factor_text(growth)} its first value",
-            cure=f'kernel_init=jinit.variance_scaling(1 / {count}, "fan_in", "truncated_normal")',
+            cure=_branch_cure(rows[number].leaf, count),
         )
         for number, branch in branches.items()
         if branch.branch > LARGE_BRANCH_RATIO * branch.residual_stream
     }
+
+
+def _branch_cure(leaf: Leaf, count: int) -> str:
+    if leaf.fan_in != shape_fan_in(leaf.shape):
+        return f"kernel_init={initializer_text(leaf, 1 / count)}"
+    return f'kernel_init=jinit.variance_scaling(1 / {count}, "fan_in", "truncated_normal")'
 
 
 def _interval_text(interval: ExpectedInterval) -> str:

@@ -3,15 +3,14 @@
 import math
 
 from jinit.diagnostics.judging.layers import LayerRow
-from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE
-from jinit.gains import NeededScale, activation_text, needed, wrong_fan_cause
+from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE, MIN_KERNEL_ENTRIES
+from jinit.gains import NeededScale, activation_text, needed, shape_fan_in, wrong_fan_cause
 from jinit.model import Leaf
 from jinit.theory import moments
 
 _NAMED_INITIALIZERS = {1.0: "jinit.lecun_normal()", 2.0: "jinit.he_normal()"}
 _VARIANCE_TOLERANCE = 1e-3
 """Relative difference below which two variances are equal."""
-_ALTERNATIVE = "nn.tanh with kernel_init=jinit.lecun_normal()"
 _MISSING_BIASES = 0.25
 """Share of the needed variance of biases below which they count as missing."""
 
@@ -30,30 +29,43 @@ def needed_scale(row: LayerRow) -> NeededScale | None:
 
 def kernel_cure(row: LayerRow) -> str:
     """Return the layer arguments that initialize a kernel well."""
-    scale = needed_scale(row)
+    leaf, scale = row.leaf, needed_scale(row)
     if scale is None:
-        return f"{_ALTERNATIVE} instead of {layer_name(row)}"
-    leaf = row.leaf
+        initializer = initializer_text(leaf, 1 / leaf.weight_factor**2)
+        return f"nn.tanh with kernel_init={initializer} instead of {layer_name(row)}"
     if leaf.normalized_by:
-        return _carrier_cure(leaf, scale)
-    cure = f"kernel_init={_initializer_text(scale.weights / leaf.weight_factor**2)}"
+        return _carrier_cure(row, scale)
+    cure = f"kernel_init={initializer_text(leaf, scale.weights / leaf.weight_factor**2)}"
     if not scale.biases:
         return cure
     return f"{cure}, bias_init=jinit.normal({math.sqrt(scale.biases):.3g})"
 
 
-def _initializer_text(variance: float) -> str:
-    """Return the code of an initializer with this variance times the fan-in."""
+def initializer_text(leaf: Leaf, variance: float) -> str:
+    """Return the code of an initializer of a kernel.
+
+    An initializer reads the fan-in off the shape. Where this is not the number of products that are
+    summed, as in a transposed kernel, the code states the standard deviation.
+
+    Args:
+      leaf: the kernel.
+      variance: variance of its entries times its fan-in.
+    """
+    fan_in = leaf.fan_in
+    if fan_in and fan_in != shape_fan_in(leaf.shape):
+        return f"jinit.normal({math.sqrt(variance / fan_in):.4g})"
     for known, name in _NAMED_INITIALIZERS.items():
         if abs(variance / known - 1) < _VARIANCE_TOLERANCE:
             return name
     return f'jinit.variance_scaling({variance:.4g}, "fan_in", "truncated_normal")'
 
 
-def _carrier_cure(leaf: Leaf, scale: NeededScale) -> str:
+def _carrier_cure(row: LayerRow, scale: NeededScale) -> str:
     """Return the cure of a kernel whose own scale a normalization removes."""
+    leaf = row.leaf
     if not leaf.normalized_rms or not leaf.fan_in:
-        return f"multiply the result of {leaf.path} by a constant: its kernel is normalized"
+        factor = math.sqrt(scale.weights / row.squared_gain) if row.squared_gain else 1.0
+        return f"multiply the result of {leaf.path} by {factor:.4g}: its kernel is normalized"
     value = math.sqrt(scale.weights / leaf.fan_in) / leaf.normalized_rms
     if leaf.scale_path:
         return f"jinit.constant({value:.4g}) for {leaf.scale_path}, which scales this kernel"
@@ -69,6 +81,8 @@ def _gradient_effect(row: LayerRow) -> str:
 
 def has_large_mean(row: LayerRow) -> bool:
     """Return whether the mean of a kernel outweighs the differences of its weights."""
+    if math.prod(row.leaf.shape) < MIN_KERNEL_ENTRIES:
+        return False
     return row.weight.mean**2 > MAX_MEAN_SHARE * row.weight.second
 
 

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Collection, Sequence
 
-from jinit.diagnostics.judging.cures import kernel_cure
+from jinit.diagnostics.judging.cures import initializer_text, kernel_cure
 from jinit.diagnostics.judging.finding import Case, Finding, ParameterFacts, percent_text
 from jinit.diagnostics.judging.thresholds import DEAD_DEVIATIONS, DEAD_FRACTION
 
-_INITIALIZERS = {"kernel": "jinit.lecun_normal()", "scale": "jinit.ones"}
-"""Initializers that give a parameter of each role a gradient."""
 _SYMPTOM = "its gradient is zero and stays zero in training"
 _REDRAW = "draw all parameters: jinit.recommend(model).init(key)"
 _MAX_NAMES = 3
@@ -34,7 +32,8 @@ def find_dead_units(case: Case, number: int) -> Finding | None:
             f"{symptom} after the normalization; its scale, its bias or a batch of one example "
             "is the cause"
         )
-        return Finding("dead", cause, "scale_init=jinit.ones, bias_init=jinit.zeros, more examples")
+        cure = "scale_init=jinit.ones, bias_init=jinit.zeros in the normalization, or more examples"
+        return Finding("dead", cause, cure)
     if dead_fraction == 1 and _blames_others(case, row.leaf.path):
         return None
     return Finding("dead", symptom, kernel_cure(row))
@@ -92,7 +91,7 @@ def _dead_finding(facts: ParameterFacts, path: str) -> Finding:
 def _joint_reason(facts: ParameterFacts) -> str:
     """Return why a gradient stays zero that no single parameter keeps at zero."""
     zeros = [path for path in facts.zero_gradients.dead if _is_zero(facts, path)]
-    zeros.sort(key=lambda path: facts.roles[path] != "kernel")
+    zeros.sort(key=lambda path: facts.leaves[path].role != "kernel")
     return (
         f"because {list_text(zeros)} are all zero" if zeros else "whatever other parameters learn"
     )
@@ -118,10 +117,12 @@ def _cure(facts: ParameterFacts, blockers: Sequence[str]) -> str:
 
 def _initializer(facts: ParameterFacts, path: str) -> str:
     """Return an initializer that gives a parameter a gradient."""
-    role = facts.roles[path]
-    if role == "bias" and not _is_zero(facts, path):
+    leaf = facts.leaves[path]
+    if leaf.role == "kernel":
+        return initializer_text(leaf, 1.0)
+    if leaf.role == "bias" and not _is_zero(facts, path):
         return "jinit.zeros"
-    return _INITIALIZERS.get(role, "jinit.normal(0.02)")
+    return "jinit.ones" if leaf.role == "scale" else "jinit.normal(0.02)"
 
 
 def list_text(paths: Sequence[str], word: str = "and") -> str:

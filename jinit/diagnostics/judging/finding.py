@@ -9,6 +9,7 @@ from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.measuring.batch_facts import ArrayFacts
 from jinit.diagnostics.measuring.statistics import WeightStatistics
 from jinit.diagnostics.measuring.zero_gradients import ZeroGradients
+from jinit.model import Leaf
 
 VERDICTS = (
     "overflowing",
@@ -54,13 +55,20 @@ class ParameterFacts:
     """Parameters whose gradient stays zero."""
     weights: Mapping[str, WeightStatistics]
     """Statistics of the trained parameters, by path."""
-    roles: Mapping[str, str]
-    """Role of every parameter, by path."""
+    leaves: Mapping[str, Leaf]
+    """All parameters of the model, by path."""
+    has_own_init: bool = True
+    """Whether the model knows its own initializers."""
 
     @property
     def nonfinite(self) -> list[str]:
         """Paths of parameters with entries that are NaN, infinite or too large to be squared."""
         return [path for path, each in self.weights.items() if each.nonfinite]
+
+    def redraw_cure(self, path: str) -> str:
+        """Return the code that draws one parameter again and keeps all others."""
+        rules = "" if self.has_own_init else "jinit.recommend(model), "
+        return f"draw it again: jinit.init(model, key, {rules}only={path!r}, keep=params)"
 
 
 @dataclass(frozen=True)

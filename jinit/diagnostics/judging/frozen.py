@@ -17,6 +17,10 @@ from jinit.model import Model
 _NEARLY_CONSTANT = 0.1
 """Standard deviation over the mean below which it helps to store the difference from the mean."""
 
+_MARGIN = 1.1
+"""Factor above half a spacing, which is rounded to the value before; it also covers the rounding of
+the number to two digits."""
+
 
 def add_frozen(
     diagnosis: Diagnosis, model: Model, updates: Mapping[str, ParameterUpdate]
@@ -66,7 +70,8 @@ def _frozen_finding(dtype: Any, update: ParameterUpdate) -> Finding:
         f"optimizer's first update: it has RMS {size:.2g}, and numbers of {dtype} near {rms:.3g} "
         f"are {spacing:.2g} apart"
     )
-    ways = [f"a learning rate {count_text(max(spacing / 2 / size, 1.0))} times larger"]
+    factor = _MARGIN * max(spacing / 2 / size, 1.0)
+    ways = [f"a learning rate {count_text(factor)} times larger"]
     variance = max(update.value_second - update.mean**2, 0.0)
     if math.sqrt(variance) < _NEARLY_CONSTANT * abs(update.mean):
         ways.insert(0, f"store its difference from {update.mean:.3g}")

@@ -14,8 +14,11 @@ from jinit.diagnostics.judging.thresholds import (
 )
 from jinit.diagnostics.measuring.batch_facts import ArrayFacts
 
-STANDARDIZE = "x = (x - x.mean(0)) / x.std(0), with mean and deviation of the training set"
+STANDARDIZE = "x = (x - x.mean()) / x.std(), with mean and deviation of the training set"
 """Cure of inputs that are out of scale."""
+_STANDARDIZE_FEATURES = (
+    "x = (x - x.mean(0)) / x.std(0).clip(1e-3), with means and deviations of the training set"
+)
 
 
 def find_input_fault(case: Case, is_finite: bool) -> Finding | None:
@@ -31,13 +34,15 @@ def find_input_fault(case: Case, is_finite: bool) -> Finding | None:
         cause = f"{case.inputs[0].name} is zero for every example"
         reads_zeros = case.layers and case.layers[0].statistics.input.second == 0
         return (
-            Finding("dead", cause, "give inputs of mean square 1", "inputs")
+            Finding(
+                "dead", cause, "look at how the batch is loaded: x has no entry but zero", "inputs"
+            )
             if reads_zeros
             else None
         )
     broken = [] if is_finite else [facts for facts in case.inputs if facts.nonfinite]
     if broken:
-        cure = "remove these examples, or replace the entries: jnp.nan_to_num(x)"
+        cure = "remove these examples, or write jnp.nan_to_num(x, posinf=0, neginf=0)"
         return Finding("overflowing", nonfinite_text(broken[0]), cure, "inputs")
     faults = (_find_wrong_scale(case, facts) for facts in case.inputs)
     return next((fault for fault in faults if fault is not None), None)
@@ -89,9 +94,9 @@ def _find_wrong_scale(case: Case, facts: ArrayFacts) -> Finding | None:
             f"the inputs are too large: the entries of {facts.name}, of up to {facts.largest:.3g}, "
             "are finite, but too large to be squared in float32"
         )
-        return Finding("overflowing", cause, STANDARDIZE, "inputs")
+        return Finding("overflowing", cause, f"x = x / {facts.rms:.3g}", "inputs")
     if facts.column_rms > MAX_INPUT_RMS and facts.column_share > MAX_COLUMN_SHARE:
-        return Finding("misscaled", _column_cause(facts), STANDARDIZE, "inputs")
+        return Finding("misscaled", _column_cause(facts), _STANDARDIZE_FEATURES, "inputs")
     if facts.rms > MAX_INPUT_RMS:
         return Finding("misscaled", _scale_cause(facts, "large"), _large_cure(facts), "inputs")
     if 0 < facts.nonzero_rms < MIN_INPUT_RMS:

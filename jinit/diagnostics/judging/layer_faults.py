@@ -13,7 +13,7 @@ from jinit.diagnostics.judging.cures import (
     weight_std,
 )
 from jinit.diagnostics.judging.finding import Case, Finding, percent_text
-from jinit.diagnostics.judging.input_faults import reads_inputs
+from jinit.diagnostics.judging.input_faults import STANDARDIZE, reads_inputs
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
     LARGE_INPUT_SECOND,
@@ -36,7 +36,7 @@ def find_overflow(case: Case, number: int) -> Finding | None:
     """Find numbers beyond the range of their dtype."""
     row = case.layers[number]
     if row.weight.nonfinite:
-        return _find_nonfinite_weights(row)
+        return _find_nonfinite_weights(case, row)
     result, dtype = row.statistics.preactivation, row.contraction.dtype
     limit = float(jnp.finfo(dtype).max)
     broken = [layer.path for layer in case.layers if layer.weight.nonfinite]
@@ -67,11 +67,11 @@ def find_overflow(case: Case, number: int) -> Finding | None:
     return None
 
 
-def _find_nonfinite_weights(row: LayerRow) -> Finding:
+def _find_nonfinite_weights(case: Case, row: LayerRow) -> Finding:
     if math.isfinite(row.weight.mean):
         cause = f"its weights, which differ by up to {row.weight.value_range:.3g}, are {_TOO_LARGE}"
         return Finding("overflowing", cause, kernel_cure(row))
-    cure = f"draw them again: jinit.init(model, key, only={row.leaf.path!r}, keep=params)"
+    cure = case.parameters.redraw_cure(row.leaf.path)
     return Finding("overflowing", "some of its weights are NaN or infinite", cure)
 
 
@@ -80,7 +80,7 @@ def _find_nonfinite_source(case: Case) -> Finding:
     cause = "its input is not finite"
     if case.parameters.nonfinite:
         path = case.parameters.nonfinite[0]
-        cure = f"draw it again: jinit.init(model, key, only={path!r}, keep=params)"
+        cure = case.parameters.redraw_cure(path)
         is_finite = math.isfinite(case.parameters.weights[path].mean)
         what = (
             f"the entries of {path} are {_TOO_LARGE}"
@@ -108,11 +108,12 @@ def find_underflow(case: Case, number: int) -> Finding | None:
         return None
     if gradient.underflow_fraction < UNDERFLOW_FRACTION or rms > UNDERFLOW_RMS_RATIO * smallest:
         return None
+    factor = 2 ** math.ceil(math.log2(2 * UNDERFLOW_RMS_RATIO * smallest / rms))
     return Finding(
         "underflowing",
         f"{percent_text(gradient.underflow_fraction)} of its gradient entries are below "
         f"{smallest:.2g}, the smallest {dtype}, and are lost",
-        "dtype=jnp.bfloat16, or multiply the loss by 1024 and divide the gradient by 1024",
+        f"dtype=jnp.bfloat16, or multiply the loss by {factor:d} and divide the gradient by it",
     )
 
 
@@ -166,10 +167,15 @@ def find_saturation(case: Case, number: int) -> Finding | None:
     input_second = row.statistics.input.second
     if input_second > LARGE_INPUT_SECOND and row.squared_gain < LARGE_INPUT_SECOND:
         cause = f"{symptom}, because its input has RMS {math.sqrt(input_second):.3g}"
-        source = "inputs" if reads_inputs(case, number) else ""
-        cure = "scale the inputs to mean 0 and standard deviation 1"
-        return Finding("saturated", cause, cure, source)
+        return _blame_input(case, number, cause)
     return Finding("saturated", symptom, kernel_cure(row))
+
+
+def _blame_input(case: Case, number: int, cause: str) -> Finding:
+    """Return the finding on a layer that saturates because its input is too large."""
+    if reads_inputs(case, number):
+        return Finding("saturated", cause, STANDARDIZE, "inputs")
+    return Finding("saturated", cause, "normalize its input: nn.LayerNorm()(h)")
 
 
 def find_misscaled_kernel(case: Case, number: int) -> Finding | None:
@@ -215,6 +221,4 @@ def find_wrong_fan(case: Case, number: int) -> Finding | None:
     cause = wrong_fan_cause(row.leaf, weight_std(row))
     if not cause or row.is_normalized or math.prod(row.leaf.shape) < MIN_FAN_ENTRIES:
         return None
-    axes = dict(enumerate(row.leaf.axes))
-    cure = f"jinit.init(model, key, rules), which reads the axes from the computation: {axes}"
-    return Finding("misscaled", cause, cure)
+    return Finding("misscaled", cause, kernel_cure(row))

@@ -91,14 +91,14 @@ def _find_target_fault(case: NetworkCase) -> Finding | None:
     """Find targets that are not finite, or of a regression out of scale."""
     for facts in case.targets:
         if facts.nonfinite and not math.isfinite(case.loss):
-            cure = "remove these examples, or correct them"
+            cure = "remove these examples: keep those where jnp.isfinite(y) is true"
             return Finding("overflowing", nonfinite_text(facts), cure, "targets")
         if _is_out_of_scale(case, facts):
             cause = (
                 f"the targets are too large: {facts.name} has RMS {facts.rms:.3g}, the outputs "
                 f"{_output_rms(case):.3g}, so that the loss is {case.loss:.3g}"
             )
-            cure = "y = (y - y.mean(0)) / y.std(0), with mean and deviation of the training set"
+            cure = "y = (y - y.mean(0)) / y.std(0).clip(1e-3), with those of the training set"
             return Finding("misscaled", cause, cure, "targets")
     return None
 

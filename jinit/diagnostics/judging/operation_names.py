@@ -11,6 +11,8 @@ from jinit.model import Dataflow, FlowValue, Operation, Place
 _COPIES = frozenset({"broadcast_in_dim", "convert_element_type", "copy", "reshape", "squeeze"})
 """Operations that a constant passes unchanged."""
 _SUMS = frozenset({"add", "sub", "add_any"})
+_PRODUCTS = frozenset({"mul", "dot_general", "conv_general_dilated"})
+_POWERS = frozenset({"integer_pow", "pow", "square", "exp", "exp2"})
 _PLAIN = {
     "scatter-add": "segment_sum (scatter-add)",
     "scatter_add": "segment_sum (scatter-add)",
@@ -128,6 +130,14 @@ class OperationNamer:
         count = len(self.parameter_paths)
         is_input = any(number >= count for number in self._input_numbers(signal))
         return is_input or bool(self._layer_names(signal))
+
+    def multiplies_signals(self, place: Place) -> bool:
+        """Return whether an operation is a product or a power of signals, which compounds."""
+        if self.flow.operation(place).name in _POWERS:
+            return True
+        operands = self.flow.operands(place)
+        is_product = self.flow.operation(place).name in _PRODUCTS
+        return is_product and all(map(self._layer_names, operands))
 
     def _layer_names(self, signal: FlowValue) -> list[str]:
         places = self.flow.operations_before([signal])

@@ -33,5 +33,6 @@ def parameter_facts(
         equal=find_equal_leaves(model, measurements, jax.tree.leaves(params)),
         zero_gradients=find_zero_gradients(model, params, measurements, gradients),
         weights=measurements.weights,
-        roles={leaf.path: leaf.role for leaf in model.leaves},
+        leaves={leaf.path: leaf for leaf in model.leaves},
+        has_own_init=model.init is not None,
     )

@@ -27,7 +27,7 @@ _CURES = {
     "ceil": _STRAIGHT_THROUGH.format("jnp.ceil"),
     "sign": _STRAIGHT_THROUGH.format("jnp.sign"),
     "convert_element_type": "keep floating-point numbers, or pass the gradient straight through: "
-    "h + jax.lax.stop_gradient(h.astype(jnp.int8).astype(h.dtype) - h)",
+    "h + jax.lax.stop_gradient(h.astype(jnp.{dtype}).astype(h.dtype) - h)",
     "mul": "leave out the factor, or give it another value than zero",
 }
 _CONSTANT_LOSS = "the loss does not depend on the outputs, so no gradient reaches any layer"
@@ -91,13 +91,14 @@ def _stopped_by(
     place = _first_stop(case, dependent, sizes, case.place(number))
     if place is None:
         return None
-    name = case.flow.operation(place).name
+    operation = case.flow.operation(place)
+    name = operation.name
     if judged.verdict == "dead" and name not in _CURES:
         return None  # units that are dead by their pre-activations
     culprit = Culprit(place, number, _target_after(case, place, live))
     cause = f"{case.text(culprit)} lets no gradient pass to {path}"
     if name in _CURES or sizes[place].result is None:
-        cure = _CURES.get(name, _DEFAULT_CURE)
+        cure = _CURES.get(name, _DEFAULT_CURE).format(dtype=operation.dtypes[0])
         return Finding("vanishing", cause, cure, case.source(culprit))
     if case.wakes(number) or case.graph.rows[number].statistics.input.second == 0:
         return None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jinit.diagnostics.judging.between_layers import find_growth
-from jinit.diagnostics.judging.broken_numbers import find_broken_numbers
+from jinit.diagnostics.judging.broken_numbers import OVERFLOW_CURE, find_broken_numbers
 from jinit.diagnostics.judging.finding import STABLE, Finding
 from jinit.diagnostics.judging.investigation import Investigation
 from jinit.diagnostics.judging.lost_signal import find_lost_signals
@@ -48,10 +48,18 @@ def _find_broken(case: Investigation, judged: Sequence[Finding], loss: float) ->
     All other layers that overflow get the first of them as their source.
     """
     others = [STABLE if each.verdict == "overflowing" else each for each in judged]
-    found = find_growth(case, others) | find_broken_numbers(case, math.isfinite(loss))
+    growth = find_growth(case, others)
+    broken = find_broken_numbers(case, math.isfinite(loss))
+    found = growth | broken
     if not found:
         return {}
     path = case.graph.rows[min(found)].path
+    if growth:  # it explains numbers that became too large
+        found |= {
+            number: replace(finding, source=path)
+            for number, finding in broken.items()
+            if finding.cure == OVERFLOW_CURE and number not in growth
+        }
     caused = {
         number: replace(finding, source=path)
         for number, finding in enumerate(judged)
