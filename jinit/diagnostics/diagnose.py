@@ -1,7 +1,7 @@
 """Diagnose a network at initialization: measure it, compare it with theory, judge it."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -31,7 +31,9 @@ from jinit.diagnostics.measuring.runs import (
     loss_graph,
     observe_one,
     observe_seeds,
+    observed_gradients,
     record_sizes,
+    trained_gradients,
 )
 from jinit.diagnostics.measuring.trained import trained_flags
 from jinit.hooks import read_network
@@ -124,13 +126,14 @@ def diagnose(
         loss_name,
         classes=output_shape[-1] if output_shape else 1,
         batch=batch_facts(prepared.inputs, prepared.targets),
-        loss_graph=partial(loss_graph, setting, prepared),
+        loss_graph=cache(partial(loss_graph, setting, prepared)),
     )
     if seeds is None:
         trees = [read_params(model, params, prepared.key)]
         measurements = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
-        facts = parameter_facts(setting, trees[0], measurements, prepared)
+        gradients = partial(observed_gradients, setting, prepared)
+        facts = parameter_facts(model, trees[0], measurements, gradients)
         record = partial(record_sizes, setting, trees[0], prepared)
         diagnosis = conclude(context, measurements, facts, record)
     else:
@@ -140,7 +143,8 @@ def diagnose(
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
         trees = [params for params, _ in networks]
-        facts = [parameter_facts(setting, *each, batch=prepared) for each in networks]
+        gradients = partial(trained_gradients, setting, prepared)
+        facts = [parameter_facts(model, params, each, gradients) for params, each in networks]
         recorders = [partial(record_sizes, setting, each, prepared) for each in trees]
         measured = [each for _, each in networks]
         diagnosis = conclude_seeds(context, measured, facts, recorders)

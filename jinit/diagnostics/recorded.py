@@ -1,6 +1,6 @@
 """Judge measurements that were made inside another program, such as that of a sweep."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -13,8 +13,13 @@ from jinit.diagnostics.measuring.batch import Batch, output_shapes
 from jinit.diagnostics.measuring.batch_facts import batch_facts
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.measure import Measurements, matrix_products
-from jinit.diagnostics.measuring.runs import Setting, loss_graph, observe_one, record_sizes
-from jinit.diagnostics.measuring.symmetry import repeats_units
+from jinit.diagnostics.measuring.runs import (
+    Setting,
+    loss_graph,
+    record_sizes,
+    trained_gradients,
+)
+from jinit.diagnostics.measuring.symmetry import host_products, repeats_units
 from jinit.model import Model, PyTree
 
 
@@ -38,13 +43,14 @@ class RecordedJudge:
     ) -> None:
         self._setting = Setting(model, loss, optimizer=None)
         self._batch = Batch([inputs], [targets], jax.random.key(0))
+        self._gradients = partial(trained_gradients, self._setting, self._batch)
         output_shape = jax.tree.leaves(output_shapes(model))[0].shape
         self._context = DiagnosisContext(
             model,
             loss_name,
             classes=output_shape[-1] if output_shape else 1,
             batch=batch_facts([inputs], [targets]),
-            loss_graph=partial(loss_graph, self._setting, self._batch),
+            loss_graph=cache(partial(loss_graph, self._setting, self._batch)),
         )
 
     def diagnose(self, measurements: Measurements, params: PyTree) -> Diagnosis:
@@ -56,7 +62,7 @@ class RecordedJudge:
         """
         measurements = self._add_products(measurements, params)
         record = partial(record_sizes, self._setting, params, self._batch)
-        facts = parameter_facts(self._setting, params, measurements, self._batch)
+        facts = parameter_facts(self._setting.model, params, measurements, self._gradients)
         return conclude(self._context, measurements, facts, record)
 
     def _add_products(self, measurements: Measurements, params: PyTree) -> Measurements:
@@ -64,17 +70,18 @@ class RecordedJudge:
 
         Gradients are computed again only for parameters with equal units.
         """
-        values = self._setting.model.by_path(params)
+        model = self._setting.model
+        values = model.by_path(params)
         matrices = {path: values[path] for path in measurements.weights if values[path].ndim > 1}
-        products = jax.device_get(matrix_products(self._setting.model, matrices))
+        products = matrix_products(model, jax.device_get(matrices), host_products)
         suspects = [path for path, each in products.items() if repeats_units(each)]
         gradients = {}
         if suspects:
-            changes = observe_one(self._setting, params, self._batch).changes
-            gradients = {path: changes[path].gradient for path in suspects}
+            found = self._gradients(params)
+            gradients = jax.device_get({path: found[path] for path in suspects})
         return measurements._replace(
             products=products,
-            gradient_products=jax.device_get(matrix_products(self._setting.model, gradients)),
+            gradient_products=matrix_products(model, gradients, host_products),
         )
 
 

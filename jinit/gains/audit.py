@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from jinit.gains.constant_kernels import find_stuck_kernels, has_equal_units
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
 from jinit.gains.low_precision import low_precision_cause
@@ -113,13 +115,21 @@ def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
     scales = {}
     for path, leaf in arrays.items():
         array = read_numbers(leaf)
+        is_constant = _is_constant(array)
         scales[path] = ParameterScale(
             std=float(array.std()),
-            is_constant=bool(array.size < 2 or (array == array.flat[0]).all()),
-            is_zero=not array.any(),
+            is_constant=is_constant,
+            is_zero=is_constant and not array.any(),
             equal_path=equal_paths.get(path, ""),
         )
     return scales
+
+
+def _is_constant(array: np.ndarray) -> bool:
+    """Return whether all entries are equal; the last one settles it for nearly every array."""
+    if array.size < 2:
+        return True
+    return bool(array.flat[0] == array.flat[-1]) and bool((array == array.flat[0]).all())
 
 
 def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:

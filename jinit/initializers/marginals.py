@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def truncated_normal_marginal(
     mode = min(max(0.0, lower), upper)
     reach = math.sqrt(mode**2 + 100)  # beyond it the density is below e⁻⁵⁰ of that at the mode
     low, high = max(lower, -reach), min(upper, reach)
-    points, weights = np.polynomial.legendre.leggauss(128)
+    points, weights = _quadrature()
     offsets = (high - low) * (points + 1) / 2
     masses = weights * np.exp((mode**2 - (low + offsets) ** 2) / 2)
     mass = masses.sum() * (high - low) / 2
@@ -128,6 +129,12 @@ def truncated_normal_marginal(
         high=shift + std * upper,
         support_density=support_density,
     )
+
+
+@cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    """Return points and weights of Gauss–Legendre quadrature on [-1, 1]."""
+    return np.polynomial.legendre.leggauss(128)
 
 
 def sphere_marginal(dimension: int, scale: float) -> Marginal:

@@ -50,6 +50,12 @@ class ScalarOperation:
         operands = sorted(self.operands) if str(self.primitive) in _COMMUTATIVE else self.operands
         return f"{self.primitive}{settings}{list(operands)}{self.sum_size}"
 
+    @classmethod
+    def product(cls, left: Operand, right: Operand) -> "ScalarOperation":
+        """Return the product of two operands, with the parameters that this JAX gives products."""
+        (equation,) = jax.make_jaxpr(jax.lax.mul)(1.0, 1.0).eqns
+        return cls(equation.primitive, equation.params, (left, right))
+
 
 class ActivationParts(NamedTuple):
     """An activation φ(z) = c·f(a·z) with its scales apart."""

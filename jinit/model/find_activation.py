@@ -265,8 +265,8 @@ class _ScalarFunction:
         numbers = [case for case in cases if isinstance(case, int)]
         if len(numbers) != 1 or 0.0 not in cases:
             return numbers[0] if numbers else None
-        factors: tuple[Operand, ...] = (numbers[0], math.sqrt(kept[cases.index(numbers[0])]))
-        return self._append_operation(ScalarOperation(lax.mul_p, {}, factors))
+        factor = math.sqrt(kept[cases.index(numbers[0])])
+        return self._append_operation(ScalarOperation.product(numbers[0], factor))
 
     def _append_operation(self, step: ScalarOperation) -> int:
         self.scalar_operations.append(step)

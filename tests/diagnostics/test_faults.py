@@ -147,15 +147,6 @@ def architecture(name):
     return model, jinit.recommend(model).init(KEY), x
 
 
-PLACES = {
-    "transformer": {
-        "block_0/up/kernel": "block_1/up/kernel",
-        "block_1/attention/value/kernel": "block_0/attention/value/kernel",
-    },
-    "resnet": {"block_0_1/conv_2/kernel": "block_0_0/conv_2/kernel"},
-}
-
-
 PLANTED = {
     "constant": (lambda w, other: 0 * w + 0.02, {"misscaled"}),
     "NaN": (lambda w, other: w.at[(1,) * w.ndim].set(jnp.nan), {"overflowing"}),
@@ -181,18 +172,29 @@ def planted(params, path, other, change):
     return tree
 
 
-@pytest.mark.parametrize("name", ["transformer", pytest.param("resnet", marks=SLOW)])
-def test_faults_in_architectures_are_named_with_their_layer(name):
+@pytest.mark.parametrize(
+    ("name", "path", "other"),
+    [
+        ("transformer", "block_0/up/kernel", "block_1/up/kernel"),
+        pytest.param(
+            "transformer",
+            "block_1/attention/value/kernel",
+            "block_0/attention/value/kernel",
+            marks=SLOW,
+        ),
+        pytest.param("resnet", "block_0_1/conv_2/kernel", "block_0_0/conv_2/kernel", marks=SLOW),
+    ],
+)
+def test_faults_in_architectures_are_named_with_their_layer(name, path, other):
     model, params, x = architecture(name)
     assert diagnose(model, params, x).healthy
-    for path, other in PLACES[name].items():
-        for fault, (change, verdicts) in PLANTED.items():
-            diagnosis = diagnose(model, planted(params, path, other, change), x)
-            named = {each.path: each for each in diagnosis.faults}
-            either = {f"params/{path}", f"params/{other}"}  # the copy may be either of them
-            assert either & set(named), (fault, path, str(diagnosis))
-            assert diagnosis.verdict in verdicts, (fault, path, str(diagnosis))
-            assert all(each.cause and each.cure for each in diagnosis.faults)
+    for fault, (change, verdicts) in PLANTED.items():
+        diagnosis = diagnose(model, planted(params, path, other, change), x)
+        named = {each.path: each for each in diagnosis.faults}
+        either = {f"params/{path}", f"params/{other}"}  # the copy may be either of them
+        assert either & set(named), (fault, path, str(diagnosis))
+        assert diagnosis.verdict in verdicts, (fault, path, str(diagnosis))
+        assert all(each.cause and each.cure for each in diagnosis.faults)
 
 
 def test_half_precision_that_overflows():

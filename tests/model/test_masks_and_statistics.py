@@ -34,6 +34,19 @@ def test_a_mask_is_not_an_argument_of_the_activation(name):
     assert len(jinit.recommend(model).rows) == 2
 
 
+def test_an_activation_before_dropout_has_a_slope():
+    """Values that are kept are divided by the rate at which they are, so that √rate remains."""
+
+    def apply(params, x, key):
+        hidden = jnp.tanh(x @ params["w"])
+        kept = jax.random.bernoulli(key, 0.64, hidden.shape)
+        return jnp.where(kept, hidden / 0.64, 0.0) @ params["v"]
+
+    activation = jinit.trace(apply, KERNELS, X, jax.random.key(0)).leaf("w").activation
+    np.testing.assert_allclose(activation(0.5), jnp.tanh(0.5) / 0.8, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(activation)(0.0), 1 / 0.8, rtol=1e-6)
+
+
 def test_a_selection_between_constants_is_read():
     model = jinit.trace(lambda p, x: jnp.where(x @ p["w"] > 0, 1.0, 0.0) @ p["v"], KERNELS, X)
     activation = model.leaf("w").activation

@@ -26,7 +26,7 @@ ALARM = 1e-7
         ((1, 1), "float32"),
         ((9, 4), "float32"),
         ((300, 300), "float32"),
-        ((640, 300), "float32"),
+        pytest.param((640, 300), "float32", marks=pytest.mark.slow),
         pytest.param((280, 270), "complex64", marks=pytest.mark.slow),
         ((600, 260), "complex64"),
         ((1, 1), "complex64"),
@@ -39,7 +39,9 @@ def test_columns_are_orthonormal(engine, shape, dtype):
     assert error < 3e-6
 
 
-@pytest.mark.parametrize("shape", [(300, 300), (400, 290), (256, 700), (700, 256)])
+@pytest.mark.parametrize(
+    "shape", [pytest.param((300, 300), marks=pytest.mark.slow), (400, 290), (256, 700), (700, 256)]
+)
 def test_large_frames_are_those_of_jax_within_1e_6(shape):
     rows, columns = shape
     frame = draw_orthonormal(KEY, rows, columns)

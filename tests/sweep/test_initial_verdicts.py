@@ -81,7 +81,7 @@ class Recurrent(nn.Module):
 
 CASES = {
     "relu": (mlp("relu"), ["he_normal", "lecun_normal", "zeros", jinit.normal(1.0)]),
-    "tanh": (mlp("tanh"), ["lecun_normal", jinit.normal(2.0), jinit.constant(0.1)]),
+    "tanh": (mlp("tanh", depth=4), ["lecun_normal", jinit.normal(2.0), jinit.constant(0.1)]),
     "sigmoid": (mlp("sigmoid"), ["lecun_normal", jinit.normal(5.0)]),
     "scan": (Scanned, ["he_normal", jinit.normal(1.0), jinit.normal(0.01)]),
     "residual": (Residual, ["he_normal", "lecun_normal"]),

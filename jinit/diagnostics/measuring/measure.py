@@ -133,16 +133,19 @@ def summarize(
     )
 
 
-def matrix_products(model: Model, values: Mapping[str, Array]) -> dict[str, RandomProducts]:
+def matrix_products(
+    model: Model,
+    values: Mapping[str, Any],
+    products: Callable[[Any, tuple[str, ...]], RandomProducts] = random_products,
+) -> dict[str, RandomProducts]:
     """Return the random products of arrays with the axes of parameters.
 
     Args:
       model: the traced network.
       values: parameters or their gradients, by path.
+      products: computes them, `random_products` or `host_products`.
     """
-    return {
-        path: random_products(value, _leaf_axes(model.leaf(path))) for path, value in values.items()
-    }
+    return {path: products(value, _leaf_axes(model.leaf(path))) for path, value in values.items()}
 
 
 def read_iteration(value: Array | np.ndarray, iteration: int | None) -> Any:

@@ -11,6 +11,7 @@ from jinit.diagnostics.measuring.batch import Batch
 from jinit.diagnostics.measuring.every_operation import OperationSizes, record_operations
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.trained import loss_function, split_params, trained_flags
 from jinit.model import Graph, Model, Place, PyTree
 
 
@@ -67,3 +68,23 @@ def observe_one(setting: Setting, params: PyTree, batch: Batch) -> Observation:
 def observe_seeds(setting: Setting, params: PyTree, batch: Batch) -> Observation:
     """Run the network once for each initialization, along axis 0 of every parameter."""
     return jax.vmap(lambda each: _observe(setting, each, batch))(params)
+
+
+def observed_gradients(setting: Setting, batch: Batch, params: PyTree) -> dict[str, Array]:
+    """Return the gradients of the trained parameters by path, by the program of `observe_one`.
+
+    It suits networks for which that program is compiled already.
+    """
+    changes = observe_one(setting, params, batch).changes
+    return {path: change.gradient for path, change in changes.items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def trained_gradients(setting: Setting, batch: Batch, params: PyTree) -> dict[str, Array]:
+    """Return the gradients of the trained parameters by path, by a program of nothing else."""
+    model = setting.model
+    split = split_params("diagnose", model, params)
+    loss = loss_function(model, setting.loss, split.fixed, batch)
+    flags = zip(model.paths, trained_flags(model), strict=True)
+    paths = [path for path, is_trained in flags if is_trained]
+    return dict(zip(paths, jax.grad(loss)(split.trained), strict=True))

@@ -36,14 +36,24 @@ class RandomProducts(NamedTuple):
 @partial(jax.jit, static_argnames="axes")
 def random_products(value: Array, axes: tuple[str, ...]) -> RandomProducts:
     """Return the random products of a parameter with these axis roles."""
+    return RandomProducts(*_products(widen(value), axes))
+
+
+def host_products(value: np.ndarray, axes: tuple[str, ...]) -> RandomProducts:
+    """Return the random products of an array in the memory of the host: nothing is compiled."""
+    wide = np.asarray(value, jnp.promote_types(value.dtype, jnp.float32))
+    with np.errstate(all="ignore"):  # products that are not finite are handled where they are read
+        return RandomProducts(*_products(wide, axes))
+
+
+def _products(value: Any, axes: tuple[str, ...]) -> tuple[Any, Any]:
+    """Return the sums over inputs and the sums over outputs, for an array of JAX or NumPy."""
     input_axes = _input_axes(axes)
     output_axes = [axis for axis in range(value.ndim) if axis not in input_axes]
-    ordered = jnp.transpose(widen(value), (*input_axes, *output_axes))
+    ordered = value.transpose(*input_axes, *output_axes)
     matrix = ordered.reshape(math.prod(value.shape[axis] for axis in input_axes), -1)
     over_inputs, over_outputs = (_random_numbers(size) for size in matrix.shape)
-    return RandomProducts(
-        outputs=jnp.asarray(over_inputs @ matrix), inputs=jnp.asarray(over_outputs @ matrix.T)
-    )
+    return over_inputs @ matrix, over_outputs @ matrix.T
 
 
 def _input_axes(axes: Sequence[str]) -> list[int]:

@@ -1,0 +1,62 @@
+"""The directory of a run: interrupted, occupied, unwritable."""
+
+import pytest
+from sweep.small import shallow, sweep
+
+import jinit
+
+INITS = ["zeros", "he_normal", "xavier_uniform"]
+
+
+def test_an_interrupt_keeps_what_was_finished(tmp_path):
+    def stop_in_the_second_block(progress):
+        if progress.lane_steps > 8 * 20:
+            raise KeyboardInterrupt
+
+    one = sweep(shallow, init=INITS, lr=[1e-2], seeds=4, lanes=8, record_every=5)
+    with pytest.raises(KeyboardInterrupt):
+        one.run(tmp_path, stop_in_the_second_block)
+    results = jinit.Results(tmp_path)
+    frame = results.frame()
+    assert list(zip(frame["init"], frame["seed"], strict=True)) == [
+        (init, seed) for init in INITS[:2] for seed in range(4)
+    ]
+    assert all(row[-1] == 20 for row in frame["step"])
+    assert results.outline.total_lanes == 12
+    assert not list(tmp_path.rglob("*.partial"))
+    assert results.table().row_count > 0
+    assert results.best()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(
+        ValueError,
+        match=r"already holds a sweep, which would be overwritten: .*--out DIR.*jinit\.Results\(",
+    ):
+        one.run(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_directory_that_cannot_be_written(tmp_path):
+    """Below a file: not even an administrator can write there."""
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ValueError, match=r"cannot write results to .*out.*; give another output dir"
+    ):
+        sweep(shallow, init=["he_normal"], lr=[1e-2]).run(tmp_path / "file" / "out")
+
+
+def test_directories_are_checked_before_anything_is_built(tmp_path):
+    def build(config):
+        raise AssertionError("the directory was not checked first")
+
+    (tmp_path / "file").touch()
+    (tmp_path / "old" / "records").mkdir(parents=True)
+    (tmp_path / "old" / "records" / "00000.parquet").touch()
+    for name, message in (("file/out", "cannot write results"), ("old", "already holds a sweep")):
+        with pytest.raises(ValueError, match=message):
+            sweep(build, init=["he_normal"], lr=[1e-2]).run(tmp_path / name)
+
+
+def test_a_build_that_fails_leaves_no_directory(tmp_path):
+    with pytest.raises(TypeError, match="cannot make a model of int"):
+        sweep(lambda _: 3, init=["he_normal"], lr=[1e-2]).run(tmp_path / "new" / "out")
+    assert list(tmp_path.iterdir()) == []
