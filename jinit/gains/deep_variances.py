@@ -72,9 +72,9 @@ def deep_variances(
     If the activation has a bias-free critical point that only power laws leave, as relu (2, 0) and
     tanh (1, 0), this is the answer for any depth. Otherwise, it is the point of the critical line
     `χ₁ = σ_w² E[φ'(√q z)²] = 1`, `q = σ_w² E[φ(√q z)²] + σ_b²` with the smallest q of at least
-    1/4 that `layers` layers keep even if it is disturbed. Without biases, or if there is no critical
-    line, as for the sigmoid, signal and gradient cannot both be kept; the answer changes them least
-    over `layers` layers.
+    1/4 that `layers` layers keep even if it is disturbed. Without biases, or if there is no
+    critical line, as for the sigmoid, signal and gradient cannot both be kept; the answer changes
+    them least over `layers` layers.
 
     Args:
       phi: a JAX function of one number.

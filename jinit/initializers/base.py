@@ -87,6 +87,8 @@ class Initializer(ABC):
         sharding = check_sharding(out_sharding)
         self._check_options(resolved)
         try:
+            if resolved.itemsize < 4 and jnp.issubdtype(resolved, jnp.floating):
+                self.check_entries(sizes, resolved)
             if sharding is None:
                 return self.draw(key, sizes, resolved)
             return draw_sharded(self, key, sizes, resolved, sharding)
@@ -143,6 +145,15 @@ class Initializer(ABC):
         """Return the distribution of a single entry; the shape is already checked."""
         del shape
         return None
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return a bound on the absolute values of the entries; 0 if it is not known."""
+        marginal = self.entry_distribution(shape)
+        return 0.0 if marginal is None else marginal.largest
+
+    def check_entries(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Raise if entries can overflow a floating or complex dtype."""
+        check_range(self.name, self.largest_entry(shape), dtype)
 
     @abstractmethod
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:

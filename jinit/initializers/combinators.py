@@ -57,8 +57,14 @@ class Scaled(Initializer):
         wrapped = self.initializer
         return wrapped.complex_std_ratio() if isinstance(wrapped, Initializer) else 1.0
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the bound of the wrapped initializer times the factor."""
+        return abs(self.factor) * _largest_entry(self.initializer, shape)
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Draw in at least single precision, multiply by the factor, and round once."""
+        if jnp.issubdtype(dtype, jnp.inexact):
+            self.check_entries(shape, dtype)
         draw = self.initializer(key, shape, _draw_dtype(dtype))
         return map_boxed(lambda value: round_to_dtype(value * self.factor, dtype), draw)
 
@@ -71,6 +77,10 @@ class Cast(Initializer):
     positional = ("initializer", "stream")
     initializer: InitFunction
     stream: str = "float32"
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the bound of the wrapped initializer."""
+        return _largest_entry(self.initializer, shape)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Draw in the dtype `stream`, and round to `dtype`."""
@@ -89,6 +99,11 @@ class Truncated(Initializer):
     initializer: InitFunction
     lower: float
     upper: float
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the smaller one of the bounds of the interval and of the wrapped initializer."""
+        bound = max(abs(self.lower), abs(self.upper))
+        return min(bound, _largest_entry(self.initializer, shape))
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Draw the entries outside the interval again until they are inside."""
@@ -120,6 +135,11 @@ class Masked(Initializer):
         is_kept = jnp.broadcast_to(mask, shape)
         draw = self.initializer(key, shape, dtype)
         return map_boxed(lambda value: jnp.where(is_kept, value, np.zeros((), value.dtype)), draw)
+
+
+def _largest_entry(initializer: InitFunction, shape: tuple[int, ...]) -> float:
+    """Return a bound on the absolute values that an initializer draws; 0 if it is not known."""
+    return initializer.largest_entry(shape) if isinstance(initializer, Initializer) else 0.0
 
 
 def scaled(initializer: InitFunction, factor: float, dtype: DTypeOption = None) -> Scaled:

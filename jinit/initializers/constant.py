@@ -13,7 +13,6 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jinit.initializers.base import DTypeOption, Initializer, dtype_name
-from jinit.sampling import check_range
 
 FrozenArray = complex | tuple["FrozenArray", ...]
 """A number, or an array as nested tuples of numbers."""
@@ -46,6 +45,12 @@ class Constant(Initializer):
                 )
             return super().__call__(*arguments, **options)
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the largest finite absolute value."""
+        del shape
+        value = np.array(self.value)
+        return float(np.abs(value[np.isfinite(value)]).max(initial=0))
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return the value, broadcast to the shape; the key is not used."""
         del key
@@ -55,9 +60,8 @@ class Constant(Initializer):
                 f"constant: {dtype.name} cannot hold the complex value of {self!r}: ask for "
                 "complex64, or build it from the real part"
             )
-        finite = np.abs(value[np.isfinite(value)])
-        if finite.size and jnp.issubdtype(dtype, jnp.inexact):
-            check_range(self.name, float(finite.max()), dtype)
+        if jnp.issubdtype(dtype, jnp.inexact):
+            self.check_entries(shape, dtype)
         return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from jinit.initializers.base import (
     dtype_name,
 )
 from jinit.initializers.fans import check_groups
+from jinit.initializers.orthogonal import Orthogonal
 from jinit.initializers.spectral import dft
 from jinit.sampling import (
     draw_normal,
@@ -37,6 +38,11 @@ class ConvolutionalOrthogonal(Initializer):
     name = "convolutional_orthogonal"
     scale: float = 1.0
     groups: int = 1
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the bound of an isometry without further taps."""
+        matrix = *shape[-2:-1], shape[-1] // self.groups
+        return Orthogonal(self.scale).largest_entry(matrix)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw an independent isometry for each group of outputs."""

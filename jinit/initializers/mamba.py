@@ -55,6 +55,11 @@ class StepBias(Initializer):
     maximum: float = 0.1
     floor: float = 1e-4
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the largest step size, which is above its inverse softplus."""
+        del shape
+        return self.maximum
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw the inverse softplus of the step sizes."""
         draw_dtype, dtype = sampling_dtypes(dtype, self.name)

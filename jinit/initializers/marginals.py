@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 
 _Density = Callable[[np.ndarray], np.ndarray]
+_LARGEST_DEVIATION = 5.43
+"""Largest absolute value of a standard normal draw in float32."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Marginal:
     """Supremum of the support."""
     support_density: _Density = field(compare=False, repr=False)
     """Probability density, as a function of values inside the support."""
+
+    @property
+    def largest(self) -> float:
+        """Largest absolute value of a draw: that of the support, or 5.43 std beyond the mean.
+
+        >>> uniform_marginal(-3.0, 1.0).largest, normal_marginal(0.0, 2.0).largest
+        (3.0, 10.86)
+        """
+        reach = _LARGEST_DEVIATION * self.std
+        return max(-max(self.low, self.mean - reach), min(self.high, self.mean + reach))
 
     def density(self, values: np.ndarray) -> np.ndarray:
         """Return the probability density at `values`; it is zero outside the support.
@@ -111,7 +123,7 @@ def truncated_normal_marginal(
     mode = min(max(0.0, lower), upper)
     reach = math.sqrt(mode**2 + 100)  # beyond it the density is below e⁻⁵⁰ of that at the mode
     low, high = max(lower, -reach), min(upper, reach)
-    points, weights = _quadrature()
+    points, weights = _legendre_nodes()
     offsets = (high - low) * (points + 1) / 2
     masses = weights * np.exp((mode**2 - (low + offsets) ** 2) / 2)
     mass = masses.sum() * (high - low) / 2
@@ -129,12 +141,6 @@ def truncated_normal_marginal(
         high=shift + std * upper,
         support_density=support_density,
     )
-
-
-@cache
-def _quadrature() -> tuple[np.ndarray, np.ndarray]:
-    """Return points and weights of Gauss–Legendre quadrature on [-1, 1]."""
-    return np.polynomial.legendre.leggauss(128)
 
 
 def sphere_marginal(dimension: int, scale: float) -> Marginal:
@@ -163,6 +169,12 @@ def sphere_marginal(dimension: int, scale: float) -> Marginal:
         high=scale,
         support_density=support_density,
     )
+
+
+@cache
+def _legendre_nodes() -> tuple[np.ndarray, np.ndarray]:
+    """Return points and weights of Gauss–Legendre quadrature on [-1, 1]."""
+    return np.polynomial.legendre.leggauss(128)
 
 
 def _normal_density(values: np.ndarray) -> np.ndarray:

@@ -76,6 +76,11 @@ class DeltaOrthogonal(Initializer):
     column_axis: int = -1
     groups: int = 1
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the bound of the matrix on the center tap."""
+        matrix = *shape[-2:-1], shape[-1] // self.groups
+        return Orthogonal(self.scale, self.column_axis).largest_entry(matrix)
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw an orthogonal matrix per group on the center tap of the spatial axes."""
         _check_delta_shape(shape, self.groups)
@@ -97,6 +102,10 @@ class ScaledUniformOrthogonal(Initializer):
         if len(shape) != 2 or 0 in shape:
             return None
         return self._orthogonal(shape).marginal(shape)
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the bound of the matrix on the center tap."""
+        return self._orthogonal(shape).largest_entry(shape[-2:])
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Draw the frame, on the center tap of a convolution."""

@@ -24,6 +24,11 @@ class ForgetGateBias(Initializer):
     gates: str = "ifgo"
     forget: str = "f"
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the absolute value of `value`."""
+        del shape
+        return abs(self.value)
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return the value on the forget gate's section of the last axis, zero elsewhere."""
         del key

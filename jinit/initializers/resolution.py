@@ -17,11 +17,12 @@ _LARGEST_EXCESS = 0.04
 
 @lru_cache(maxsize=128)
 def check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
-    """Raise if JAX's truncated normal has another distribution between bounds on one side.
+    """Raise if JAX's truncated normal has another distribution between the bounds.
 
     JAX draws a number u between `erf(lower/√2)` and `erf(upper/√2)`. Near one u has a spacing of
     half the epsilon of the dtype. If the farther erf rounds to one, so does half a spacing of u,
-    for which JAX returns the farther bound.
+    for which JAX returns the farther bound. Between bounds on both sides of zero this is the
+    lowest of the equidistant values of u, for a lower bound whose erf rounds to minus one.
 
     Args:
       lower: lower bound in standard deviations.
@@ -33,15 +34,16 @@ def check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
 
     >>> check_resolution(-2.0, 2.0, np.dtype("float32"))
     """
-    near, far = sorted((abs(lower), abs(upper)))
-    if lower * upper <= 0 or near < 2:
-        return
+    near, far = sorted((lower, upper), key=abs)
     spacing = float(jnp.finfo(dtype).eps) / 2
-    beyond = math.erfc(far / math.sqrt(2))
-    values = (math.erfc(near / math.sqrt(2)) - beyond) / spacing
-    exact = truncated_normal_marginal(1.0, near, far)
-    outliers = 0.5 / values if values and beyond < spacing / 2 else 0.0
-    excess = outliers * (far - exact.mean) ** 2
+    if lower * upper <= 0 or abs(near) < 2:
+        bound, values, outliers = min(lower, 0.0), math.inf, 2 * spacing
+    else:
+        values = (_mass_beyond(near) - _mass_beyond(far)) / spacing
+        bound, outliers = far, 0.5 / values if values else 0.0
+    exact = truncated_normal_marginal(1.0, lower, upper)
+    is_outlier = _mass_beyond(bound) < spacing / 2
+    excess = outliers * (bound - exact.mean) ** 2 if is_outlier else 0.0
     if values < _FEWEST_VALUES or excess > _LARGEST_EXCESS * exact.std**2:
         raise ValueError(
             f"truncated_normal: JAX's draw in {dtype.name} does not have the distribution between "
@@ -50,3 +52,8 @@ def check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
             "timm_trunc_normal(mean, stddev, minval, maxval), which is exact where a tail begins "
             "up to five standard deviations from the mean"
         )
+
+
+def _mass_beyond(bound: float) -> float:
+    """Return the mass of the standard normal distribution beyond ±`bound`."""
+    return math.erfc(abs(bound) / math.sqrt(2))

@@ -25,6 +25,11 @@ class Identity(Initializer):
     name = "identity"
     gain: float = 1.0
 
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the absolute value of `gain`."""
+        del shape
+        return abs(self.gain)
+
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return the identity, the same for every leading index."""
         del key
@@ -39,6 +44,11 @@ class RepeatedIdentity(Initializer):
 
     name = "idinit"
     gain: float = 1.0
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the absolute value of `gain`."""
+        del shape
+        return abs(self.gain)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return `gain` where row and column are equal modulo the shorter side, zero elsewhere."""
@@ -57,6 +67,11 @@ class Dirac(Initializer):
     name = "dirac"
     groups: int = 1
     gain: float = 1.0
+
+    def largest_entry(self, shape: tuple[int, ...]) -> float:
+        """Return the absolute value of `gain`."""
+        del shape
+        return abs(self.gain)
 
     def draw(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return `gain` on the middle tap from input d to output d of every group, else zero."""

@@ -104,6 +104,8 @@ class Leaf:
     """Parts of a kernel in attention; several if it computes queries, keys and values."""
     is_normalization: bool = False
     """Whether it is the scale or the bias of a normalization."""
+    is_tied: bool = False
+    """Whether a kernel is also a table that is looked up, such as a tied embedding."""
 
     @property
     def attention_role(self) -> str:
@@ -170,6 +172,7 @@ def read_leaf(
         normalized_rms=used.normalized_rms,
         reason=used.reason if use.role == "unread" else "",
         is_normalization=follows_normalization(site, residual_streams),
+        is_tied=use.role == "kernel" and any(site.use.role == "embedding" for site in sites),
         **_branch_fields(branches.by_kernel.get((site.scope, site.position))),
     )
 

@@ -50,7 +50,7 @@ class AxisPermutation(Initializer):
         kernel = (*sizes["spatial"], math.prod(sizes["in"]), math.prod(sizes["out"]))
         initializer = stacked(self.initializer) if copies else self.initializer
         leading = (math.prod(copies),) if copies else ()
-        array = initializer.draw(key, (*leading, *kernel), dtype)
+        array = initializer(key, (*leading, *kernel), dtype)
         ordered = array.reshape([shape[axis] for axis in order])
         return jnp.transpose(ordered, [order.index(axis) for axis in range(len(order))])
 

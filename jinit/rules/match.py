@@ -28,7 +28,8 @@ InitializerLike: TypeAlias = Initializer | Callable[..., Array] | str | Mapping[
 """An initializer, its name in the catalog, or its plain data."""
 
 _ROLES = tuple(role for role in ROLES if role != "state")
-_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "end", "branch", "attention")
+_FLAGS = ("branch", "tied")
+_CONDITIONS = ("path", "regex", "role", "shape", "axes", "depth", "end", *_FLAGS, "attention")
 _READERS = {"shape": read_shape, "axes": read_axes, "depth": read_depth_condition}
 
 
@@ -70,6 +71,8 @@ class Rule:
     attention: str | None = None
     """Part of a kernel in attention: `query`, `key`, `value` or `output`. A kernel that computes
     several of them is matched in blocks, each like a separate kernel."""
+    tied: bool | None = None
+    """Whether a kernel is also a table that is looked up, such as a tied embedding."""
     optional: bool = False
     """Whether the rule may match nothing, as part of a recipe for many models."""
 
@@ -85,8 +88,9 @@ class Rule:
             check_choice("end", self.end, PATH_ENDS)
         if self.attention is not None:
             check_choice("attention", self.attention, ATTENTION_ROLES)
-        if self.branch is not None:
-            check_flag("branch", self.branch)
+        for name in _FLAGS:
+            if (flag := getattr(self, name)) is not None:
+                check_flag(name, flag)
         check_flag("optional", self.optional)
         for name, read in _READERS.items():
             if (value := getattr(self, name)) is not None:
@@ -104,6 +108,7 @@ class Rule:
             "end": lambda: leaf.end == self.end,
             "branch": lambda: (leaf.branch is not None) == self.branch,
             "attention": lambda: leaf.attention_role == self.attention,
+            "tied": lambda: leaf.is_tied == self.tied,
         }
         return all(checks[name]() for name in self.conditions)
 

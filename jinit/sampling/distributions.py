@@ -158,8 +158,11 @@ def draw_truncated_normal(
     True
     """
     draw_dtype, dtype = sampling_dtypes(dtype, "truncated_normal")
-    limit = _LARGEST_NORMAL[draw_dtype.itemsize]
-    _check_overflow("truncated_normal", (-limit, limit), scale, draw_dtype, dtype)
+    if not isinstance(lower, Array) and not isinstance(upper, Array):
+        limit = _LARGEST_NORMAL[draw_dtype.itemsize]
+        lowest = max(float(np.min(np.asarray(lower))), -limit)
+        highest = min(float(np.max(np.asarray(upper))), limit)
+        _check_overflow("truncated_normal", (lowest, highest), scale, draw_dtype, dtype)
     return _truncated_normal(
         key,
         _cast_scalar(lower, draw_dtype),

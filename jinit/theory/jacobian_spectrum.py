@@ -6,11 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jinit.theory.checks import check_depth
+from jinit.theory.checks import check_depth, check_variance
+from jinit.theory.meanfield import check_without_jumps
 from jinit.theory.moments import apply_to_activation
-from jinit.theory.normal_means import ActivationFunction, normal_quadrature
+from jinit.theory.normal_means import (
+    ActivationFunction,
+    normal_quadrature,
+    standardized_activation,
+)
+from jinit.theory.singularities import find_singularities
 
 _ENSEMBLES = ("gaussian", "orthogonal")
+# Distances, in standard deviations, between which an unbounded slope grows by this factor at least.
+_FAR, _FARTHER, _GROWTH = 2.0**10, 2.0**20, 1.01
+# Exponent of a pole of φ'² above which φ' is unbounded; at 1/2, φ'⁴ has no mean.
+_POLE = 0.01
 
 
 class JacobianSpectrum(NamedTuple):
@@ -19,9 +29,9 @@ class JacobianSpectrum(NamedTuple):
     mean: float
     """Mean of λ; 1 at criticality."""
     variance: float
-    """Variance of λ."""
+    """Variance of λ; infinite where φ'⁴ has no mean."""
     maximum: float
-    """Upper edge of the distribution."""
+    """Upper edge of the distribution; infinite where the slope of φ is not bounded."""
 
 
 def jacobian_spectrum(
@@ -40,7 +50,8 @@ def jacobian_spectrum(
       q: variance of the pre-activations, above 0.
 
     Raises:
-      ValueError: if the ensemble is unknown, the depth is below 1, or `phi` is flat.
+      ValueError: if the ensemble is unknown, the depth is below 1, `q` is not above 0, or `phi` is
+        flat, jumps, or has a squared slope without a mean.
       TypeError: if `phi` does not map one number to one number.
 
     Reference: Pennington, Schoenholz & Ganguli, "Resurrecting the sigmoid in deep learning through
@@ -54,7 +65,7 @@ def jacobian_spectrum(
     if ensemble not in _ENSEMBLES:
         raise ValueError(f"ensemble: expected one of {_ENSEMBLES}, got {ensemble!r}")
     check_depth(depth)
-    nodes = apply_to_activation(normal_quadrature, phi, float(q))
+    nodes = apply_to_activation(normal_quadrature, phi, check_variance("q", q))
     squares = nodes.slope**2
     first, second = float(nodes.weights @ squares), float(nodes.weights @ squares**2)
     if first == 0:
@@ -62,13 +73,26 @@ def jacobian_spectrum(
             "jacobian_spectrum: this activation is flat, so that its Jacobian is zero: pass one "
             "whose slope is not zero everywhere"
         )
+    check_without_jumps("jacobian_spectrum", phi, q)
     squares = squares / first
     gaussian = ensemble == "gaussian"
+    pole, is_unbounded = apply_to_activation(_slope_bounds, phi, q)
+    variance = depth * (second / first**2 - (0 if gaussian else 1))
     return JacobianSpectrum(
         mean=1.0,
-        variance=depth * (second / first**2 - (0 if gaussian else 1)),
-        maximum=_upper_edge(squares, nodes.weights, depth, gaussian),
+        variance=math.inf if pole >= 0.5 else variance,
+        maximum=math.inf if is_unbounded else _upper_edge(squares, nodes.weights, depth, gaussian),
     )
+
+
+def _slope_bounds(phi: ActivationFunction, q: float) -> tuple[float, bool]:
+    """Return the exponent with which φ'² grows at a pole, and whether φ' is unbounded."""
+    function, edges = standardized_activation(phi, q)
+    pole = max((found.slope_exponent for found in find_singularities(function, edges)), default=0)
+    distances = np.array([-_FAR, _FAR, -_FARTHER, _FARTHER])
+    far, farther = np.abs(function(distances)[:, 1]).reshape(2, 2)
+    grows = ~np.isfinite(farther) | (farther > _GROWTH * far)
+    return pole, pole > _POLE or bool(grows.any())
 
 
 def _upper_edge(squares: np.ndarray, weights: np.ndarray, depth: int, gaussian: bool) -> float:

@@ -15,17 +15,19 @@ from jinit.theory.checks import (
     check_depth,
     check_variance,
 )
+from jinit.theory.meanfield import infinite_slope_cause
 from jinit.theory.moments import apply_to_activation
 from jinit.theory.normal_means import (
     ActivationFunction,
     activation_pieces,
-    find_jump,
     normal_quadrature,
 )
 from jinit.theory.pair_means import pair_means
 
 # Relative rounding error of a product of two variances and of a squared covariance.
 _ROUNDING = Fraction(2) ** -50
+# Rounding error of a mean of φ(u)φ(-u), relative to that of φ².
+_COLLINEAR_ROUNDING = 1e-13
 # From this depth on, the dual is interpolated between angles by a polynomial of this degree.
 _CURVE_DEPTH, _CURVE_DEGREE = 100, 64
 
@@ -158,7 +160,9 @@ def ntk(
                 "sigma_w2 at which it neither vanishes nor explodes; None keeps the variance"
             )
         dual_diagonal = dual(phi, variance, variance, variance)
-        if curve is None:
+        if abs(covariance) == variance:
+            dual_pair = _collinear_dual(phi, variance, covariance, dual_diagonal)
+        elif curve is None:
             dual_pair = dual(phi, variance, covariance, variance)
         else:
             dual_pair = curve(_angle(variance, covariance, variance))
@@ -166,9 +170,29 @@ def ntk(
             variance = sigma_w2 * dual_diagonal.value + sigma_b2
         covariance = sigma_w2 * dual_pair.value + sigma_b2
         covariance = min(max(covariance, -variance), variance)
+        if dual_pair.value == dual_diagonal.value:
+            covariance = variance
+        elif dual_pair.value == -dual_diagonal.value and not sigma_b2:
+            covariance = -variance
         diagonal = variance + sigma_w2 * dual_diagonal.slope * diagonal
         off_diagonal = covariance + sigma_w2 * dual_pair.slope * off_diagonal
     return TangentKernel(diagonal, off_diagonal, off_diagonal / diagonal)
+
+
+def _collinear_dual(
+    phi: ActivationFunction, variance: float, covariance: float, diagonal: Dual
+) -> Dual:
+    """Return the dual for a correlation of 1 or -1, exactly ± the diagonal where it is that.
+
+    A difference by rounding, such as for opposite inputs of an odd activation, would grow with
+    depth in the chaotic phase until the inputs are unrelated.
+    """
+    if covariance == variance:
+        return diagonal
+    opposite = dual(phi, variance, covariance, variance)
+    if abs(abs(opposite.value) - diagonal.value) > _COLLINEAR_ROUNDING * diagonal.value:
+        return opposite
+    return Dual(math.copysign(diagonal.value, opposite.value), opposite.slope)
 
 
 def _dual_curve(phi: ActivationFunction, q: float) -> Callable[[float], Dual] | None:
@@ -234,12 +258,12 @@ def _is_linear(phi: ActivationFunction) -> bool:
 
 
 def _check_continuous(function_name: str, phi: ActivationFunction, q: float) -> None:
-    """Raise if the activation itself, and not only its slope, jumps."""
-    place = apply_to_activation(find_jump, phi, q)
-    if place is not None:
+    """Raise if the activation jumps, or the square of its slope has no mean."""
+    cause = infinite_slope_cause(phi, q)
+    if cause is not None:
         raise ValueError(
-            f"{function_name}: this activation jumps at {place:.6g}, so that the tangent kernel of "
-            "an input with itself is infinite: pass a continuous one"
+            f"{function_name}: {cause}, so that the tangent kernel of an input with itself is "
+            "infinite: pass a continuous activation with a bounded slope"
         )
 
 

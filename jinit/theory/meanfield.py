@@ -14,8 +14,8 @@ from jinit.theory.roots import find_root
 _MIN_Q, _MAX_Q = 1e-12, 1e12
 # If q' differs from q by less than this fraction, every variance is taken as a fixed point.
 _FIXED_TOLERANCE = 1e-11
-# An activation that is linear at zero is critical there: tolerance on linearity at q = _MIN_Q.
-_LINEAR_TOLERANCE = 1e-3
+# An activation that is linear at zero is critical there: q at which this is decided, and tolerance.
+_LINEAR_Q, _LINEAR_TOLERANCE = 1e-20, 1e-3
 # Values of ln(1 - c), in which the stable correlation c of the chaotic phase is bracketed.
 _LOG_GAPS = tuple(-2.0 * step for step in range(1, 16))
 # Largest |χ₁ - 1| at a critical point.
@@ -178,7 +178,7 @@ def critical_point(phi: ActivationFunction, q: float) -> CriticalPoint:
     (1.687975, 0.038041)
     """
     means = apply_to_activation(activation_means, phi, check_variance("q", q))
-    _check_without_jumps("critical_point", phi, q)
+    check_without_jumps("critical_point", phi, q)
     if means.slope2 == 0:
         raise ValueError(
             "critical_point: this activation is flat, so that no weights carry a gradient: pass "
@@ -219,9 +219,9 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
         return q - means.second / means.slope2 - sigma_b2 if means.slope2 else -math.inf
 
     low, high = math.log(_MIN_Q), math.log(1e6)
-    if not sigma_b2 and abs(bias_variance_gap(low)) < _LINEAR_TOLERANCE * _MIN_Q:
-        return 1 / apply_to_activation(activation_means, phi, _MIN_Q).slope2
-    _check_without_jumps("critical_sigma_w2: no σ_w² makes χ₁ = 1", phi, 1.0)
+    if not sigma_b2 and abs(bias_variance_gap(math.log(_LINEAR_Q))) < _LINEAR_TOLERANCE * _LINEAR_Q:
+        return 1 / apply_to_activation(activation_means, phi, _LINEAR_Q).slope2
+    check_without_jumps("critical_sigma_w2: no σ_w² makes χ₁ = 1", phi, 1.0)
     grid = [low + (high - low) * step / 60 for step in range(61)]
     for left, right in itertools.pairwise(grid):
         if bias_variance_gap(left) < 0 <= bias_variance_gap(right):
@@ -233,7 +233,20 @@ def critical_sigma_w2(phi: ActivationFunction, sigma_b2: float = 0.0) -> float:
     )
 
 
-def _check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None:
+def infinite_slope_cause(phi: ActivationFunction, q: float) -> str | None:
+    """Return why χ₁ is infinite, as a clause; None if it is finite.
+
+    Args:
+      phi: a JAX function of one number.
+      q: variance of the pre-activations.
+    """
+    if math.isinf(apply_to_activation(activation_means, phi, q).slope2):
+        return "the square of its slope has no mean"
+    place = apply_to_activation(find_jump, phi, q)
+    return None if place is None else f"it jumps at {place:.6g}"
+
+
+def check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> None:
     """Raise if χ₁ is infinite for every σ_w², because φ jumps or its squared slope has no mean.
 
     Args:
@@ -241,10 +254,9 @@ def _check_without_jumps(problem: str, phi: ActivationFunction, q: float) -> Non
       phi: a JAX function of one number.
       q: variance of the pre-activations.
     """
-    if apply_to_activation(has_square_slope, phi, q):
+    cause = infinite_slope_cause(phi, q)
+    if cause is None:
         return
-    place = apply_to_activation(find_jump, phi, q)
-    cause = "the square of its slope has no mean" if place is None else f"it jumps at {place:.6g}"
     raise ValueError(
         f"{problem}: χ₁ is infinite for every σ_w² because {cause}: close inputs always part; pass "
         "a continuous activation with a bounded slope, or see fixed_point for the correlation"

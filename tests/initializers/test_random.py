@@ -64,18 +64,51 @@ def test_tails_of_timm_trunc_normal(bounds):
         (lambda: jinit.random_uniform(-3e38, 3e38), "float32"),
         (lambda: jinit.random_uniform(-1e5, 1e5), "float16"),
         (lambda: jinit.random_normal(3.4e38, 1e38), "float32"),
-        (lambda: jinit.truncated_normal(2e4), "float16"),
+        (lambda: jinit.truncated_normal(4e4), "float16"),
         (lambda: jinit.variance_scaling(1e80, "fan_in", "normal"), "float32"),
         (lambda: jinit.orthogonal(1e39), "float32"),
         (lambda: jinit.scaled(jinit.normal(1.0), 1e39), "float32"),
         (lambda: jinit.constant(1e3), "float8_e4m3fn"),
         (lambda: jinit.constant([1.0, 1e39]), "float32"),
         (lambda: jinit.normal(100.0), "float8_e4m3fn"),
+        (lambda: jinit.orthogonal(1e5), "float16"),
+        (lambda: jinit.scaled_uniform_orthogonal(1e5), "float16"),
+        (lambda: jinit.unit_rows(1e5), "float16"),
+        (lambda: jinit.identity(1e5), "float16"),
+        (lambda: jinit.forget_gate_bias(1e5, gates="if"), "float16"),
+        (lambda: jinit.scaled(jinit.ones, 1e5), "float16"),
+        (lambda: jinit.scaled(jinit.scaled(jinit.normal(1.0), 1e20), 1e20), "float32"),
+        (lambda: jinit.cast(jinit.normal(1e5)), "float16"),
+        (lambda: jinit.masked(jinit.orthogonal(1e5), [1, 0]), "float16"),
+        (lambda: jinit.blockwise(jinit.identity(1e5), 2), "float16"),
     ],
 )
 def test_values_that_overflow_are_refused(build, dtype):
     with pytest.raises(ValueError, match=rf"values up to .* overflow {dtype}"):
         build()(KEY, (2, 2), dtype)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "dtype"),
+    [
+        (jinit.truncated_normal(1e38), "float32"),
+        (jinit.truncated_normal(2e4), "float16"),
+        (jinit.timm_trunc_normal(0.0, 1e38, -2e38, 2e38), "float32"),
+        (jinit.truncated(jinit.normal(1e5), -1e4, 1e4), "float16"),
+    ],
+)
+def test_bounds_that_exclude_an_overflow_are_drawn(initializer, dtype):
+    values = np.asarray(initializer(KEY, (64,), dtype), np.float32)
+    assert np.isfinite(values).all()
+    assert values.std() > 1e3
+
+
+@pytest.mark.parametrize("bounds", [(-1e4, 1e4), (-1e4, -1.0), (-1e3, 5.0)])
+def test_a_bound_that_would_be_drawn_as_an_outlier_is_refused(bounds):
+    lower, upper = bounds
+    with pytest.raises(ValueError, match="does not have the distribution between"):
+        jinit.truncated_normal(1.0, lower=lower, upper=upper)(KEY, (2,))
+    assert jinit.truncated_normal(1.0, lower=-100.0, upper=1e9)(KEY, (2,)).shape == (2,)
 
 
 def test_infinite_constants_are_drawn():

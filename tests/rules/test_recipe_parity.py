@@ -1,13 +1,25 @@
 """Every recipe against the rule of its source, written as numbers, parameter by parameter."""
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import pytest
 from architectures import gpt2, vit
 from networks import image
-from recipe_laws import ONE, ZERO, Law, assert_draws, assert_laws, corrected, cut, uniform, xavier
+from recipe_laws import (
+    ONE,
+    ZERO,
+    Law,
+    assert_draws,
+    assert_laws,
+    corrected,
+    cut,
+    stated_law,
+    uniform,
+    xavier,
+)
 
 import jinit
 from jinit import recipes
@@ -25,6 +37,11 @@ TEXT = jax.ShapeDtypeStruct((2, 8), jnp.int32)
 @pytest.fixture(scope="module")
 def language():
     return jinit.linen.trace(gpt2.LinenGPT2(CONFIG), TEXT)
+
+
+@pytest.fixture(scope="module")
+def tied_language():
+    return jinit.linen.trace(gpt2.LinenGPT2(replace(CONFIG, tied=True)), TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +243,21 @@ VISION = {
     ),
 }
 SAMPLED = ("beit",)
+UNIT = normal(D**-0.5)
+TIED = {
+    "gpt2": (recipes.gpt2(LAYERS), normal(0.02)),
+    "full_megatron": (recipes.full_megatron(LAYERS), cut(0.02, 3)),
+    "mitchell": (recipes.mitchell(), cut(D**-0.5, 3)),
+    "t5": (recipes.t5(), normal(1)),
+    "switch": (recipes.switch_transformer(), normal(1)),
+    "deepnorm": (recipes.deepnorm(LAYERS), UNIT),
+    "sub_ln": (recipes.sub_ln(LAYERS), UNIT),
+    "t_fixup": (recipes.t_fixup(LAYERS), normal((9 * LAYERS) ** -0.25 * D**-0.5)),
+    "fixup": (recipes.fixup(), UNIT),
+    "pytorch": (recipes.pytorch(), normal(1)),
+    "keras": (recipes.keras(), uniform(0.05)),
+    "haiku": (recipes.haiku(), cut(1, 2)),
+}
 
 
 @pytest.mark.parametrize("name", LANGUAGE)
@@ -233,6 +265,13 @@ def test_laws_on_a_language_model(language, nnx_language, name):
     recipe, laws = LANGUAGE[name]
     assert_laws(language, recipe, first(laws, MINOR))
     assert_laws(nnx_language, recipe, first(laws, MINOR))
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_a_table_that_is_tied_to_the_output_layer_is_an_embedding(tied_language, name):
+    recipe, law = TIED[name]
+    (row,) = (row for row in jinit.plan(tied_language, recipe).rows if row.shape == (TOKENS, D))
+    assert stated_law(row) == pytest.approx(law, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", VISION)

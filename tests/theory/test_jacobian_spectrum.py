@@ -66,3 +66,31 @@ def test_products_of_random_matrices_have_this_spectrum(phi, ensemble):
 def test_wrong_arguments_are_named(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+@pytest.mark.parametrize(
+    ("phi", "has_variance"),
+    [
+        (lambda x: x**3, True),
+        (lambda x: jax.nn.relu(x) ** 2, True),
+        (jnp.exp, True),
+        (lambda x: jnp.abs(x) ** 0.8, True),
+        (lambda x: jnp.abs(x) ** 0.7, False),
+    ],
+)
+def test_slopes_without_a_bound_have_no_largest_singular_value(phi, has_variance):
+    found = jacobian_spectrum(phi, 3)
+    assert found.maximum == np.inf
+    assert np.isfinite(found.variance) == has_variance
+
+
+@pytest.mark.parametrize(
+    ("phi", "text"),
+    [
+        (lambda x: x + jnp.sign(x - 1), "it jumps at 1"),
+        (jnp.cbrt, "the square of its slope has no mean"),
+    ],
+)
+def test_an_infinite_mean_squared_slope_has_no_critical_point(phi, text):
+    with pytest.raises(ValueError, match=text):
+        jacobian_spectrum(phi, 3)

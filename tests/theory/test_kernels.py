@@ -203,6 +203,7 @@ def test_the_tangent_kernel_of_a_wide_network():
         (lambda: ntk(lambda x: jnp.floor(x), 2, 0.0), "jumps at .* with itself is infinite"),
         (lambda: ntk(jax.nn.relu, -1, 0.0), "depth: expected"),
         (lambda: ntk_condition_number(jnp.sign, 3), "jumps at 0"),
+        (lambda: ntk(jnp.cbrt, 2, 0.0), "square of its slope has no mean"),
         (lambda: ntk_condition_number(lambda x: jnp.sign(x - 0.7), 3), "jumps at 0.7"),
         (lambda: ntk(lambda x: x + (x > -2.3), 1, 0.0), "jumps at -2.3"),
         (lambda: ntk_condition_number(jnp.tanh, 0), "points: expected"),
@@ -238,3 +239,11 @@ def test_activations_of_several_numbers_are_refused(phi):
 def test_numpy_and_jax_numbers_are_accepted():
     expected = dual(jnp.tanh, 1.0, 0.5, 1.0)
     assert dual(jnp.tanh, jnp.float32(1), np.float32(0.5), 1) == expected
+
+
+@pytest.mark.parametrize("depth", [60, 400])
+@pytest.mark.parametrize("phi", [jnp.tanh, lambda x: jnp.tanh(x) ** 2, jnp.sin])
+def test_equal_and_opposite_inputs_stay_so_in_the_chaotic_phase(phi, depth):
+    same, opposite = ntk(phi, depth, 1.0), ntk(phi, depth, -1.0)
+    assert same.ratio == 1.0
+    assert abs(opposite.ratio) == pytest.approx(1.0, abs=1e-11)

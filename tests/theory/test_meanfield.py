@@ -248,3 +248,16 @@ def test_fast_oscillations():
     """sin(30 x) with q = 0.85 is uncorrelated, as E[sin u sin v] = exp(-900 q) sinh(900 q c)."""
     found = fixed_point(lambda x: jnp.sin(30 * x), 1.5, 0.1)
     assert found[:2] == pytest.approx((0.85, 0.1 / 0.85), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("phi", "sigma_w2"),
+    [
+        (jax.nn.elu, 1.0),
+        (jax.nn.gelu, 4.0),
+        (jax.nn.soft_sign, 1.0),
+        (lambda x: jnp.tanh(1e5 * x), 1e-10),
+    ],
+)
+def test_without_biases_the_slope_at_zero_decides(phi, sigma_w2):
+    assert critical_sigma_w2(phi) == pytest.approx(sigma_w2, rel=1e-9)

@@ -10,7 +10,13 @@ import math
 from jinit.initializers import variance_scaling, xavier_uniform
 from jinit.initializers.variance import DistributionName
 from jinit.rules.match import Rule
-from jinit.rules.recipes.minor_parameters import Recipe, minor_rules, weight_rules
+from jinit.rules.recipes.minor_parameters import (
+    UNIT_TIED_TABLE,
+    Recipe,
+    minor_rules,
+    tied_rule,
+    weight_rules,
+)
 
 _XAVIER_NORMAL = variance_scaling(1.0, "fan_avg", "normal")
 """PyTorch's `xavier_normal_`, which is not truncated."""
@@ -41,6 +47,7 @@ def deepnorm(layers: int) -> Recipe:
     """
     return (
         *_branch_rules((8 * layers) ** -0.25),
+        tied_rule(UNIT_TIED_TABLE),
         *weight_rules(_XAVIER_NORMAL),
         *minor_rules(),
     )
@@ -73,6 +80,7 @@ def deepnorm_encoder_decoder(
     return (
         *_branch_rules(encoder_factor, encoder),
         *_branch_rules((12 * decoder_layers) ** -0.25),
+        tied_rule(UNIT_TIED_TABLE),
         *weight_rules(_XAVIER_NORMAL),
         *minor_rules(),
     )
@@ -95,7 +103,12 @@ def sub_ln(layers: int) -> Recipe:
     1.3863
     """
     factor = math.sqrt(math.log(2 * layers))
-    return (*_branch_rules(factor), *weight_rules(_XAVIER_NORMAL), *minor_rules())
+    return (
+        *_branch_rules(factor),
+        tied_rule(UNIT_TIED_TABLE),
+        *weight_rules(_XAVIER_NORMAL),
+        *minor_rules(),
+    )
 
 
 def sub_ln_encoder_decoder(
@@ -126,6 +139,7 @@ def sub_ln_encoder_decoder(
     return (
         *_branch_rules(math.sqrt(encoder_variance), encoder),
         *_branch_rules(math.sqrt(decoder_variance)),
+        tied_rule(UNIT_TIED_TABLE),
         *weight_rules(_XAVIER_NORMAL),
         *minor_rules(),
     )
@@ -162,6 +176,7 @@ def t_fixup(layers: int, encoder: str | None = None) -> Recipe:
     return (
         *encoder_rules,
         *decoder_rules,
+        tied_rule(variance_scaling(factor**2, "fan_in", "normal")),
         Rule(embedding, role="embedding", optional=True),
         *weight_rules(xavier_uniform()),
         *minor_rules(),

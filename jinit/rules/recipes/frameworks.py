@@ -24,6 +24,7 @@ from jinit.rules.recipes.minor_parameters import (
     Recipe,
     biased_kernel,
     minor_rules,
+    tied_rule,
 )
 
 _CELLS = "**/*Cell*/**"
@@ -41,7 +42,7 @@ def pytorch(hidden: int | None = None, cells: str = _CELLS) -> Recipe:
         ±1/√hidden; None if there are no cells.
       cells: glob of the parameters of recurrent cells.
 
-    >>> pytorch()[0].initializer
+    >>> pytorch()[1].initializer
     uniform_kernel('pytorch')
     """
     return _uniform_recipe("pytorch", hidden, cells)
@@ -70,6 +71,7 @@ def _uniform_recipe(framework: _Framework, hidden: int | None, cells: str) -> Re
     cell_rules = () if hidden is None else (Rule(torch_default_bias(hidden), path=cells),)
     return (
         *cell_rules,
+        tied_rule(normal(1.0)),
         Rule(DeferredInitializer(uniform_kernel, (framework,)), role="kernel", optional=True),
         Rule(normal(1.0), role="embedding", optional=True),
         *minor_rules(bias=DeferredInitializer(uniform_bias_of, (framework,))),
@@ -120,10 +122,11 @@ def keras() -> Recipe:
     These are the defaults of `Dense`, `EinsumDense` and `Conv`; kernels of recurrent cells, which
     are orthogonal in Keras, are drawn alike.
 
-    >>> keras()[1].initializer
+    >>> keras()[2].initializer
     random_uniform(-0.05, 0.05)
     """
     return (
+        tied_rule(random_uniform(-0.05, 0.05)),
         Rule(DeferredInitializer(keras_kernel), role="kernel", optional=True),
         Rule(random_uniform(-0.05, 0.05), role="embedding", optional=True),
         *minor_rules(),
@@ -143,10 +146,11 @@ def keras_kernel(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer:
 def haiku() -> Recipe:
     """Haiku's defaults: kernels N(0, 1/fan_in), embeddings N(0, 1), both truncated at ±2 std.
 
-    >>> haiku()[0].initializer
+    >>> haiku()[1].initializer
     haiku_kernel()
     """
     return (
+        tied_rule(truncated_normal(1.0)),
         Rule(DeferredInitializer(haiku_kernel), role="kernel", optional=True),
         Rule(truncated_normal(1.0), role="embedding", optional=True),
         *minor_rules(),

@@ -25,6 +25,8 @@ Recipe = tuple[Rule, ...]
 SMALL_NORMAL = normal(0.02)
 _UNIT_EMBEDDING = variance_scaling(1.0, "fan_out", "normal")
 """N(0, 1/features), Flax's default for embeddings: the mean squared length of a row is 1."""
+UNIT_TIED_TABLE = variance_scaling(1.0, "fan_in", "normal")
+"""The same for a table that is also a kernel, whose inputs are the features."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,15 @@ def weight_rules(initializer: Initializer) -> Recipe:
     if getattr(initializer, "is_entrywise", False):
         by_role = dict.fromkeys(("kernel", "embedding", "position"), initializer)
     return tuple(Rule(chosen, role=role, optional=True) for role, chosen in by_role.items())
+
+
+def tied_rule(table: Any) -> Rule:
+    """Return an optional rule for a table of tokens that is also the kernel of the output layer.
+
+    Args:
+      table: its initializer, that of the table; its input axis as a kernel has the features.
+    """
+    return Rule(table, role="kernel", tied=True, optional=True)
 
 
 def normalization_scale(leaf: Leaf, leaves: Sequence[Leaf]) -> Initializer | None:

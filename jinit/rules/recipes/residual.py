@@ -6,9 +6,11 @@ from jinit.initializers import Initializer, constant, he_normal, ones, variance_
 from jinit.model import Leaf
 from jinit.rules.match import Rule
 from jinit.rules.recipes.minor_parameters import (
+    UNIT_TIED_TABLE,
     DeferredInitializer,
     Recipe,
     minor_rules,
+    tied_rule,
     weight_rules,
 )
 
@@ -67,11 +69,12 @@ def fixup() -> Recipe:
     Reference: Zhang, Dauphin, Ma, "Fixup initialization: residual learning without normalization",
     2019, section 3.
 
-    >>> [rule.end for rule in fixup()[:2]]
-    ['residual', 'output']
+    >>> [rule.end for rule in fixup()[:3]]
+    ['residual', None, 'output']
     """
     return (
         Rule(zeros, role="kernel", end="residual"),
+        tied_rule(UNIT_TIED_TABLE),
         Rule(zeros, role="kernel", end="output", optional=True),
         Rule(DeferredInitializer(fixup_he_normal), role="kernel", branch=True, optional=True),
         *weight_rules(he_normal()),

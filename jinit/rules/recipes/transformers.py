@@ -13,6 +13,7 @@ from jinit.rules.recipes.minor_parameters import (
     is_logit_table,
     minor_rules,
     stream_width,
+    tied_rule,
     weight_rules,
 )
 
@@ -57,7 +58,7 @@ def megatron(layers: int, std: float = 0.02, branches: int = 2) -> Recipe:
 
 
 def full_megatron(layers: int, std: float = 0.02, cutoff: float = 3.0) -> Recipe:
-    """Return `megatron` truncated at ±`cutoff` and with std 1/√fan_in for the output layer.
+    """Return `megatron` truncated at ±`cutoff` and with std 1/√fan_in for an untied output layer.
 
     The truncation is not corrected: with a cutoff of 3 the true standard deviation is 0.987 times
     the stated one.
@@ -74,11 +75,13 @@ def full_megatron(layers: int, std: float = 0.02, cutoff: float = 3.0) -> Recipe
     truncated_normal(0.005, lower=-3, upper=3)
     """
     end = truncated_normal(std / math.sqrt(2 * layers), lower=-cutoff, upper=cutoff)
+    others = truncated_normal(std, lower=-cutoff, upper=cutoff)
     output = DeferredInitializer(olmo_kernel, (cutoff,))
     return (
         Rule(end, role="kernel", end="residual"),
+        tied_rule(others),
         Rule(output, role="kernel", end="output", optional=True),
-        *weight_rules(truncated_normal(std, lower=-cutoff, upper=cutoff)),
+        *weight_rules(others),
         *minor_rules(),
     )
 
@@ -169,15 +172,17 @@ def t5() -> Recipe:
 
     The factor 1/√head_dim of the queries stands for that of attention logits, which T5 leaves out.
     Tables that are added to attention logits are N(0, 1/d), d the width of the residual stream.
+    Embeddings that are tied to the output layer are N(0, 1) too: T5 divides their inputs by √d.
 
     Reference: Raffel et al., "Exploring the limits of transfer learning with a unified text-to-text
     transformer", 2020 (source code: Mesh TensorFlow, and Hugging Face Transformers).
 
-    >>> t5()[1].initializer
+    >>> t5()[2].initializer
     variance_scaling(scale=1, mode='fan_in', distribution='normal')
     """
     return (
         Rule(DeferredInitializer(t5_query), attention="query", optional=True),
+        tied_rule(normal(1.0)),
         Rule(variance_scaling(1.0, "fan_in", "normal"), role="kernel"),
         Rule(DeferredInitializer(t5_table), role="embedding", optional=True),
         *minor_rules(),
@@ -225,13 +230,14 @@ def switch_transformer(router: Initializer | None = None, scale: float = 0.1) ->
 
     Reference: Fedus, Zoph, Shazeer, "Switch transformers", 2021, section 2.4.
 
-    >>> switch_transformer()[0].initializer
+    >>> switch_transformer()[1].initializer
     variance_scaling(scale=0.1, mode='fan_in', distribution='truncated_normal')
     """
     router_rules = () if router is None else (Rule(router, role="kernel", end="softmax"),)
     kernels = variance_scaling(scale, "fan_in", "truncated_normal")
     return (
         *router_rules,
+        tied_rule(normal(1.0)),
         Rule(kernels, role="kernel"),
         Rule(normal(1.0), role="embedding", optional=True),
         *minor_rules(),
