@@ -182,6 +182,19 @@ def test_a_factor_after_the_last_layer_is_blamed_for_a_large_loss():
     assert "far above" not in " ".join(diagnosis.notes)
 
 
+def test_gains_that_do_not_reach_the_outputs_are_not_blamed_for_a_large_loss():
+    """A normalization removes the gain of the first kernel, a softmax that of the second."""
+
+    def apply(p, x):
+        h = layer_norm(x @ p["first"])
+        return 20 * (jax.nn.softmax(h @ p["second"]) @ h[:, :48].T @ h @ p["head"]) / 32
+
+    params = PARAMS | {name: 3 * PARAMS[name] for name in ("first", "second")}
+    diagnosis = judge(X, LABELS, model=jinit.trace(apply, params, X), params=params)
+    large = [fault for fault in diagnosis.faults if "uniform guess" in fault.cause]
+    assert [fault.source for fault in large] == ["loss"], str(diagnosis)
+
+
 @pytest.mark.slow
 def test_a_large_loss_of_a_deep_network_names_a_gain():
     draw, size = jinit.he_normal(), 48

@@ -6,8 +6,8 @@ from diagnostics.zoo.parts import (
     OUTPUTS,
     ROWS,
     WIDTH,
-    X,
     Network,
+    X,
     batch_norm,
     draw,
     layer_norm,
@@ -59,7 +59,9 @@ def hypernetwork_for_all(p, h, z):
 
 def experts(p, h):
     gates = softmax(h @ p["router"])
-    return layer_norm(h + jnp.einsum("be,ebo->bo", gates, relu(jnp.einsum("bi,eio->ebo", h, p["w"]))))
+    return layer_norm(
+        h + jnp.einsum("be,ebo->bo", gates, relu(jnp.einsum("bi,eio->ebo", h, p["w"])))
+    )
 
 
 def plain_experts(p, h):
@@ -70,7 +72,9 @@ def plain_experts(p, h):
 def top_expert(p, h):
     gates = softmax(h @ p["router"])
     best = jax.nn.one_hot(gates.argmax(-1), EXPERTS) * gates
-    return h + jnp.einsum("be,ebo->bo", best, relu(jnp.einsum("bi,eio->ebo", layer_norm(h), p["w"])))
+    return h + jnp.einsum(
+        "be,ebo->bo", best, relu(jnp.einsum("bi,eio->ebo", layer_norm(h), p["w"]))
+    )
 
 
 def squeeze(p, h):
@@ -260,7 +264,9 @@ NETWORKS = {
     "batch norm": stack(lambda p, h: relu(batch_norm(h @ p["w"])), HE),
     "highway": stack(highway, HE | {"gate": SQUARE}),
     "gated": stack(gated, {"w": (SQUARE, 3.41), "gate": SQUARE}),
-    "gated branch": stack(gated_branch, {"gate": SQUARE, "w": SQUARE, "out": SQUARE}),
+    "gated branch": stack(
+        gated_branch, {"gate": SQUARE, "w": SQUARE, "out": SQUARE}, finish=layer_norm
+    ),
     "bilinear": stack(bilinear, {"left": SQUARE, "right": SQUARE}),
     "maxout 2": maxout(2, 1.0),
     "maxout 4": maxout(4, 1.551),
@@ -270,7 +276,11 @@ NETWORKS = {
     "plain experts": stack(
         plain_experts, {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)}
     ),
-    "top expert": stack(top_expert, {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)}),
+    "top expert": stack(
+        top_expert,
+        {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)},
+        finish=layer_norm,
+    ),
     "squeeze and excite": stack(squeeze, HE | {"down": ((WIDTH, 8), 2.0), "up": (8, WIDTH)}),
     "weight norm": stack(weight_norm, {"w": SQUARE}, extra={"scale": jnp.ones((1, WIDTH))}),
     "weight standardization": stack(weight_standardization, {"w": SQUARE}),

@@ -81,7 +81,9 @@ def flax_residual(is_training):
             def __call__(self, x):
                 x = nn.Conv(CHANNELS, (3, 3), use_bias=False)(x)
                 for _ in range(depth // 2):
-                    y = relu(self.norm(nn.Conv(CHANNELS, (3, 3), use_bias=False, kernel_init=HE)(x)))
+                    y = relu(
+                        self.norm(nn.Conv(CHANNELS, (3, 3), use_bias=False, kernel_init=HE)(x))
+                    )
                     y = nn.Conv(CHANNELS, (3, 3), use_bias=False, kernel_init=HE)(y)
                     x = relu(x + self.norm(y, nn.initializers.zeros))
                 return nn.Dense(OUTPUTS)(x.mean((1, 2)))
@@ -92,9 +94,7 @@ def flax_residual(is_training):
         def apply(variables, x):
             return Net().apply(variables, x, mutable=["batch_stats"])[0]
 
-        return Network(
-            lambda key: Net().init(key, IMAGES), apply, (IMAGES,), targets=(SET_LABELS,)
-        )
+        return Network(lambda key: Net().init(key, IMAGES), apply, (IMAGES,), targets=(SET_LABELS,))
 
     return build
 

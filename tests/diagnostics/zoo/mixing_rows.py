@@ -20,7 +20,7 @@ from diagnostics.zoo.parts import (
 from jax.nn import gelu, leaky_relu, relu, softmax
 
 SQUARE = (WIDTH, WIDTH)
-ON_SETS = {"inputs": (SETS,), "targets": (SET_LABELS,), "finish": lambda h: h.mean(1)}
+ON_SETS = {"inputs": (SETS,), "targets": (SET_LABELS,), "finish": lambda h: layer_norm(h).mean(1)}
 ATTENTION = dict.fromkeys(("query", "key", "value", "out"), SQUARE)
 PERCEPTRON = {"up": ((WIDTH, 2 * WIDTH), 2.0), "down": (2 * WIDTH, WIDTH)}
 
@@ -114,8 +114,8 @@ def shifted(p, h):
 
 
 def shifted_windows(p, h):
-    windows = jnp.roll(h, 1, 1).reshape(-1, 4, WIDTH)
-    return pre_norm(p, jnp.roll(windows.reshape(h.shape), -1, 1))
+    windows = pre_norm(p, jnp.roll(h, 1, 1).reshape(-1, 4, WIDTH))
+    return jnp.roll(windows.reshape(h.shape), -1, 1)
 
 
 def causal_mean(p, h):
@@ -132,12 +132,13 @@ NETWORKS = {
         graph_attention,
         {"w": SQUARE, "left": (WIDTH, 1), "right": (WIDTH, 1)},
         inputs=(X, GRAPH),
+        finish=layer_norm,
     ),
     "message passing": stack(
         message_passing, {"message": ((2 * WIDTH, WIDTH), 2.0), "update": (2 * WIDTH, WIDTH)}
     ),
     "segment mean": stack(segment_mean, HE),
-    "graph isomorphism": stack(isomorphism, PERCEPTRON, inputs=(X, GRAPH)),
+    "graph isomorphism": stack(isomorphism, PERCEPTRON, inputs=(X, GRAPH), finish=layer_norm),
     "deep sets": stack(deep_set, {"own": SQUARE, "mean": SQUARE}, **ON_SETS),
     "max pooling": stack(
         max_pooling, {"point": (SQUARE, 2.0), "join": (2 * WIDTH, WIDTH)}, **ON_SETS

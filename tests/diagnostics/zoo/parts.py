@@ -42,12 +42,22 @@ def draw(key, sizes):
     for number, (name, size) in enumerate(sizes.items()):
         shape, gain = size if isinstance(size[0], tuple) else (size, 1.0)
         normals = jax.random.normal(jax.random.fold_in(key, number), shape)
-        drawn[name] = normals * (gain / np.prod(shape[-2:-1] if len(shape) < 4 else shape[:-1])) ** 0.5
+        drawn[name] = (
+            normals * (gain / np.prod(shape[-2:-1] if len(shape) < 4 else shape[:-1])) ** 0.5
+        )
     return drawn
 
 
 def stack(
-    block, sizes, *, stem=None, apply_stem=jnp.matmul, head=None, finish=lambda h: h, extra=None, **batch
+    block,
+    sizes,
+    *,
+    stem=None,
+    apply_stem=jnp.matmul,
+    head=None,
+    finish=lambda h: h,
+    extra=None,
+    **batch,
 ):
     """Return a function of the depth: a stem, equal blocks, and a head.
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from diagnostics.zoo.parts import LABELS, OUTPUTS, ROWS, WIDTH, X, Network
+from diagnostics.zoo.parts import LABELS, OUTPUTS, ROWS, WIDTH, Network, X
 from jax.nn import relu
 
 DEPTH = 7

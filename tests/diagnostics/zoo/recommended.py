@@ -2,19 +2,18 @@
 
 import jax
 import jax.numpy as jnp
+from diagnostics.zoo.feed_forward import NETWORKS as FEED_FORWARD
+from diagnostics.zoo.mixing_rows import NETWORKS as MIXING_ROWS
 from diagnostics.zoo.parts import (
     LABELS,
     OUTPUTS,
     SET_LABELS,
     SETS,
     WIDTH,
-    X,
     Network,
+    X,
     stack,
-    unit_columns,
 )
-from diagnostics.zoo.feed_forward import NETWORKS as FEED_FORWARD
-from diagnostics.zoo.mixing_rows import NETWORKS as MIXING_ROWS
 from flax import linen as nn
 from jax.nn import gelu, relu, silu
 
@@ -34,7 +33,11 @@ def recommended(build):
 
 
 def activation(phi):
-    return recommended(stack(lambda p, h: phi(h @ p["w"] + p["b"]), {"w": SQUARE}, extra={"b": jnp.zeros((1, WIDTH))}))
+    return recommended(
+        stack(
+            lambda p, h: phi(h @ p["w"] + p["b"]), {"w": SQUARE}, extra={"b": jnp.zeros((1, WIDTH))}
+        )
+    )
 
 
 def flax_network(block, x=X, targets=LABELS, dtype=jnp.float32, **options):
@@ -57,7 +60,9 @@ def flax_network(block, x=X, targets=LABELS, dtype=jnp.float32, **options):
 
 
 def transformer(h, dtype):
-    h = h + nn.MultiHeadDotProductAttention(4, param_dtype=dtype)(nn.LayerNorm(param_dtype=dtype)(h))
+    h = h + nn.MultiHeadDotProductAttention(4, param_dtype=dtype)(
+        nn.LayerNorm(param_dtype=dtype)(h)
+    )
     inner = gelu(nn.Dense(2 * WIDTH, param_dtype=dtype)(nn.LayerNorm(param_dtype=dtype)(h)))
     return h + nn.Dense(WIDTH, param_dtype=dtype)(inner)
 
@@ -102,6 +107,20 @@ NETWORKS = {
     "Flax weight norm": flax_network(weight_norm),
     "Flax spectral norm": flax_network(spectral_norm),
     "Flax gated branch": flax_network(gated),
-    **{name: recommended(FEED_FORWARD[name]) for name in ("highway", "dense net", "U-net", "weight standardization", "maxout 4", "siamese distance", "ensemble")},
-    **{name: recommended(MIXING_ROWS[name]) for name in ("message passing", "graph attention", "deep sets", "mixer", "kernel attention")},
+    **{
+        name: recommended(FEED_FORWARD[name])
+        for name in (
+            "highway",
+            "dense net",
+            "U-net",
+            "weight standardization",
+            "maxout 4",
+            "siamese distance",
+            "ensemble",
+        )
+    },
+    **{
+        name: recommended(MIXING_ROWS[name])
+        for name in ("message passing", "graph attention", "deep sets", "mixer", "kernel attention")
+    },
 }

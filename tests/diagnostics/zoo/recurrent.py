@@ -20,7 +20,11 @@ def recurrent(phi, gain, is_scanned, gate=False):
 
     def build(depth):
         def init(key):
-            sizes = {"input": ((WIDTH, WIDTH), 0.1), "gate": (WIDTH, WIDTH), "head": (WIDTH, OUTPUTS)}
+            sizes = {
+                "input": ((WIDTH, WIDTH), 0.1),
+                "gate": (WIDTH, WIDTH),
+                "head": (WIDTH, OUTPUTS),
+            }
             return draw(key, sizes) | {"recurrent": jinit.orthogonal(gain)(key, (WIDTH, WIDTH))}
 
         def step(params, h, x):
