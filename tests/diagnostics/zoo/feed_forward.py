@@ -285,7 +285,9 @@ NETWORKS = {
     "weight norm": stack(weight_norm, {"w": SQUARE}, extra={"scale": jnp.ones((1, WIDTH))}),
     "weight standardization": stack(weight_standardization, {"w": SQUARE}),
     "dropout": stack(dropout, HE, inputs=(X, MASKS)),
-    "FiLM": stack(film, {"scale": (8, WIDTH), "shift": (8, WIDTH), "w": SQUARE, "out": SQUARE}, **WITH_Z),
+    "FiLM": stack(
+        film, {"scale": (8, WIDTH), "shift": (8, WIDTH), "w": SQUARE, "out": SQUARE}, **WITH_Z
+    ),
     "coupling flow": stack(
         coupling,
         {"up": ((WIDTH // 2, WIDTH), 2.0)} | dict.fromkeys(("scale", "shift"), (WIDTH, WIDTH // 2)),

@@ -112,12 +112,12 @@ def u_net(depth):
                 x = nn.max_pool(x, (2, 2), (2, 2))
             x = self.convolve(x, 32)
             for level in (1, 0):
-                x = nn.ConvTranspose(8 * 2**level, (2, 2), (2, 2), kernel_init=HE)(x)
+                x = x.repeat(2, 1).repeat(2, 2)
                 x = self.convolve(jnp.concatenate([x, skips[level]], -1), 8 * 2**level)
             return nn.Conv(3, (1, 1))(x)
 
         def convolve(self, x, channels):
-            for _ in range(depth // 4):
+            for _ in range(max(depth // 8, 1)):
                 x = relu(nn.Conv(channels, (3, 3), kernel_init=HE)(x))
             return x
 

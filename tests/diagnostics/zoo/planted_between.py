@@ -1,4 +1,4 @@
-"""Faults planted between two layers, or in one of them, of networks that are healthy without them."""
+"""Faults planted between two layers of networks that are healthy without them."""
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,10 @@ def unscaled_maxout(h):
     return 30 * jnp.repeat(pieces(h).max(1), 4, -1)
 
 
+def unscaled_join(h):
+    return jnp.concatenate([h[:, :8], 50 * h[:, 8:]], -1)
+
+
 def to_integers(h):
     return (0.1 * h).astype(jnp.int8).astype(jnp.float32)
 
@@ -34,7 +38,7 @@ BETWEEN = {
     "sum over neighbors": (neighbor_sum, ("exploding",), "segment_sum"),
     "sum over rows": (lambda h: h + h.sum(0, keepdims=True), ("exploding",), "the sum over axis 0"),
     "adjacency": (lambda h: jnp.asarray(CROWD) @ h, ("exploding",), "the matrix product"),
-    "join": (lambda h: jnp.concatenate([h[:, :8], 50 * h[:, 8:]], -1), ("exploding",), "the factor 50"),
+    "join": (unscaled_join, ("exploding",), "the factor 50"),
     "maxout": (unscaled_maxout, ("exploding",), "the factor 30"),
     "attention": (lambda h: h @ h.T @ h, ("exploding",), "the matrix product"),
     "power": (lambda h: (3 * h) ** 4, ("exploding",), "4"),
