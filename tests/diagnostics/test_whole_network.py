@@ -119,6 +119,23 @@ def test_a_loss_without_a_gradient_or_a_number():
         assert fault.cure
 
 
+def test_constants_before_a_kernel_are_part_of_its_scale():
+    def apply(params, h):
+        for number, kernel in enumerate(params["hidden"]):
+            h = relu((30 * h if number else h) @ kernel)
+        return h @ params["out"]
+
+    kernels = jax.random.normal(jax.random.key(3), (5, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+    hidden = [kernels[0], *(kernel / 30 for kernel in kernels[1:-1])]
+    params = {"hidden": hidden, "out": kernels[-1, :, :OUTPUTS]}
+    model = jinit.trace(apply, params, X)
+    assert diagnose(model, params, X, LABELS).verdict == "stable"
+    hidden[2] = 30 * hidden[2]
+    diagnosis = diagnose(model, params, X, LABELS)
+    assert [fault.path for fault in diagnosis.faults] == ["hidden/2"]
+    assert diagnosis.verdict == "exploding"
+
+
 def test_finite_numbers_are_not_called_infinite():
     for params_scale, input_scale in ((1e17, 1), (1, 1e25)):
         model, params = network(scale=params_scale)

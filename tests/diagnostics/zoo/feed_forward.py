@@ -64,11 +64,6 @@ def experts(p, h):
     )
 
 
-def plain_experts(p, h):
-    gates = softmax(h @ p["router"])
-    return jnp.einsum("be,ebo->bo", gates, relu(jnp.einsum("bi,eio->ebo", h, p["w"])))
-
-
 def top_expert(p, h):
     gates = softmax(h @ p["router"])
     best = jax.nn.one_hot(gates.argmax(-1), EXPERTS) * gates
@@ -273,9 +268,6 @@ NETWORKS = {
     "hypernetwork": stack(hypernetwork, {"g": (8, WIDTH**2)}, **WITH_Z),
     "hypernetwork for all": stack(hypernetwork_for_all, {"g": (8, WIDTH**2)}, inputs=(X, Z[0])),
     "experts": stack(experts, {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)}),
-    "plain experts": stack(
-        plain_experts, {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)}
-    ),
     "top expert": stack(
         top_expert,
         {"router": (WIDTH, EXPERTS), "w": ((EXPERTS, *SQUARE), 2.0)},
@@ -286,7 +278,10 @@ NETWORKS = {
     "weight standardization": stack(weight_standardization, {"w": SQUARE}),
     "dropout": stack(dropout, HE, inputs=(X, MASKS)),
     "FiLM": stack(
-        film, {"scale": (8, WIDTH), "shift": (8, WIDTH), "w": SQUARE, "out": SQUARE}, **WITH_Z
+        film,
+        {"scale": (8, WIDTH), "shift": (8, WIDTH), "w": SQUARE, "out": SQUARE},
+        finish=layer_norm,
+        **WITH_Z,
     ),
     "coupling flow": stack(
         coupling,
