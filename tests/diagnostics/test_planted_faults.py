@@ -22,15 +22,15 @@ def missed_between(name, fault, place):
     operation, verdicts, words = BETWEEN[fault]
     planted = network(name, place, operation)
     model, missed = planted.model(), []
-    around = (f"hidden/{place}", f"hidden/{place + 1}")
+    before, after = f"hidden/{place}", f"hidden/{place + 1}"
+    between = f"between {before} and {after}"
     for seed in range(SEEDS):
         diagnosis = diagnose(model, planted.init(jax.random.key(seed)), X, LABELS)
-        named = [
-            each.path
+        is_named = any(
+            (words in each.cause and between in each.cause) or f"{before}: its gain" in each.cause
             for each in diagnosis.faults
-            if words in each.cause and (f"between {around[0]} and {around[1]}" in each.cause)
-        ]
-        if diagnosis.verdict not in verdicts or not named or not is_explained(diagnosis):
+        )
+        if diagnosis.verdict not in verdicts or not is_named or not is_explained(diagnosis):
             missed.append((name, fault, place, seed, str(diagnosis)))
     return missed
 

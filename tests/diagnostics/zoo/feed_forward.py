@@ -28,10 +28,6 @@ def highway(p, h):
     return gate * relu(h @ p["w"]) + (1 - gate) * h
 
 
-def gated(p, h):
-    return (h @ p["w"]) * sigmoid(h @ p["gate"])
-
-
 def gated_branch(p, h):
     u = layer_norm(h)
     return h + (jax.nn.silu(u @ p["gate"]) * (u @ p["w"])) @ p["out"]
@@ -258,7 +254,6 @@ NETWORKS = {
     "layer norm": stack(lambda p, h: gelu(layer_norm(h @ p["w"])), HE),
     "batch norm": stack(lambda p, h: relu(batch_norm(h @ p["w"])), HE),
     "highway": stack(highway, HE | {"gate": SQUARE}),
-    "gated": stack(gated, {"w": (SQUARE, 3.41), "gate": SQUARE}),
     "gated branch": stack(
         gated_branch, {"gate": SQUARE, "w": SQUARE, "out": SQUARE}, finish=layer_norm
     ),

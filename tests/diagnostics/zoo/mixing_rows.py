@@ -46,7 +46,8 @@ def message_passing(p, h):
 
 
 def segment_mean(p, h):
-    return relu(jax.ops.segment_sum((h @ p["w"])[SENDERS], RECEIVERS, ROWS) / DEGREES)
+    means = jax.ops.segment_sum((h @ p["w"])[SENDERS], RECEIVERS, ROWS) / DEGREES
+    return (h + relu(means)) / 2**0.5
 
 
 def isomorphism(p, h, graph):
