@@ -188,7 +188,7 @@ def test_gains_that_do_not_reach_the_outputs_are_not_blamed_for_a_large_loss():
 
     def apply(p, x):
         h = layer_norm(x @ p["first"])
-        return 200 * (h * jax.nn.softmax(h @ p["second"])) @ p["head"]
+        return 200 * ((h * jax.nn.softmax(h @ p["second"])) @ p["head"])
 
     params = PARAMS | {name: 3 * PARAMS[name] for name in ("first", "second")}
     diagnosis = judge(X, LABELS, model=jinit.trace(apply, params, X), params=params)

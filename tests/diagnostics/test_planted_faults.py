@@ -27,7 +27,9 @@ def missed_between(name, fault, place):
     for seed in range(SEEDS):
         diagnosis = diagnose(model, planted.init(jax.random.key(seed)), X, LABELS)
         is_named = any(
-            (words in each.cause and between in each.cause) or f"{before}: its gain" in each.cause
+            (words in each.cause and between in each.cause)
+            or (f"{before}: its gain" in each.cause)
+            or (each.path == before and "its activation" in each.cause)
             for each in diagnosis.faults
         )
         if diagnosis.verdict not in verdicts or not is_named or not is_explained(diagnosis):

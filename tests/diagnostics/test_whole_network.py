@@ -104,6 +104,30 @@ def test_the_operation_that_stops_the_gradient_is_named(text):
     assert all(fault.cause and fault.cure for fault in diagnosis.faults)
 
 
+@pytest.mark.parametrize(
+    "name", ["the conversion to int8", pytest.param("the factor 0", marks=SLOW)]
+)
+def test_zeros_between_hidden_layers_are_not_called_dead_units(name):
+    operations = {"the factor 0": lambda h: 0 * h, "the conversion to int8": to_zeros}
+    kernels = jax.random.normal(jax.random.key(3), (4, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+
+    def apply(kernels, h):
+        for number, kernel in enumerate(kernels):
+            h = relu(h @ kernel)
+            h = operations[name](h) if number == 1 else h
+        return h
+
+    diagnosis = diagnose(jinit.trace(apply, list(kernels), X), list(kernels), X)
+    assert diagnosis.verdict == "dead"
+    fault = next(each for each in diagnosis.faults if each.path == "1")
+    assert fault.cause == f"{name}, between 1 and 2, is zero for every example"
+    assert fault.cure.startswith(f"leave out {name}")
+
+
+def to_zeros(h):
+    return (0.1 * h).astype(jnp.int8).astype(jnp.float32)
+
+
 def test_a_loss_without_a_gradient_or_a_number():
     model, params = network()
     causes = {

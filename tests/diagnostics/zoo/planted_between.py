@@ -29,6 +29,11 @@ def unscaled_join(h):
     return jnp.concatenate([h[:, :8], 50 * h[:, 8:]], -1)
 
 
+def root_of_part(h):
+    """A root whose argument is often zero, where its derivative is infinite."""
+    return jnp.sqrt(jnp.maximum(h - 0.5, 0))
+
+
 def to_integers(h):
     return (0.1 * h).astype(jnp.int8).astype(jnp.float32)
 
@@ -41,14 +46,14 @@ BETWEEN = {
     "join": (unscaled_join, ("exploding",), "the factor 50"),
     "maxout": (unscaled_maxout, ("exploding",), "the factor 30"),
     "attention": (lambda h: h @ h.T @ h, ("exploding",), "the matrix product"),
-    "power": (lambda h: (3 * h) ** 4, ("exploding",), "4"),
+    "power": (lambda h: (3 * h) ** 4, ("exploding", "chaotic"), ""),
     "cumulative sum": (lambda h: jnp.cumsum(h, 0), ("exploding",), "cumsum over axis 0"),
     "Fourier transform": (lambda h: jnp.fft.fft(h).real * 3, ("exploding",), "fft"),
     "logarithm": (lambda h: jnp.log(h - 0.1), ("overflowing",), "log"),
     "root": (lambda h: jnp.sqrt(h - 0.1), ("overflowing",), "sqrt"),
     "quotient": (lambda h: h / (h - h), ("overflowing",), "the division"),
     "exponential": (lambda h: jnp.exp(200 * h), ("overflowing",), "exp"),
-    "root of zero": (jnp.sqrt, ("overflowing",), "the derivative of sqrt"),
+    "root of zero": (root_of_part, ("overflowing",), "the derivative of sqrt"),
     "integers": (to_integers, ("vanishing", "dead"), "the conversion to int8"),
     "rounding": (jnp.round, ("vanishing", "dead"), "round"),
     "stopped gradient": (jax.lax.stop_gradient, ("vanishing", "dead"), "stop_gradient"),
