@@ -81,7 +81,8 @@ def weight_norm(h, dtype):
 
 
 def spectral_norm(h, dtype):
-    return relu(nn.SpectralNorm(nn.Dense(WIDTH))(h, update_stats=True))
+    """Norms of 1 make the signal decay, so that deep networks need a residual stream."""
+    return h + relu(nn.SpectralNorm(nn.Dense(WIDTH))(h, update_stats=True)) / 2
 
 
 def gated(h, dtype):
