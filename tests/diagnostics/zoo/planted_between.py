@@ -48,7 +48,7 @@ BETWEEN = {
     "attention": (lambda h: h @ h.T @ h, ("exploding",), "the matrix product"),
     "power": (lambda h: (3 * h) ** 4, ("exploding", "chaotic"), ""),
     "cumulative sum": (lambda h: jnp.cumsum(h, 0), ("exploding",), "cumsum over axis 0"),
-    "Fourier transform": (lambda h: jnp.fft.fft(h).real * 3, ("exploding",), "fft"),
+    "Fourier transform": (lambda h: jnp.fft.fft2(h).real, ("exploding",), "fft"),
     "logarithm": (lambda h: jnp.log(h - 0.1), ("overflowing",), "log"),
     "root": (lambda h: jnp.sqrt(h - 0.1), ("overflowing",), "sqrt"),
     "quotient": (lambda h: h / (h - h), ("overflowing",), "the division"),
