@@ -46,12 +46,13 @@ def _first_zero(case: Investigation, sizes: Mapping[Place, OperationSizes]) -> P
     """Return the first operation with a result of zeros and no operand of zeros.
 
     An operation that makes integers of numbers stands for the one that makes numbers of them again.
+    Constants of zero, as in `jnp.where(h > 0, h, 0)`, have no operands.
     """
     for place in sizes:
         if place in case.flow.layers or not _is_zero(sizes[place].result):
             continue
         before = [each for each in case.flow.operand_places(place) if each in sizes]
-        if not any(_is_zero(sizes[each].result) for each in before):
+        if before and not any(_is_zero(sizes[each].result) for each in before):
             integers = [each for each in before if sizes[each].result is None]
             return integers[0] if integers else place
     return None

@@ -13,8 +13,29 @@ SENDERS, RECEIVERS = np.nonzero(CROWD)
 Z = jax.random.normal(jax.random.key(40), (ROWS, 8))
 
 
+def twice(operation):
+    """Sums of independent rows alone grow like a root of their number, which may be healthy."""
+    return lambda h: operation(operation(h))
+
+
+@twice
 def neighbor_sum(h):
     return jax.ops.segment_sum(h[SENDERS], RECEIVERS, ROWS)
+
+
+@twice
+def row_sum(h):
+    return h + h.sum(0, keepdims=True)
+
+
+@twice
+def crowd_product(h):
+    return jnp.asarray(CROWD) @ h
+
+
+@twice
+def cumulative_sum(h):
+    return jnp.cumsum(h, 0)
 
 
 def pieces(h):
@@ -41,13 +62,13 @@ def to_integers(h):
 # name: (operation on the signal after an activation, verdicts, words that the cause has)
 BETWEEN = {
     "sum over neighbors": (neighbor_sum, ("exploding",), "segment_sum"),
-    "sum over rows": (lambda h: h + h.sum(0, keepdims=True), ("exploding",), "the sum over axis 0"),
-    "adjacency": (lambda h: jnp.asarray(CROWD) @ h, ("exploding",), "the matrix product"),
+    "sum over rows": (row_sum, ("exploding",), "the sum over axis 0"),
+    "adjacency": (crowd_product, ("exploding",), "the matrix product"),
     "join": (unscaled_join, ("exploding",), "the factor 50"),
     "maxout": (unscaled_maxout, ("exploding",), "the factor 30"),
     "attention": (lambda h: h @ h.T @ h, ("exploding",), "the matrix product"),
     "power": (lambda h: (3 * h) ** 4, ("exploding", "chaotic"), ""),
-    "cumulative sum": (lambda h: jnp.cumsum(h, 0), ("exploding",), "cumsum over axis 0"),
+    "cumulative sum": (cumulative_sum, ("exploding",), "cumsum over axis 0"),
     "Fourier transform": (lambda h: jnp.fft.fft2(h).real, ("exploding",), "fft"),
     "logarithm": (lambda h: jnp.log(h - 0.1), ("overflowing",), "log"),
     "root": (lambda h: jnp.sqrt(h - 0.1), ("overflowing",), "sqrt"),
