@@ -68,7 +68,13 @@ def flax_recurrent(cell, layers=1):
 
 
 def identity_cell(width):
-    return nn.SimpleCell(width, activation_fn=relu, recurrent_kernel_init=jinit.identity())
+    """Its state is a sum over all steps, so that the kernel of the inputs is small."""
+    return nn.SimpleCell(
+        width,
+        activation_fn=relu,
+        kernel_init=jinit.variance_scaling(0.02, "fan_in", "normal"),
+        recurrent_kernel_init=jinit.identity(),
+    )
 
 
 NETWORKS = {
