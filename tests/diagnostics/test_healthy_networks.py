@@ -28,7 +28,7 @@ def misjudged(build, depth):
     return [(depth, diagnosis.shares, [(each.path, each.cause) for each in diagnosis.faults])]
 
 
-@pytest.mark.parametrize(("room", "name"), [("mixing rows", "deep sets"), ("feed forward", "scan")])
+@pytest.mark.parametrize(("room", "name"), [("feed forward", "scan")])
 def test_healthy_networks_are_stable(room, name):
     assert not misjudged(ROOMS[room][name], 4)
 
