@@ -5,6 +5,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import pytest
+from diagnostics.mixing import layer_norm
 
 import jinit
 from jinit import diagnose
@@ -180,6 +181,19 @@ def test_a_factor_after_the_last_layer_is_blamed_for_a_large_loss():
     assert (fault.path, fault.source, fault.verdict) == ("head", "loss", "misscaled")
     assert fault.cure.startswith("divide the logits by ")
     assert "far above" not in " ".join(diagnosis.notes)
+
+
+def test_gains_that_do_not_reach_the_outputs_are_not_blamed_for_a_large_loss():
+    """A normalization removes the gain of the first kernel, a softmax that of the second."""
+
+    def apply(p, x):
+        h = layer_norm(x @ p["first"])
+        return 200 * ((h * jax.nn.softmax(h @ p["second"])) @ p["head"])
+
+    params = PARAMS | {name: 3 * PARAMS[name] for name in ("first", "second")}
+    diagnosis = judge(X, LABELS, model=jinit.trace(apply, params, X), params=params)
+    large = [fault for fault in diagnosis.faults if "uniform guess" in fault.cause]
+    assert [fault.source for fault in large] == ["loss"], str(diagnosis)
 
 
 @pytest.mark.slow

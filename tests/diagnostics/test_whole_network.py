@@ -104,6 +104,30 @@ def test_the_operation_that_stops_the_gradient_is_named(text):
     assert all(fault.cause and fault.cure for fault in diagnosis.faults)
 
 
+@pytest.mark.parametrize(
+    "name", ["the conversion to int8", pytest.param("the factor 0", marks=SLOW)]
+)
+def test_zeros_between_hidden_layers_are_not_called_dead_units(name):
+    operations = {"the factor 0": lambda h: 0 * h, "the conversion to int8": to_zeros}
+    kernels = jax.random.normal(jax.random.key(3), (4, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+
+    def apply(kernels, h):
+        for number, kernel in enumerate(kernels):
+            h = jax.nn.elu(h @ kernel)  # which has a constant of zero
+            h = operations[name](h) if number == 1 else h
+        return h
+
+    diagnosis = diagnose(jinit.trace(apply, list(kernels), X), list(kernels), X)
+    assert diagnosis.verdict == "dead"
+    fault = next(each for each in diagnosis.faults if each.path == "1")
+    assert fault.cause == f"{name}, between 1 and 2, is zero for every example"
+    assert fault.cure.startswith(f"leave out {name}")
+
+
+def to_zeros(h):
+    return (0.1 * h).astype(jnp.int8).astype(jnp.float32)
+
+
 def test_a_loss_without_a_gradient_or_a_number():
     model, params = network()
     causes = {
@@ -117,6 +141,23 @@ def test_a_loss_without_a_gradient_or_a_number():
         assert (fault.path, diagnosis.healthy) == ("last", False)
         assert cause in fault.cause
         assert fault.cure
+
+
+def test_constants_before_a_kernel_are_part_of_its_scale():
+    def apply(params, h):
+        for number, kernel in enumerate(params["hidden"]):
+            h = relu((30 * h if number else h) @ kernel)
+        return h @ params["out"]
+
+    kernels = jax.random.normal(jax.random.key(3), (5, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+    hidden = [kernels[0], *(kernel / 30 for kernel in kernels[1:-1])]
+    params = {"hidden": hidden, "out": kernels[-1, :, :OUTPUTS]}
+    model = jinit.trace(apply, params, X)
+    assert diagnose(model, params, X, LABELS).verdict == "stable"
+    hidden[2] = 30 * hidden[2]
+    diagnosis = diagnose(model, params, X, LABELS)
+    assert [fault.path for fault in diagnosis.faults] == ["hidden/2"]
+    assert diagnosis.verdict == "exploding"
 
 
 def test_finite_numbers_are_not_called_infinite():

@@ -195,9 +195,9 @@ def _is_large(row: LayerRow, step: Step) -> bool:
     if has_large_mean(row):
         return True
     needed = needed_scale(row)
-    if needed is None or not row.squared_gain:
+    if needed is None or not row.used_squared_gain:
         return False
-    error = math.log(row.squared_gain / needed.weights)
+    error = math.log(row.used_squared_gain / needed.weights)
     return error > GAIN_TOLERANCE and 2 * error > step.log_growth
 
 

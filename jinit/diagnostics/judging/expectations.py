@@ -145,11 +145,8 @@ def _chain_expectations(rows: Sequence[LayerRow]) -> list[Expectation]:
 
 def _signal_growth(rows: Sequence[LayerRow], place: int) -> float:
     """Return the growth of the pre-activations or of the activations, whichever is smaller."""
-    chain_input = log_or_infinity(rows[0].statistics.input.second)
-    following = rows[place + 1 : place + 2]
-    sizes = [rows[place].log_signal]
-    sizes += [log_or_infinity(each.statistics.input.second) for each in following]
-    return min((size - chain_input for size in sizes), key=abs)
+    sizes = [rows[place].log_signal, *(each.log_input for each in rows[place + 1 : place + 2])]
+    return min((size - rows[0].log_input for size in sizes), key=abs)
 
 
 def _gradient_growth(rows: Sequence[LayerRow], place: int) -> float:

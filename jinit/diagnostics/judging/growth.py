@@ -128,11 +128,11 @@ def find_lost_gradients(graph: LayerGraph) -> list[Growth]:
 def _gradient_decay(graph: LayerGraph, number: int) -> Growth | None:
     """Return the decay of the gradient down to a layer that exceeds its limit most.
 
-    Kernels with a gain below 1 may be small on purpose, and averages over rows share the gradient
-    out among the rows.
+    Kernels with a gain below 1 may be small on purpose. Averages over rows share the gradient out
+    among the rows, and a loop whose last state is read gives most of it to the last iterations.
     """
     best, path, variance, length = None, [number], 0.0, 0
-    allowed = math.log(_row_count(graph.rows[number]))
+    allowed = math.log(_row_count(graph.rows[number]) * _iteration_count(graph.rows[number]))
     while after := graph.consumers[path[-1]]:
         path.append(max(after, key=lambda each: graph.gradients[each]))
         variance += graph.step_variance(*path[-2:])
@@ -148,6 +148,10 @@ def _gradient_decay(graph: LayerGraph, number: int) -> Growth | None:
 
 def _row_count(row: LayerRow) -> int:
     return max(math.prod(row.contraction.shape) // row.width, 1)
+
+
+def _iteration_count(row: LayerRow) -> int:
+    return 1 if row.iteration_sizes is None else len(row.iteration_sizes.second)
 
 
 def _limit(layers: int, variance: float) -> float:

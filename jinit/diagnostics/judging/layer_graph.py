@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from jinit.diagnostics.judging.interval import log_or_infinity
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.model import Feeds
 
@@ -28,8 +27,8 @@ class LayerGraph:
 
     @cached_property
     def inputs(self) -> list[float]:
-        """Input of every layer."""
-        return [log_or_infinity(row.statistics.input.second) for row in self.rows]
+        """Input of every layer, before constants that count as the scale of its kernel."""
+        return [row.log_input for row in self.rows]
 
     @cached_property
     def results(self) -> list[float]:

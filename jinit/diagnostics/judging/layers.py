@@ -104,6 +104,14 @@ class LayerRow:
         return self.contraction.fan_in * self.weight.second * self.leaf.weight_factor**2
 
     @property
+    def log_input(self) -> float:
+        """ln of the mean square of its input, before constants that count as the kernel's scale."""
+        measured = log_or_infinity(self.statistics.input.second)
+        if not (self.squared_gain > 0 and self.used_squared_gain > 0):
+            return measured
+        return measured - math.log(self.used_squared_gain / self.squared_gain)
+
+    @property
     def log_signal(self) -> float:
         """ln of the mean square of the pre-activations, as the activation's nonlinear part gets
         them: times a² before φ(a z)."""

@@ -14,6 +14,7 @@ from jinit.diagnostics.judging.input_faults import (
 )
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
+    DEVIATIONS,
     EXPLAINED_SHARE,
     LARGE_INPUT_RMS,
     MAX_LOSS_RATIO,
@@ -178,8 +179,16 @@ def _worst_gain(case: NetworkCase) -> int | None:
 
 
 def _log_gain_error(row: LayerRow) -> float:
-    """Return the logarithm of the squared gain over the needed one."""
+    """Return the logarithm of the squared gain over the needed one.
+
+    It is zero where the gain does not change the size of the outputs, because a normalization or a
+    softmax follows, and where chance explains it: the mean square of n independent normal numbers
+    has a relative standard deviation of √(2/n).
+    """
     scale = needed_scale(row)
-    if scale is None or not row.used_squared_gain:
+    is_hidden = row.is_normalized or row.leaf.end == "softmax"
+    if scale is None or is_hidden or not row.used_squared_gain:
         return 0.0
-    return math.log(row.used_squared_gain / scale.weights)
+    error = math.log(row.used_squared_gain / scale.weights)
+    chance = DEVIATIONS * math.sqrt(2 / math.prod(row.leaf.shape))
+    return error if abs(error) > chance else 0.0

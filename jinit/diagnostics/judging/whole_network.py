@@ -29,8 +29,7 @@ def find_between_layers(
     if _has_broken_numbers(case, loss):
         return _find_broken(case, judged, loss)
     found = find_growth(case, judged)
-    lost = find_lost_signals(case)
-    lost = {n: finding for n, finding in lost.items() if judged[n].verdict != "dead"}
+    lost = find_lost_signals(case, judged)
     stopped = find_stopped_gradients(case, {**dict(enumerate(judged)), **found, **lost})
     return found | stopped | lost
 
