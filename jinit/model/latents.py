@@ -1,8 +1,8 @@
 """Latents: parameters, such as learned queries, that a kernel projects before a signal."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
-from jinit.model.axis_roles import BATCH, IN
+from jinit.model.axis_roles import BATCH
 from jinit.model.operand_roles import OperandRoles
 from jinit.model.roles import Role, Use
 from jinit.model.weight_axes import TrackedWeight
@@ -11,9 +11,8 @@ from jinit.model.weight_axes import TrackedWeight
 def is_projected_latent(weights: Sequence[TrackedWeight], layout: OperandRoles) -> bool:
     """Return whether a contraction takes a projected latent, and not a kernel of two factors.
 
-    The signal meets a latent at the outputs of the kernel that projects it, whereas it meets the
-    product of two factors, as in LoRA, at the inputs of the left one. Besides, a latent has biases
-    added to it, or is repeated along a batch axis of the signal.
+    A latent, unlike the product of two factors in LoRA, has biases added to it along the outputs of
+    the kernel that projects it, or is repeated along a batch axis of the signal.
 
     Args:
       weights: the parameters of the operand.
@@ -23,10 +22,24 @@ def is_projected_latent(weights: Sequence[TrackedWeight], layout: OperandRoles) 
     if not kernels:
         return False
     axes = _occupied(kernels)
-    roles = {layout.roles[axis] for axis in axes}
-    is_applied = IN in roles and roles <= {IN, BATCH}
     is_repeated = any(not _occupies(weights, axis) for axis in layout.axes(BATCH))
-    return is_applied and (is_repeated or any(_is_bias(weight, axes) for weight in weights))
+    return is_repeated or any(_is_bias(weight, axes) for weight in weights)
+
+
+def are_projected_latents(
+    left: Sequence[TrackedWeight], right: Sequence[TrackedWeight], shared: Set[int]
+) -> bool:
+    """Return whether two operands are projections of one latent, each by kernels of its own.
+
+    Learned queries that attend to one another, for example, are compared before they meet a signal.
+
+    Args:
+      left: the parameters of one operand.
+      right: the parameters of the other one.
+      shared: indices of the parameters in both.
+    """
+    sides = [{w.leaf for w in side if w.factor_kind == "right" and w.axes} for side in (left, right)]
+    return all(sides) and not any(kernels & shared for kernels in sides)
 
 
 def latent_uses(weights: Sequence[TrackedWeight], role: Role = "token") -> list[Use]:

@@ -12,7 +12,7 @@ from jinit.model.constants import Constants
 from jinit.model.control_flow import CONTROL_FLOW, enter_bodies
 from jinit.model.graph import Graph
 from jinit.model.known_values import CONSTANT, NOISE, SIGNAL, KnownValue
-from jinit.model.latents import is_projected_latent, latent_uses
+from jinit.model.latents import are_projected_latents, is_projected_latent, latent_uses
 from jinit.model.lookups import gather_lookups, slice_lookups
 from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
@@ -251,6 +251,12 @@ class _Walk:
         shared = {weight.leaf for weight in left.weights} & {
             weight.leaf for weight in right.weights
         }
+        if operation.name == "dot_general" and are_projected_latents(
+            left.weights, right.weights, shared
+        ):
+            for use in latent_uses(left.weights) + latent_uses(right.weights):
+                self._note_use(use)
+            return SIGNAL
         if operation.name != "dot_general" or shared:
             return KnownValue(multiply_shared(operation, left.weights, right.weights))
         rank = len(operation.shapes[0])

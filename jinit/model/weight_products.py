@@ -10,7 +10,7 @@ from jinit.model.form_rules import apply_form
 from jinit.model.known_values import CONSTANT, KnownValue
 from jinit.model.operand_roles import OperandRoles
 from jinit.model.operation import Operation
-from jinit.model.primitives import PRODUCTS
+from jinit.model.primitives import PRODUCTS, SUMS
 from jinit.model.weight_axes import (
     FactorKind,
     Segments,
@@ -72,7 +72,10 @@ def _combine_form(
             return None
         return constants.read(operation.operands[number])
 
-    form = apply_form(operation, [_form_in(value, weight.leaf) for value in operands], read)
+    forms = [_form_in(value, weight.leaf) for value in operands]
+    if operation.name in SUMS and weight.factor_kind == "scale" and None not in forms:
+        return weight  # g·a - g·b is g·(a - b): the difference is one of what it scales
+    form = apply_form(operation, forms, read)
     if weight.axes is None:
         form = form.because(form.reason or weight.form.reason)
     return weight if form == weight.form else replace(weight, form=form)
@@ -101,11 +104,13 @@ def _multiply_weights(
     The parameter along fewer axes scales the other. Two that lie along the same axes are scales if
     they multiply a signal, and otherwise cannot be read. If each has axes that the other lacks,
     both are factors of one kernel. Weight normalization (w/‖w‖) does not change the weight that is
-    read.
+    read, and a parameter that multiplies a norm of another one (g/‖w‖) scales that one.
     """
     if {weight.leaf for weight in left} & {weight.leaf for weight in right}:
         return [left, right]
     left_axes, right_axes = _occupied_axes(left), _occupied_axes(right)
+    if left_axes == right_axes and _are_numbers(left) != _are_numbers(right):
+        return [side if _are_numbers(side) else _as_scales(side) for side in (left, right)]
     if left_axes == right_axes and left_axes:
         reason = "it is multiplied entry by entry with another parameter"
         return [
@@ -122,6 +127,15 @@ def _multiply_weights(
         [replace(weight, factor_kind=weight.factor_kind or kind) for weight in side]
         for side, kind in zip((left, right), kinds, strict=True)
     ]
+
+
+def _are_numbers(weights: list[TrackedWeight]) -> bool:
+    """Return whether a value does not fluctuate with its parameters, such as their norms."""
+    return all(weight.form.kind == "number" for weight in weights)
+
+
+def _as_scales(weights: list[TrackedWeight]) -> list[TrackedWeight]:
+    return [replace(weight, factor_kind=weight.factor_kind or "scale") for weight in weights]
 
 
 def _occupied_axes(weights: list[TrackedWeight]) -> set[int]:
