@@ -21,7 +21,7 @@ class KnownValue:
     contraction_site: int | None = None
     """Index of the site of the contraction that produced it, while nothing has changed it."""
     chosen_weights: tuple[TrackedWeight, ...] = ()
-    """Parameters whose entries a signal has selected: tables, or the kernels of experts."""
+    """Parameters whose entries a signal has selected or modulated: tables, or kernels."""
     read_constant: Callable[[], ConstantScale] | None = field(default=None, compare=False)
     """Function that returns a constant that enters the body of a loop."""
 

@@ -38,7 +38,9 @@ def are_projected_latents(
       right: the parameters of the other one.
       shared: indices of the parameters in both.
     """
-    sides = [{w.leaf for w in side if w.factor_kind == "right" and w.axes} for side in (left, right)]
+    sides = [
+        {w.leaf for w in side if w.factor_kind == "right" and w.axes} for side in (left, right)
+    ]
     return all(sides) and not any(kernels & shared for kernels in sides)
 
 

@@ -155,12 +155,14 @@ def _segment_roles(
     """Return every segment with its role, and the number of groups of one copy."""
     pairs: list[tuple[Segment, AxisRole]] = []
     groups = layout.groups
-    for axis, role in zip(axes, layout.roles, strict=True):
+    for axis, role, size in zip(axes, layout.roles, layout.shape, strict=True):
         roles: list[AxisRole] = [role] * len(axis)
         if role == OUT and len(axis) > 1 and groups % axis[0].size == 0:
             # A convolution under vmap: copies lie along the output channels, one group each.
             groups //= axis[0].size
             roles[0] = BATCH
+        if role == OUT and axis:  # kernels that a signal has modulated, one group each
+            groups //= math.gcd(groups, size // math.prod(segment.size for segment in axis))
         pairs += zip(axis, roles, strict=True)
     return pairs, groups
 

@@ -9,7 +9,10 @@ from jinit.model.weight_axes import AXIS_MOVES, REDUCTIONS, TrackedWeight, move_
 
 
 def propagate_signals(
-    operation: Operation, operands: list[KnownValue], joined_site: int | None
+    operation: Operation,
+    operands: list[KnownValue],
+    joined_site: int | None,
+    chosen_weights: tuple[TrackedWeight, ...] = (),
 ) -> list[KnownValue]:
     """Return the known results of an operation on signals and constants.
 
@@ -18,6 +21,7 @@ def propagate_signals(
       operands: what is known of its operands.
       joined_site: site of the contraction to which a sum of products with slices of one kernel
         belongs, if the operation is such a sum.
+      chosen_weights: parameters that are still kernels in the result.
     """
     name, first = operation.name, operands[0] if operands else CONSTANT
     is_signal = any(value.is_signal for value in operands)
@@ -41,6 +45,7 @@ def propagate_signals(
             is_noise=all(value.is_noise for value in operands if value.is_signal),
             is_indicator=name == "eq",
             contraction_site=site,
+            chosen_weights=chosen_weights,
         )
     else:
         result = CONSTANT

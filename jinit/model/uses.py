@@ -14,6 +14,7 @@ from jinit.model.graph import Graph
 from jinit.model.known_values import CONSTANT, NOISE, SIGNAL, KnownValue
 from jinit.model.latents import are_projected_latents, is_projected_latent, latent_uses
 from jinit.model.lookups import gather_lookups, slice_lookups
+from jinit.model.modulation import modulated_weights
 from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place
 from jinit.model.power_iterations import divides_parameter
@@ -154,7 +155,8 @@ class _Walk:
             return [self._contract(operation, operands)]
         if not any(value.weights for value in operands):
             joined_site = self._join_slices(operands) if name in SUMS else None
-            return propagate_signals(operation, operands, joined_site)
+            chosen = modulated_weights(self._scope.graph, operation, operands)
+            return propagate_signals(operation, operands, joined_site, chosen)
         if name == "dynamic_slice" and any(value.is_signal for value in operands[1:]):
             return [self._slice(operation, operands[0])]
         if operands[0].weights and name in AXIS_MOVES:
@@ -183,8 +185,7 @@ class _Walk:
     def _contract(self, operation: Operation, operands: list[KnownValue]) -> KnownValue:
         weighted = [number for number in (0, 1) if operands[number].weights]
         if not weighted:
-            self._contract_chosen(operation, operands)
-            return SIGNAL if any(value.is_signal for value in operands) else CONSTANT
+            return self._contract_chosen(operation, operands)
         if len(weighted) == 2:
             return self._multiply_matrices(operation, operands)
         (number,) = weighted
@@ -194,6 +195,10 @@ class _Walk:
         ):
             return KnownValue(multiply_shared(operation, weights, ()))
         layout = read_operand_roles(operation, number)
+        if operation.name == "conv_general_dilated" and operands[1].chosen_weights:
+            for weight in weights:  # an image of parameters, under a kernel of each example
+                self._note_use(Use.elementwise(weight, "token"))
+            return self._contract_chosen(operation, [SIGNAL, operands[1]])
         if is_projected_latent(weights, layout):
             uses = latent_uses(weights)
         else:
@@ -206,16 +211,22 @@ class _Walk:
             is_signal=True, contraction_site=max(kernels, key=self._kernel_size, default=None)
         )
 
-    def _contract_chosen(self, operation: Operation, operands: list[KnownValue]) -> None:
-        """Note the use of a kernel that a signal has selected, such as an expert's."""
+    def _contract_chosen(self, operation: Operation, operands: list[KnownValue]) -> KnownValue:
+        """Return a product without parameters, whose kernel may be one that a signal has selected.
+
+        Such a kernel is one of several experts, or is modulated for each example.
+        """
+        if not any(value.is_signal for value in operands):
+            return CONSTANT
         chosen = [number for number in (0, 1) if operands[number].chosen_weights]
         if len(chosen) != 1 or not operands[1 - chosen[0]].is_signal:
-            return
+            return SIGNAL
         layout = read_operand_roles(operation, chosen[0])
-        for weight in operands[chosen[0]].chosen_weights:
-            use = contraction_use(weight, layout)
-            if use.role == "kernel":
-                self._note_use(use)
+        uses = [contraction_use(weight, layout) for weight in operands[chosen[0]].chosen_weights]
+        indices = [self._note_use(use) for use in uses if use.role == "kernel"]
+        return KnownValue(
+            is_signal=True, contraction_site=max(indices, key=self._kernel_size, default=None)
+        )
 
     def _join_slices(self, operands: list[KnownValue]) -> int | None:
         """Join two products with slices of one kernel, which are added, into one product.
@@ -326,5 +337,9 @@ class _Walk:
                 self._note_use(Use.elementwise(weight, "token" if name in _INSERTIONS else "other"))
             else:
                 self._note_use(Use(weight.leaf, "unread"))
-        result = KnownValue(is_signal=True, contraction_site=index if name in SUMS else None)
+        result = KnownValue(
+            is_signal=True,
+            contraction_site=index if name in SUMS else None,
+            chosen_weights=modulated_weights(self._scope.graph, operation, operands),
+        )
         return [result] * len(operation.results)

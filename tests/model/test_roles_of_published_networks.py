@@ -1,0 +1,151 @@
+"""Roles and fans in StyleGAN2, DETR, Q-Former and NFNet, counted by hand."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+from jax import lax
+from model.roles import check, floats
+
+import jinit
+
+
+def convolve(x, w, **options):
+    return lax.conv_general_dilated(
+        x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
+    )
+
+
+def modulate(params, z):
+    weights = params["w"][None] * (z @ params["a"])[:, None, None, :, None]
+    return weights * lax.rsqrt((weights**2).sum((1, 2, 3), keepdims=True) + 1e-8)
+
+
+def modulated(params, x, z):
+    return jax.vmap(lambda each, w: convolve(each[None], w)[0])(x, modulate(params, z))
+
+
+def modulated_one_by_one(params, x, z):
+    def apply(x, z):
+        weights = params["w"] * (z @ params["a"])[None, None, :, None]
+        return convolve(x[None], weights * lax.rsqrt((weights**2).sum((0, 1, 2), keepdims=True)))[0]
+
+    return jax.vmap(apply)(x, z)
+
+
+def modulated_in_groups(params, x, z):
+    weights = modulate(params, z).transpose(1, 2, 3, 0, 4).reshape(3, 3, 4, 12)
+    grouped = convolve(x.transpose(1, 2, 0, 3).reshape(1, 5, 5, 8), weights, feature_group_count=2)
+    return grouped.reshape(5, 5, 2, 6).transpose(2, 0, 1, 3)
+
+
+def painted(params, x, z):
+    del x
+    return jax.vmap(lambda w: convolve(params["image"], w)[0])(modulate(params, z))
+
+
+def modulated_inputs(params, x, z):
+    return jnp.einsum("bi,bio->bo", x, params["w"][None] * (1 + z @ params["a"])[:, :, None])
+
+
+def modulated_outputs(params, x, z):
+    return jnp.einsum("bi,bio->bo", x, params["w"][None] * (1 + z @ params["a"])[:, None, :])
+
+
+IMAGES, STYLES = floats(2, 5, 5, 4), floats(2, 8)
+KERNEL = {"w": floats(3, 3, 4, 6), "a": floats(8, 4)}
+CONVOLUTION = {"w": "kernel spatial,spatial,in,out 36 54", "a": "kernel in,out 8 4"}
+DENSE = {"w": "kernel in,out 8 6"}
+MODULATED = {
+    "under vmap": (modulated, KERNEL, IMAGES, CONVOLUTION),
+    "one by one": (modulated_one_by_one, KERNEL, IMAGES, CONVOLUTION),
+    "in groups": (modulated_in_groups, KERNEL, IMAGES, CONVOLUTION),
+    "of a constant image": (
+        painted, KERNEL | {"image": floats(1, 5, 5, 4)}, IMAGES,
+        CONVOLUTION | {"image": "token unit,out,out,out"},
+    ),
+    "of inputs": (modulated_inputs, {"w": floats(8, 6), "a": floats(8, 8)}, floats(2, 8), DENSE),
+    "of outputs": (modulated_outputs, {"w": floats(8, 6), "a": floats(8, 6)}, floats(2, 8), DENSE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULATED)
+def test_a_kernel_that_a_signal_modulates_is_a_kernel(name):
+    apply, params, x, expected = MODULATED[name]
+    check(jinit.trace(apply, params, x, STYLES), expected)
+
+
+def test_a_scale_before_a_product_of_signals_stays_a_scale():
+    def apply(params, x):
+        queries, keys = x @ params["q"], x @ params["k"]
+        queries *= lax.rsqrt((queries**2).mean(-1, keepdims=True)) * params["g"][None, None]
+        return jax.nn.softmax(queries @ keys.swapaxes(-1, -2)) @ x
+
+    params = {"q": floats(8, 8), "k": floats(8, 8), "g": floats(8)}
+    check(jinit.trace(apply, params, floats(2, 5, 8)), {"g": "scale out"})
+
+
+def normalize_first(params, x):
+    return x @ (params["w"] * (params["g"] / jnp.linalg.norm(params["w"], axis=0))[None])
+
+
+def normalize_rows(params, x):
+    return x @ (params["w"].T * (params["g"][:, None] / norm(params["w"].T, 1))).T
+
+
+def norm(weights, axis):
+    return jnp.sqrt((weights**2).sum(axis, keepdims=True))
+
+
+def standardize(params, x):
+    mean, variance = params["w"].mean(0), params["w"].var(0)
+    scale = lax.rsqrt(jnp.maximum(variance * 16, 1e-4)) * params["g"]
+    return x @ (params["w"] * scale[None] - (mean * scale)[None])
+
+
+def standardize_difference(params, x):
+    mean, variance = params["w"].mean(0), params["w"].var(0)
+    return x @ ((params["w"] - mean[None]) * (lax.rsqrt(variance * 16 + 1e-4) * params["g"])[None])
+
+
+@pytest.mark.parametrize(
+    "apply", [normalize_first, normalize_rows, standardize, standardize_difference]
+)
+def test_a_scale_that_multiplies_a_norm_scales_the_kernel(apply):
+    model = jinit.trace(apply, {"w": floats(16, 5), "g": floats(5)}, floats(8, 16))
+    check(model, {"w": "kernel in,out 16 5", "g": "scale out"})
+    assert model.leaf("w").scale_path == "g"
+    assert model.leaf("w").normalized_rms == pytest.approx(1 / 4)
+
+
+class Decoder(nn.Module):
+    """Two layers of a decoder with learned queries, which attend to one another first."""
+
+    is_detr: bool
+
+    @nn.compact
+    def __call__(self, x):
+        queries = self.param("queries", nn.initializers.normal(1.0), (6, 8))
+        y = jnp.broadcast_to(queries, (x.shape[0], 6, 8))
+        position = jnp.zeros_like(y)
+        if self.is_detr:
+            y, position = position, y
+        for layer in range(2):
+            y += nn.MultiHeadDotProductAttention(2, name=f"own_{layer}")(
+                y + position, y + position, y
+            )
+            y = nn.LayerNorm()(y)
+            y += nn.MultiHeadDotProductAttention(2, name=f"cross_{layer}")(y + position, x, x)
+            y = nn.LayerNorm()(y)
+        return nn.Dense(3)(y)
+
+
+@pytest.mark.parametrize("is_detr", [True, False])
+def test_queries_that_attend_to_one_another_first_are_tokens(is_detr):
+    model = jinit.linen.trace(Decoder(is_detr), floats(2, 5, 8))
+    kernels = {
+        f"own_0/{name}/kernel": "kernel in,out,out 8 8" for name in ("query", "key", "value")
+    }
+    biases = {f"own_0/{name}/bias": "bias out,out 8" for name in ("query", "key", "value")}
+    check(model, {"queries": "token out,out"} | kernels | biases)
+    assert not [leaf.path for leaf in model.leaves if leaf.role == "unread"]
