@@ -193,11 +193,13 @@ def uniform_value(value: Any) -> float | None:
 
 
 def _numbers(value: Any) -> np.ndarray | None:
-    """Return an array of real numbers; None for other dtypes, such as keys."""
+    """Return an array of numbers, of complex ones the modulus; None for dtypes such as keys."""
     dtype = getattr(value, "dtype", None)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return None
     array = np.asarray(value)
+    if array.dtype.kind == "c":
+        return np.abs(array)
     is_real = array.dtype.kind in "fiub" or jnp.issubdtype(array.dtype, jnp.floating)
     return array if is_real else None
 

@@ -120,7 +120,7 @@ def find_contractions(
     """Return the contractions of parameters with a signal.
 
     Contractions in the graph itself and in loops over stacked operands are found, except those
-    with complex results.
+    with complex or integer results.
 
     Args:
       graph: the computation.
@@ -135,7 +135,7 @@ def find_contractions(
     scopes: dict[Place, Scope] = {}
     for site in sites:
         is_read = lengths[site.scope.place] is not None
-        is_measurable = is_read and "complex" not in site.operation.dtypes[0]
+        is_measurable = is_read and "float" in site.operation.dtypes[0]
         is_layer = site.use.role != "scale" and _is_product(site.operation)
         if is_measurable and is_layer and any(_signal_sides(site)):
             uses.setdefault(site.place, []).append(site)

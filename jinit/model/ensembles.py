@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jinit.model.axis_roles import BATCH, IN, OUT, AxisRole
+from jinit.model.axis_roles import BATCH, IN, OUT, SPATIAL, AxisRole
 from jinit.model.operand_roles import read_operand_roles
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation
 from jinit.model.primitives import ELEMENTWISE
 from jinit.model.sum_readers import dependent_operations
 from jinit.model.uses import Site
-from jinit.model.weight_axes import AXIS_MOVES, Segment, Segments, TrackedWeight, move_weight
+from jinit.model.weight_axes import (
+    AXIS_MOVES,
+    REDUCTIONS,
+    Segment,
+    Segments,
+    TrackedWeight,
+    move_weight,
+)
 
 
 def separate_members(sites: Sequence[Site], shapes: Sequence[tuple[int, ...]]) -> list[Site]:
@@ -43,9 +50,13 @@ def _separate(site: Site, shape: tuple[int, ...]) -> Site:
 
 
 def _is_member_axis(site: Site, member: int, size: int) -> bool:
-    """Return whether later kernels have an axis of the same members, and none sums over it."""
+    """Return whether an axis enumerates members.
+
+    Later kernels have an axis of the same members, and none sums over it. Without later kernels,
+    the axis is one if it comes before the inputs, as `vmap` puts it, and is still there at the end.
+    """
     followed = _start(site)
-    is_separate = False
+    is_separate = is_last = False
     for operation in dependent_operations(site.scope, followed):
         for number, operand in enumerate(operation.operands):
             if not isinstance(operand, int) or operand not in followed:
@@ -63,7 +74,15 @@ def _is_member_axis(site: Site, member: int, size: int) -> bool:
                 moved = None if role == IN else _multiply(operation, number, value, member)
             if moved is not None and _member_axis(moved, member) is not None:
                 followed |= dict.fromkeys(operation.results, moved)
-    return is_separate
+            else:
+                is_last |= operation.name in REDUCTIONS
+    is_last |= not site.scope.parent and any(v in followed for v in site.scope.graph.outputs)
+    return is_separate or (is_last and _is_outermost(site, member))
+
+
+def _is_outermost(site: Site, member: int) -> bool:
+    """Return whether an axis of a kernel comes before those that it sums over."""
+    return all(member < axis for axis, role in site.use.axis_roles if role in (IN, SPATIAL))
 
 
 def _start(site: Site) -> dict[int, TrackedWeight]:

@@ -52,6 +52,8 @@ def _apply(operation: Operation, forms: Forms, constants: ReadConstant) -> Weigh
 def _convert(operation: Operation, form: WeightForm) -> WeightForm:
     if operation.name == "stop_gradient":
         return replace(form, is_stopped=True)
+    if operation.dtypes[0].startswith("complex"):
+        return replace(form, is_part=True)
     is_rounding = operation.dtypes[0].startswith(("int", "uint", "bool"))
     return round_form(form, operation.name) if is_rounding else form
 
@@ -121,9 +123,38 @@ def _add(operation: Operation, forms: Forms, constants: ReadConstant) -> WeightF
     name, sign = operation.name, -1.0 if operation.name == "sub" else 1.0
     right = right and right.times(sign)
     if left is not None and right is not None:
-        return _add_forms(left, right, name)
+        both_parts = left.is_part and right.is_part
+        return _join_slices(left, right) if both_parts else _add_forms(left, right, name)
     constant = constants(1 if right is None else 0)
+    if constant is None and _either(left, right).is_part:
+        return _join_parts(_either(left, right))
     return _add_constant(_either(left, right), constant, name)
+
+
+def _complex(operation: Operation, forms: Forms, constants: ReadConstant) -> WeightForm:
+    """Return the form of a complex number made of a real and an imaginary part."""
+    left, right = forms
+    if left is not None and right is not None:
+        return _join_slices(left, right)
+    form = _either(left, right)
+    is_alone = constants(1 if right is None else 0) is not None
+    return form if is_alone else _join_parts(form)
+
+
+def _join_parts(form: WeightForm) -> WeightForm:
+    """Return the form of one part of a complex weight, as if it were the whole weight.
+
+    Both parts are of one scale, so that the weight has twice the mean square of either.
+    """
+    return replace(form.times(math.sqrt(2)), is_part=False)
+
+
+def _join_slices(left: WeightForm, right: WeightForm) -> WeightForm:
+    """Return the form of a complex weight whose parts are slices of one parameter."""
+    if not (left.is_plain and right.is_plain):
+        return left.nonlinear("complex")
+    scale = math.hypot(left.scale or 0.0, right.scale or 0.0)
+    return replace(left, scale=scale, is_part=False)
 
 
 def _add_constant(form: WeightForm, constant: ConstantScale | None, name: str) -> WeightForm:
@@ -290,4 +321,5 @@ _RULES: dict[str, Callable[[Operation, Forms, ReadConstant], WeightForm]] = {
     "min": _bound,
     "clamp": _clamp,
     "select_n": _select,
+    "complex": _complex,
 } | dict.fromkeys(SUMS, _add)

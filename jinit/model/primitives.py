@@ -25,7 +25,7 @@ _POWERS = {"cbrt", "integer_pow", "pow", "rsqrt", "sqrt", "square"}
 _SPECIAL = {"digamma", "erf", "erf_inv", "erfc", "lgamma"}
 _TRIGONOMETRIC = {"acos", "asin", "atan", "atan2", "cos", "sin", "tan"}
 _HYPERBOLIC = {"acosh", "asinh", "atanh", "cosh", "sinh", "tanh"}
-_COMPLEX = {"conj", "imag", "real"}
+_COMPLEX = {"complex", "conj", "imag", "real"}
 ELEMENTWISE = frozenset().union(
     SUMS,
     PRODUCTS,

@@ -37,6 +37,8 @@ class WeightForm:
     """Whether the mean of entries has been subtracted."""
     has_offset: bool = False
     """Whether a constant has been added."""
+    is_part: bool = False
+    """Whether it is the real or imaginary part of a complex number."""
     is_rounded: bool = False
     is_stopped: bool = False
     """Whether no gradient passes."""

@@ -127,7 +127,8 @@ ODD = {
     ),
     "real and imaginary parts": (
         lambda p, x: (x.astype(jnp.complex64) @ lax.complex(p["r"], p["i"])).real,
-        {"r": floats(16, 5), "i": floats(16, 5)}, X, {"r": "unread", "i": "unread"},
+        {"r": floats(16, 5), "i": floats(16, 5)}, X,
+        {"r": "kernel in,out 16 5", "i": "kernel in,out 16 5"},
     ),
     "integers": (
         lambda p, x: x[:, p["places"]] @ p["w"], W | {"places": numbers(16)}, X,

@@ -149,3 +149,56 @@ def test_queries_that_attend_to_one_another_first_are_tokens(is_detr):
     biases = {f"own_0/{name}/bias": "bias out,out 8" for name in ("query", "key", "value")}
     check(model, {"queries": "token out,out"} | kernels | biases)
     assert not [leaf.path for leaf in model.leaves if leaf.role == "unread"]
+
+
+def spectral_layer(kernel):
+    def apply(params, x):
+        modes = jnp.fft.rfft(x, axis=1)[:, :3]
+        mixed = jnp.einsum("bmi,iom->bmo", modes, kernel(params))
+        return jnp.fft.irfft(jnp.pad(mixed, ((0, 0), (0, 3), (0, 0))), 10, axis=1)
+
+    return apply
+
+
+PARTS = {"re": floats(8, 6, 3), "im": floats(8, 6, 3)}
+COMPLEX = {
+    "a sum of parts": (lambda p: p["re"] + 1j * p["im"], PARTS),
+    "parts": (lambda p: lax.complex(p["re"], p["im"]), PARTS),
+    "slices": (lambda p: p["re"][..., 0] + 1j * p["re"][..., 1], {"re": floats(8, 6, 3, 2)}),
+    "slices along the first axis": (lambda p: lax.complex(*p["re"]), {"re": floats(2, 8, 6, 3)}),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_each_part_of_a_complex_kernel_has_half_of_its_variance(name):
+    kernel, params = COMPLEX[name]
+    model = jinit.trace(spectral_layer(kernel), params, floats(2, 10, 8))
+    for leaf in model.leaves:
+        assert (leaf.role, leaf.fan_in, leaf.fan_out) == ("kernel", 8, 6)
+        assert leaf.weight_factor == pytest.approx(2**0.5)
+
+
+def test_a_constant_that_is_complex_counts_as_its_modulus():
+    apply = spectral_layer(lambda p: (3 + 4j) * p["w"])
+    assert jinit.trace(apply, {"w": floats(8, 6, 3)}, floats(2, 10, 8)).leaf("w").weight_factor == 5
+
+
+ALONE = {
+    "a layer": (lambda p, x: jax.vmap(lambda w: x @ w)(p), "kernel batch,in,out 16 5"),
+    "their mean": (
+        lambda p, x: jnp.tanh(jax.vmap(lambda w: x @ w)(p)).mean(0), "kernel batch,in,out 16 5",
+    ),
+    "heads that a kernel sums over": (
+        lambda p, x: jnp.einsum("bho,hoi->bi", jnp.einsum("bi,hio->bho", x, p), p.mT),
+        "kernel out,in,out 16 15",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_members_of_one_layer_are_separate_unless_a_kernel_sums_over_them(name):
+    apply, expected = ALONE[name]
+    check(
+        jinit.trace(lambda p, x: apply(p["w"], x), {"w": floats(3, 16, 5)}, floats(8, 16)),
+        {"w": expected},
+    )
