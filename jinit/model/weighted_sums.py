@@ -169,15 +169,22 @@ class SignalProducts:
     ) -> WeightedSum | None:
         """Return the weighted sum whose scores are on one side; None if it is not attention.
 
-        Scores that sum over positions, as in linear attention, are not attention in this sense.
+        Scores that sum over nothing or over positions, as in linear attention, and keys whose units
+        are weighed instead of their positions, are not attention in this sense.
         """
         scores = self.graph.operations[found[side].origin]
         features = scores.params["dimension_numbers"][0]
         operands = self._operand_entries(scores)
+        if not features[0] or not operation.params["dimension_numbers"][0][side]:
+            return None
         for entry, axes in zip(operands, features, strict=True):
             if entry is not None and not varies(entry.numbers, axes):
                 return None
         query = 1 if _has_keys_on_left(operation, found[side].numbers, side) else 0
+        key = operands[1 - query]
+        positions = _free_axes(scores, 1 - query)
+        if key is not None and positions and varies(key.numbers, positions):
+            return None
         return WeightedSum(
             query=self._from_kernel(operands[query]),
             key=self._from_kernel(operands[1 - query]),
@@ -189,6 +196,17 @@ class SignalProducts:
 
     def _from_kernel(self, entry: Entries | None) -> Entries | None:
         return entry if entry is not None and entry.origin in self.kernels else None
+
+
+def _free_axes(operation: Operation, side: int) -> list[int]:
+    """Return the axes of an operand of a product that are neither summed over nor batched.
+
+    Axes of size one are left out.
+    """
+    summed, batch = operation.params["dimension_numbers"]
+    sizes = enumerate(operation.operand_shapes[side])
+    taken = {*summed[side], *batch[side]}
+    return [axis for axis, size in sizes if size > 1 and axis not in taken]
 
 
 def _left_axes(operation: Operation) -> range:

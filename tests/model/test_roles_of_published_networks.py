@@ -202,3 +202,37 @@ def test_members_of_one_layer_are_separate_unless_a_kernel_sums_over_them(name):
         jinit.trace(lambda p, x: apply(p["w"], x), {"w": floats(3, 16, 5)}, floats(8, 16)),
         {"w": expected},
     )
+
+
+def selective_scan(params, x):
+    """Return a step of Mamba, whose products of signals sum over nothing."""
+    signal = jax.nn.silu(x @ params["u"])
+    inputs, step = signal @ params["B"], jax.nn.softplus(signal @ params["dt"])
+    state = jnp.einsum("ble,bln,ble->blen", step, inputs, signal)
+    return jnp.einsum("blen,bln->ble", state, signal @ params["C"]) @ params["o"]
+
+
+def mixed_kernels(params, x):
+    """Return the product with a kernel that a gate mixes of several ones."""
+    weights = jnp.einsum("be,eio->bio", jax.nn.sigmoid(x @ params["r"]), params["w"])
+    hidden = jax.nn.relu(jnp.einsum("bi,bio->bo", x, weights))
+    again = params["v"][None] * (x @ params["s"])[:, :, None]
+    return jnp.einsum("bi,bio->bo", hidden, again)
+
+
+SCAN = {"u": floats(8, 8), "B": floats(8, 3), "C": floats(8, 3), "dt": floats(8, 8)}
+UNLIKE_ATTENTION = {
+    "selective scan": (selective_scan, SCAN | {"o": floats(8, 5)}, floats(2, 6, 8)),
+    "kernels that a gate mixes": (
+        mixed_kernels,
+        {"r": floats(8, 4), "w": floats(4, 8, 6), "v": floats(6, 5), "s": floats(8, 6)},
+        floats(3, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE_ATTENTION)
+def test_products_of_signals_that_do_not_weigh_positions_are_no_attention(name):
+    apply, params, x = UNLIKE_ATTENTION[name]
+    model = jinit.trace(apply, params, x)
+    assert [leaf.path for leaf in model.leaves if leaf.attention] == []
