@@ -88,7 +88,7 @@ def check_groups(
       outputs: number of outputs; by default the size of the last axis.
     """
     count = shape[-1] if outputs is None else outputs
-    if count % groups:
+    if groups > 1 and count % groups:
         raise ValueError(
             f"{name}: {count} outputs (shape {shape}) do not divide into {groups} groups; groups "
             "must be the convolution's feature_group_count"

@@ -25,7 +25,7 @@ from jinit.initializers import (
     variance_scaling,
     zeros,
 )
-from jinit.model import Leaf, Model
+from jinit.model import Leaf, Model, axes_hint
 from jinit.programs.fast_init import fast_init
 from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import RuleError
@@ -122,15 +122,26 @@ def _choose_initializer(
         return normal(_round(math.sqrt(bias_variance)))
     if model.init is not None or leaf.role == "state":
         return None
-    if leaf.role == "unread":
-        return lecun_normal()  # fitting it raises and asks the user to state the axes
-    if leaf.role == "other":
-        raise RuleError(
-            f"recommend: {leaf.path} (shape {leaf.shape}) is not a kernel, bias, scale or table, "
-            "and jinit does not know how to initialize it: give the model its own initializers, "
-            "such as jinit.trace(apply, params, *inputs, init=...), or write rules"
-        )
+    if leaf.role in ("unread", "other"):
+        raise RuleError(_unknown_use(leaf))
     return _ROLE_DEFAULTS.get(leaf.role, zeros)
+
+
+def _unknown_use(leaf: Leaf) -> str:
+    """Return the error message for a parameter whose initializer cannot be chosen."""
+    own = (
+        "give the model its own initializers, such as jinit.trace(apply, params, *inputs, init=...)"
+    )
+    if leaf.role == "other":
+        return (
+            f"recommend: {leaf.path} (shape {leaf.shape}) is not a kernel, bias, scale or table, "
+            f"and jinit does not know how to initialize it: {own}, or write rules"
+        )
+    hint = axes_hint(leaf.path, leaf.shape, leaf.reason)
+    return (
+        f"recommend: jinit cannot read how the computation uses {leaf.path} (shape {leaf.shape}): "
+        f"{hint} if it is a kernel; otherwise {own}"
+    )
 
 
 def _kernel_initializer(leaf: Leaf, scale: NeededScale) -> Initializer:

@@ -140,3 +140,23 @@ def test_an_axis_that_the_parameter_does_not_have(initializer):
     model = jinit.trace(lambda p, x: x @ p["w"], {"w": floats(H, H)}, floats(2, H))
     with pytest.raises(jinit.RuleError, match=r"^w: .*axis=\d is not an axis of shape \(4, 4\)"):
         plan(model, [Rule(initializer)])
+
+
+@pytest.mark.parametrize(
+    ("layer", "fans"),
+    [
+        (nn.Conv(8, (3, 3), (2, 2), feature_group_count=8), (9, 2.25)),
+        (nn.Conv(8, (3, 3), (2, 2), feature_group_count=4), (18, 4.5)),
+        (nn.ConvTranspose(4, (3, 3), (2, 2)), (18, 36)),
+        (nn.Conv(1, (3, 3), (4, 4)), (72, 9 / 16)),
+    ],
+)
+def test_fans_of_strided_convolutions_need_not_be_whole_numbers(layer, fans):
+    model = jinit.linen.trace(layer, floats(2, 8, 8, 8))
+    kernel = model.leaf("params/kernel")
+    assert (kernel.fan_in, kernel.fan_out) == fans
+    rows = {
+        row.path: row for row in plan(model, jinit.recipes.everywhere(jinit.xavier_normal())).rows
+    }
+    assert rows[kernel.path].std == pytest.approx((2 / sum(fans)) ** 0.5, rel=1e-5)
+    assert jinit.recommend(model).rows
