@@ -1,6 +1,7 @@
 """Latents: parameters, such as learned queries, that a kernel projects before a signal."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from jinit.model.axis_roles import BATCH
 from jinit.model.operand_roles import OperandRoles
@@ -53,12 +54,7 @@ def latent_uses(weights: Sequence[TrackedWeight], role: Role = "token") -> list[
     """
     kernels = [weight for weight in weights if weight.factor_kind == "right"]
     axes = _occupied(kernels)
-    projections = [
-        Use.right_factor(
-            kernel, [segment for segments in kernel.axes or () for segment in segments], {}
-        )
-        for kernel in kernels
-    ]
+    projections = [_projection(kernel) for kernel in kernels]
     fan_in = projections[0].fan_in if projections else None
     others = [weight for weight in weights if weight.factor_kind != "right"]
     latent_size = max((_extent(weight) for weight in others), default=0)
@@ -71,6 +67,12 @@ def latent_uses(weights: Sequence[TrackedWeight], role: Role = "token") -> list[
         else:
             uses.append(Use.elementwise(weight, "scale" if weight.factor_kind else "bias"))
     return projections + uses
+
+
+def _projection(kernel: TrackedWeight) -> Use:
+    """Return the use of a kernel that projects a latent."""
+    outputs = [segment for segments in kernel.axes or () for segment in segments]
+    return replace(Use.right_factor(kernel, outputs, {}), projects_latent=True)
 
 
 def _is_bias(weight: TrackedWeight, axes: set[int]) -> bool:

@@ -48,6 +48,8 @@ class Use:
     """Number of outputs of a kernel, copies included."""
     is_direct: bool = True
     """Whether the other operand is a signal or a constant, not a parameter."""
+    projects_latent: bool = False
+    """Whether it is the kernel that projects a latent, such as a learned query."""
 
     @classmethod
     def embedding(cls, weight: TrackedWeight, roles: Mapping[int, str]) -> "Use":

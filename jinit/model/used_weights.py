@@ -36,6 +36,8 @@ def read_used_weight(site: Site) -> UsedWeight:
         return UsedWeight(reason=form.reason)
     if site.use.role == "kernel" and form.has_offset and _is_alone(site):
         return UsedWeight(reason="a constant is added to it before it is used")
+    if site.use.projects_latent and form.is_plain:
+        return UsedWeight()  # constants after it scale its result, such as the scores of attention
     if form is PLAIN or form.is_plain:
         return UsedWeight(factor=abs(form.scale or 1.0))
     if form.is_normalized:

@@ -149,6 +149,8 @@ def test_queries_that_attend_to_one_another_first_are_tokens(is_detr):
     biases = {f"own_0/{name}/bias": "bias out,out 8" for name in ("query", "key", "value")}
     check(model, {"queries": "token out,out"} | kernels | biases)
     assert not [leaf.path for leaf in model.leaves if leaf.role == "unread"]
+    # The 1/√2 of the scores is no part of the kernel, as in attention on a signal.
+    assert {leaf.weight_factor for leaf in model.leaves} == {1}
 
 
 def spectral_layer(kernel):
