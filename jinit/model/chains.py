@@ -85,7 +85,11 @@ def _walk(
         if by_place[after] in members:
             break
         members.append(by_place[after])
-    links = sum(_repetitions(each) for each in members if each.place in following)
+    # Iterations of a loop are links only if the chain leads from one to the next.
+    looped = members[members.index(by_place[after]) :] if after in by_place else []
+    links = sum(
+        _repetitions(each) if each in looped else 1 for each in members if each.place in following
+    )
     return [(each, max(links, 1)) for each in members]
 
 

@@ -238,3 +238,22 @@ def test_products_of_signals_that_do_not_weigh_positions_are_no_attention(name):
     apply, params, x = UNLIKE_ATTENTION[name]
     model = jinit.trace(apply, params, x)
     assert [leaf.path for leaf in model.leaves if leaf.attention] == []
+
+
+def test_a_branch_in_a_loop_is_a_chain_of_one_activation():
+    """Each iteration normalizes its input, so that no chain leads from one to the next."""
+
+    def step(x, kernels):
+        normalized = x * lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+        return x + jax.nn.gelu(normalized @ kernels[0]) @ kernels[1], None
+
+    def repeated(x, kernel):
+        return jnp.tanh(x @ kernel), None
+
+    def scan(step):
+        return lambda params, x: lax.scan(step, x, params)[0]
+
+    branches = jinit.trace(scan(step), (floats(4, 8, 16), floats(4, 16, 8)), floats(2, 8))
+    chain = jinit.trace(scan(repeated), floats(4, 8, 8), floats(2, 8))
+    assert [leaf.chain_length for leaf in branches.leaves] == [1, 1]
+    assert [leaf.chain_length for leaf in chain.leaves] == [4]
