@@ -86,7 +86,8 @@ def _walk(
             break
         members.append(by_place[after])
     # Iterations of a loop are links only if the chain leads from one to the next.
-    looped = members[members.index(by_place[after]) :] if after in by_place else []
+    first = None if after is None else by_place.get(after)
+    looped = members[members.index(first) :] if first is not None else []
     links = sum(
         _repetitions(each) if each in looped else 1 for each in members if each.place in following
     )
