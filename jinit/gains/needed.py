@@ -84,11 +84,20 @@ def needed(leaf: Leaf, criterion: Criterion | None = None) -> NeededScale | None
     """
     if criterion is not None:
         criterion = check_choice("criterion", criterion, CRITERIA)
-    if leaf.role not in ("kernel", "embedding") or not leaf.fan_in:
+    if leaf.role not in ("kernel", "embedding") or not leaf.fan_in or _is_logit_table(leaf):
         return None
     scale = _used_scale(leaf, criterion)
     std = math.sqrt(scale.weights / leaf.fan_in) / leaf.weight_factor
     return scale._replace(std=std)
+
+
+def _is_logit_table(leaf: Leaf) -> bool:
+    """Return whether a looked-up table is added to the logits of attention, such as T5's biases.
+
+    Nothing is to be kept in size there, so that any small scale is right.
+    """
+    activation = leaf.activation
+    return leaf.role == "embedding" and activation is not None and activation.end == "softmax"
 
 
 def _used_scale(leaf: Leaf, criterion: Criterion | None) -> NeededScale:

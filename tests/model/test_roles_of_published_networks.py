@@ -257,3 +257,21 @@ def test_a_branch_in_a_loop_is_a_chain_of_one_activation():
     chain = jinit.trace(scan(repeated), floats(4, 8, 8), floats(2, 8))
     assert [leaf.chain_length for leaf in branches.leaves] == [1, 1]
     assert [leaf.chain_length for leaf in chain.leaves] == [4]
+
+
+def test_relative_positions_that_are_added_to_logits_keep_their_own_scale():
+    distances = jnp.arange(5)[None] - jnp.arange(5)[:, None] + 4
+
+    def apply(params, x):
+        queries, keys = x @ params["q"], x @ params["k"]
+        biases = params["table"][distances]
+        return jax.nn.softmax(queries @ keys.swapaxes(-1, -2) + biases[None]) @ x
+
+    def draw(key):
+        return {name: jax.random.normal(key, (8, 8)) for name in "qk"} | {"table": jnp.ones(9)}
+
+    params = {"q": floats(8, 8), "k": floats(8, 8), "table": floats(9)}
+    model = jinit.trace(apply, params, floats(2, 5, 8), init=draw)
+    rows = {row.path: row.initializer for row in jinit.recommend(model).rows}
+    assert rows["table"] is None
+    assert rows["q"] == jinit.lecun_normal()
