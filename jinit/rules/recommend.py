@@ -54,8 +54,8 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
     Constant factors between a kernel and its signal are divided out. A kernel that is normalized
     (weight normalization) has no scale, so the parameter that scales it gets the value. An
     embedding is a kernel with a fan-in of one, because a lookup sums one product; a table that is
-    added to the logits of attention is not. Every other
-    parameter keeps the model's own initializer.
+    added to the logits of attention is not. Every other parameter keeps the model's own
+    initializer.
 
     Rows show the model's current standard deviation, its ratio to the planned one, and advice
     where the two differ for a known reason.
