@@ -164,7 +164,8 @@ def _segment_roles(
             groups //= axis[0].size
             roles[0] = BATCH
         if role == OUT and axis:  # kernels that a signal has modulated, one group each
-            groups //= math.gcd(groups, size // math.prod(segment.size for segment in axis))
+            known = math.prod(segment.size for segment in axis)
+            groups //= math.gcd(groups, size // max(known, 1))
         pairs += zip(axis, roles, strict=True)
     return pairs, groups
 

@@ -76,7 +76,7 @@ def _combine_form(
     if operation.name in SUMS and weight.factor_kind == "scale" and None not in forms:
         return weight  # g·a - g·b is g·(a - b): the difference is one of what it scales
     form = apply_form(operation, forms, read)
-    if weight.axes is None or weight.factor_kind == "twin":
+    if weight.axes is None:
         form = form.because(form.reason or weight.form.reason)
     return weight if form == weight.form else replace(weight, form=form)
 

@@ -211,7 +211,7 @@ LINEN = {
         vmapped(nn.Dense, 0)(5), floats(3, 7, 16), {"kernel": "kernel batch,in,out 16 5"},
     ),
     "vmap of Dense over one input": (
-        vmapped(nn.Dense, None)(5), SEQUENCE, {"kernel": "kernel out,in,out 16 15"},
+        vmapped(nn.Dense, None)(5), SEQUENCE, {"kernel": "kernel batch,in,out 16 5"},
     ),
     "vmap of Conv": (
         vmapped(nn.Conv, 0)(6, (3, 3)), floats(3, 2, 8, 8, 4),

@@ -101,7 +101,7 @@ def test_an_unread_parameter_raises_and_asks_for_its_axes(initializer):
 
 
 def test_a_recommendation_asks_for_axes_as_well():
-    with pytest.raises(RuleError, match=r"axes of experts .* model\.with_axes"):
+    with pytest.raises(RuleError, match=r"uses experts .* model\.with_axes"):
         jinit.recommend(MODEL)
 
 
