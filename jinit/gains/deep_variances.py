@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jinit.theory import (
     ActivationFunction,
+    CriticalPoint,
     critical_point,
     critical_sigma_w2,
     layer_response,
@@ -23,11 +24,14 @@ _SHORT_CHAIN = 32.0
 _MAX_WEIGHTS = 16.0
 """Largest σ_w². The sigmoid has a bias-free critical point at 103, where all units are at their
 limits."""
-_CANDIDATE_Q = tuple(2 ** (step / 2) for step in range(-4, 9))
-"""Second moments that the layers may keep, from 1/4 to 16. Below, gelu is nearly linear; MLPs of
-eight layers of gelu, silu or elu learn better from 1/4 than from 1."""
-_DISTURBANCE = 0.5
-"""A fluctuation of ln q that must die out: that of 20 relu layers of 400 units."""
+_CANDIDATE_Q = (*(2.0**-step for step in range(2, 13)), *(2 ** (step / 2) for step in range(-3, 9)))
+"""Second moments that the layers may keep, in the order of preference: from 1/4 down to 1/4096, and
+only then up to 16. At a small one, gelu is nearly linear and keeps the angles between inputs over
+many layers; a large one is the more stable fixed point, but deep MLPs learn worse from it."""
+_DISTURBANCE = math.log(2.0)
+"""A difference of ln q that must not grow: that of inputs which are 1.4 times as large."""
+_NEGLIGIBLE = 0.01
+"""Share of q below which biases are left out, and difference of χ₁ from 1 that counts as none."""
 _ENOUGH = math.log(2.0)
 """Growth over the whole chain that is as good as none."""
 _HOPELESS = 9.0
@@ -71,10 +75,10 @@ def deep_variances(
 
     If the activation has a bias-free critical point that only power laws leave, as relu (2, 0) and
     tanh (1, 0), this is the answer for any depth. Otherwise, it is the point of the critical line
-    `χ₁ = σ_w² E[φ'(√q z)²] = 1`, `q = σ_w² E[φ(√q z)²] + σ_b²` with the smallest q of at least
-    1/4 that `layers` layers keep even if it is disturbed. Without biases, or if there is no
-    critical line, as for the sigmoid, signal and gradient cannot both be kept; the answer changes
-    them least over `layers` layers.
+    `χ₁ = σ_w² E[φ'(√q z)²] = 1`, `q = σ_w² E[φ(√q z)²] + σ_b²` with the largest q of at most
+    1/4 that `layers` layers keep even if it is disturbed, or a larger q if there is none. Without
+    biases, or if there is no critical line, as for the sigmoid, signal and gradient cannot both be
+    kept; the answer changes them least over `layers` layers.
 
     Args:
       phi: a JAX function of one number.
@@ -185,6 +189,8 @@ def _candidates(phi: ActivationFunction, layers: int, has_biases: bool) -> Itera
     for q in _CANDIDATE_Q if has_biases else ():
         try:
             point = critical_point(phi, q)
+            if point.sigma_b2 < _NEGLIGIBLE * q:
+                point = CriticalPoint(q / moments(phi, q).second, 0.0)
             growth = _disturbed_growth(phi, q, *point, layers)
         except ValueError:
             continue
@@ -194,13 +200,15 @@ def _candidates(phi: ActivationFunction, layers: int, has_biases: bool) -> Itera
         return
     for q in _CANDIDATE_Q:
         try:
-            weights = q / moments(phi, q).second
+            mean = moments(phi, q)
+            weights = q / mean.second
             growth = _disturbed_growth(phi, q, weights, 0.0, layers)
         except (ValueError, ZeroDivisionError):
             continue
         if weights > _MAX_WEIGHTS:
             continue
-        yield DeepVariances(q, weights, 0.0, is_critical=False, growth=growth)
+        is_critical = abs(weights * mean.slope2 - 1) < _NEGLIGIBLE
+        yield DeepVariances(q, weights, 0.0, is_critical=is_critical, growth=growth)
     for weights in _GAINS:
         try:
             growth = _growth(phi, weights, weights, 0.0, layers, reference=1.0)

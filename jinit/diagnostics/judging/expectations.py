@@ -130,7 +130,7 @@ def _chain_expectations(rows: Sequence[LayerRow]) -> list[Expectation]:
                 fractions=expected_fractions(row, second),
                 signal_growth=_signal_growth(rows, place),
                 signal_growth_interval=_growth_interval(
-                    place, signal.variance + 2 / row.width, signal.shift
+                    place, signal.variance + 2 / row.width, signal.shift - rows[0].log_small_start
                 ),
                 gradient_growth=_gradient_growth(rows, place),
                 gradient_growth_interval=_growth_interval(

@@ -16,6 +16,7 @@ from jinit.diagnostics.measuring.measure import (
 )
 from jinit.diagnostics.measuring.statistics import WeightStatistics
 from jinit.diagnostics.measuring.symmetry import count_equal_units
+from jinit.gains import needed
 from jinit.model import Contraction, Leaf, Model
 
 _FREE_SCALE_ENDS = ("residual", "shortcut", "output", "softmax", "attention", "other")
@@ -122,6 +123,15 @@ class LayerRow:
         """ln of the sum of squares of the gradient by the pre-activations that `log_signal` is
         about."""
         return log_or_infinity(self.statistics.gradient.total) - self._log_own_scale
+
+    @property
+    def log_small_start(self) -> float:
+        """ln of the mean square that its results should have at inputs of 1, where that is below 1
+        on purpose: deep chains of gelu begin with small signals."""
+        scale = needed(self.leaf)
+        if scale is None or not self.leaf.begins_chain or not self.leaf.chain_length > 1:
+            return 0.0
+        return min(math.log(scale.weights + scale.biases) + self._log_own_scale, 0.0)
 
     @property
     def _log_own_scale(self) -> float:
