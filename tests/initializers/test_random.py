@@ -98,7 +98,7 @@ def test_values_that_overflow_are_refused(build, dtype):
     ],
 )
 def test_bounds_that_exclude_an_overflow_are_drawn(initializer, dtype):
-    values = np.asarray(initializer(KEY, (64,), dtype), np.float32)
+    values = np.asarray(initializer(KEY, (64,), dtype), np.float64)
     assert np.isfinite(values).all()
     assert values.std() > 1e3
 

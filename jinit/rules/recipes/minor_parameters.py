@@ -26,7 +26,7 @@ SMALL_NORMAL = normal(0.02)
 _UNIT_EMBEDDING = variance_scaling(1.0, "fan_out", "normal")
 """N(0, 1/features), Flax's default for embeddings: the mean squared length of a row is 1."""
 UNIT_TIED_TABLE = variance_scaling(1.0, "fan_in", "normal")
-"""The same for a table that is also a kernel, whose inputs are the features."""
+"""N(0, 1/features) for a table that is also a kernel, whose inputs are the features."""
 
 
 @dataclass(frozen=True)
