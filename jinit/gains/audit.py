@@ -15,6 +15,9 @@ from jinit.model import Leaf, Model, PyTree, axes_hint, check_model
 
 _STD_TOLERANCE = 1.15
 """Standard deviations whose ratio is less than this count as equal."""
+_STD_DEVIATIONS = 4.0
+"""Standard errors by which the standard deviation of a small parameter may differ by chance: it is
+known to one part in √(2n) from n entries."""
 _FAN_TOLERANCE = 2.0
 """Fans whose ratio is less than this are indistinguishable."""
 _PURPOSE = 3.0
@@ -152,7 +155,9 @@ def misfit_cause(leaf: Leaf, scale: ParameterScale) -> str:
     if needed_scale is None or limits is None:
         return ""
     low, high = limits
-    if low / _STD_TOLERANCE < scale.std < high * _STD_TOLERANCE:
+    chance = _STD_DEVIATIONS / math.sqrt(2 * math.prod(leaf.shape))
+    smallest = low * min(1 / _STD_TOLERANCE, 1 - chance)
+    if smallest < scale.std < high * max(_STD_TOLERANCE, 1 + chance):
         return ""
     if _is_small_on_purpose(scale.std, needed_scale):
         return _shape_fan_cause(leaf, scale.std, needed_scale.std)

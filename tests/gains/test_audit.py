@@ -120,3 +120,11 @@ def test_a_standard_deviation_that_is_off_by_a_fifth_does_not_fit(factor, fits):
     assert [misfit.cause for misfit in misfits] == (
         [] if fits else [f"its gain is {factor:.3g}, and what follows needs 1"]
     )
+
+
+def test_a_small_kernel_may_differ_by_chance():
+    model = jinit.trace(lambda w, x: x @ w, jnp.ones((32, 1)), jnp.ones((4, 32)))
+    draw = jinit.lecun_normal()
+    params = [draw(key, (32, 1)) for key in jax.random.split(jax.random.key(0), 200)]
+    assert not any(audit(model, each) for each in params)
+    assert audit(model, 4 * params[0])

@@ -140,9 +140,9 @@ def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
 
 
 def find_collapse(case: Case, number: int) -> Finding | None:
-    """Find results that are nearly equal for all inputs."""
+    """Find results that are nearly equal for all inputs; the correlation of one unit is always 1."""
     row, expected = case.layers[number], case.expectations[number]
-    if not expected.layers_before or _follows_zeros(case, number):
+    if not expected.layers_before or row.width == 1 or _follows_zeros(case, number):
         return None
     first = case.layers[case.chain(number)[0]].statistics.preactivation.decorrelation
     last = row.statistics.preactivation.decorrelation
