@@ -140,7 +140,7 @@ def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
 
 
 def find_collapse(case: Case, number: int) -> Finding | None:
-    """Find results that are nearly equal for all inputs: those of one unit always are correlated."""
+    """Find results that are nearly equal for all inputs. One unit's are always correlated."""
     row, expected = case.layers[number], case.expectations[number]
     if not expected.layers_before or row.width == 1 or _follows_zeros(case, number):
         return None
