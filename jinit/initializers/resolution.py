@@ -41,10 +41,8 @@ def check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
     else:
         values = (_mass_beyond(near) - _mass_beyond(far)) / spacing
         bound, outliers = far, 0.5 / values if values else 0.0
-    exact = truncated_normal_marginal(1.0, lower, upper)
-    is_outlier = _mass_beyond(bound) < spacing / 2
-    excess = outliers * (bound - exact.mean) ** 2 if is_outlier else 0.0
-    if values < _FEWEST_VALUES or excess > _LARGEST_EXCESS * exact.std**2:
+    has_outliers = _mass_beyond(bound) < spacing / 2
+    if values < _FEWEST_VALUES or (has_outliers and _is_too_wide(lower, upper, bound, outliers)):
         raise ValueError(
             f"truncated_normal: JAX's draw in {dtype.name} does not have the distribution between "
             f"lower={lower:g} and upper={upper:g} standard deviations, where a normal distribution "
@@ -52,6 +50,12 @@ def check_resolution(lower: float, upper: float, dtype: np.dtype) -> None:
             "timm_trunc_normal(mean, stddev, minval, maxval), which is exact where a tail begins "
             "up to five standard deviations from the mean"
         )
+
+
+def _is_too_wide(lower: float, upper: float, bound: float, outliers: float) -> bool:
+    """Return whether a share of outliers at a bound adds noticeably to the variance."""
+    exact = truncated_normal_marginal(1.0, lower, upper)
+    return outliers * (bound - exact.mean) ** 2 > _LARGEST_EXCESS * exact.std**2
 
 
 def _mass_beyond(bound: float) -> float:
