@@ -67,7 +67,7 @@ def _same_number(value: Any) -> float | None:
 
 
 def _is_random(graph: Graph, value: Any) -> bool:
-    """Return whether a value is computed from random bits, with nothing but constants beside."""
+    """Return whether a value is computed from random bits."""
     waiting, seen = [value], set[Any]()
     while waiting:
         value = waiting.pop()
