@@ -101,7 +101,7 @@ def test_known_critical_points(phi, weights):
 
 def test_gelu_needs_biases_and_a_first_layer_that_begins_at_the_fixed_point():
     """q = σ_w² E[φ²] + σ_b² from the first layer on, with χ₁ = σ_w² E[φ'²] = 1."""
-    model = network(JAX["gelu"], 30)
+    model = network(JAX["gelu"], 5)
     first, second, *_ = [needed(leaf) for leaf in model.leaves if leaf.bias_path]
     q = first.weights + first.biases
     z = np.random.default_rng(0).standard_normal(1_000_000) * q**0.5
@@ -114,10 +114,20 @@ def test_gelu_needs_biases_and_a_first_layer_that_begins_at_the_fixed_point():
 
 
 def test_without_biases_gelu_changes_least():
-    leaves = network(jax.nn.gelu, 20, bias=False).leaves
+    leaves = network(jax.nn.gelu, 5, bias=False).leaves
     scales = [needed(leaf) for leaf in leaves if leaf.role == "kernel"]
     assert {scale.criterion for scale in scales[:-1]} == {"least growth"}
     assert scales[1].biases == 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_deep_gelu_begins_with_small_signals_at_which_it_is_nearly_linear(bias):
+    """gelu'(0) = 1/2, so that χ₁ = 1 at σ_w² = 4 in the limit of small signals, without biases."""
+    leaves = network(jax.nn.gelu, 50, bias=bias).leaves
+    first, second, *_ = [needed(leaf) for leaf in leaves if leaf.role == "kernel"]
+    assert (second.criterion, second.biases) == ("criticality", 0)
+    assert second.weights == pytest.approx(4, rel=0.01)
+    assert first.weights < 0.01
 
 
 def test_a_layer_that_is_alone_keeps_the_second_moment():
