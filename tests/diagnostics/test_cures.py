@@ -105,13 +105,8 @@ REWRITTEN = {
 }
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        name if name.startswith("sqrt") else pytest.param(name, marks=SLOW)
-        for name in between.BROKEN | between.STOPPED
-    ],
-)
+@SLOW
+@pytest.mark.parametrize("text", between.BROKEN | between.STOPPED)
 def test_cures_of_operations(text):
     diagnosis = diagnose(*between.network(**(between.BROKEN | between.STOPPED)[text]), between.X)
     fault = next(each for each in diagnosis.faults if text in each.cause)
@@ -171,7 +166,8 @@ def test_cures_of_weights_of_a_model_without_an_initialization_of_its_own(name):
 STUCK = ("gate down", "up", "a b", "query key", "value out", "gate down query key", "base a head")
 
 
-@pytest.mark.parametrize("names", ["up", *(pytest.param(names, marks=SLOW) for names in STUCK)])
+@SLOW
+@pytest.mark.parametrize("names", STUCK)
 def test_cures_of_zeros(names):
     assert not failures(heal(zeros.MODEL, zeros.change(names), zeros.X, zeros.LABELS))
 
@@ -253,6 +249,7 @@ def transposed_params(scale):
     return params
 
 
+@SLOW
 def test_cures_state_the_standard_deviation_of_kernels_whose_shape_misleads():
     params = transposed_params(30.0)
     model = jinit.trace(transposed, params, plain.X)
@@ -262,7 +259,8 @@ def test_cures_state_the_standard_deviation_of_kernels_whose_shape_misleads():
     assert cures == [("2", "kernel_init=jinit.normal(0.1443)")]  # √(2 / 96)
 
 
-@pytest.mark.parametrize("way", ["dtype", *(pytest.param(w, marks=SLOW) for w in ("rate", "mean"))])
+@SLOW
+@pytest.mark.parametrize("way", ["dtype", "rate", "mean"])
 def test_cures_of_frozen_parameters(way):
     """Each of the three cures moves norm weights of 1 that bfloat16 does not resolve."""
     x = jax.random.normal(KEY, (32, 16))
