@@ -30,7 +30,7 @@ only then up to 16. At a small one, gelu is nearly linear and keeps the angles b
 many layers; a large one is the more stable fixed point, but deep MLPs learn worse from it."""
 _DISTURBANCE = math.log(2.0)
 """A difference of ln q that must not grow: that of inputs which are 1.4 times as large."""
-_NEGLIGIBLE = 0.01
+_NEGLIGIBLE = 0.05
 """Share of q below which biases are left out, and difference of χ₁ from 1 that counts as none."""
 _ENOUGH = math.log(2.0)
 """Growth over the whole chain that is as good as none."""

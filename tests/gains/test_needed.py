@@ -101,7 +101,7 @@ def test_known_critical_points(phi, weights):
 
 def test_gelu_needs_biases_and_a_first_layer_that_begins_at_the_fixed_point():
     """q = σ_w² E[φ²] + σ_b² from the first layer on, with χ₁ = σ_w² E[φ'²] = 1."""
-    model = network(JAX["gelu"], 5)
+    model = network(JAX["gelu"], 3)
     first, second, *_ = [needed(leaf) for leaf in model.leaves if leaf.bias_path]
     q = first.weights + first.biases
     z = np.random.default_rng(0).standard_normal(1_000_000) * q**0.5
@@ -114,7 +114,7 @@ def test_gelu_needs_biases_and_a_first_layer_that_begins_at_the_fixed_point():
 
 
 def test_without_biases_gelu_changes_least():
-    leaves = network(jax.nn.gelu, 5, bias=False).leaves
+    leaves = network(jax.nn.gelu, 3, bias=False).leaves
     scales = [needed(leaf) for leaf in leaves if leaf.role == "kernel"]
     assert {scale.criterion for scale in scales[:-1]} == {"least growth"}
     assert scales[1].biases == 0

@@ -100,6 +100,13 @@ def missing_biases(row: LayerRow) -> float:
     return min(scale.biases / second, 1.0) if second > 0 else 1.0
 
 
+def _purpose(row: LayerRow, name: str) -> str:
+    """Return what the needed gain of a kernel does, as a verb phrase."""
+    if row.log_small_start < 0:
+        return f"is what the first of {row.leaf.chain_length} layers of {name} needs"
+    return "keeps the signal" if name == "identity" else f"is what {name} needs"
+
+
 def gain_cause(row: LayerRow) -> str:
     """Return what is wrong with the scale of a kernel: its mean, its fan-in or its gain."""
     gain, scale = math.sqrt(row.used_squared_gain), needed_scale(row)
@@ -114,7 +121,7 @@ def gain_cause(row: LayerRow) -> str:
     name = layer_name(row)
     if scale is None:
         return f"{name} {_gradient_effect(row)} at any gain that keeps the signal"
-    purpose = "keeps the signal" if name == "identity" else f"is what {name} needs"
+    purpose = _purpose(row, name)
     cause = (
         f"its gain √(fan_in · mean w²) is {gain:.3g}, where {math.sqrt(scale.weights):.3g} "
         f"{purpose}"
