@@ -10,9 +10,10 @@ import jinit
 from jinit.gains import deep_variances
 
 ACTIVATIONS = {
-    "relu": (jax.nn.relu, (2.0, 0.0)),
-    "tanh": (jnp.tanh, (1.0, 0.0)),
-    "tanh with biases": (jnp.tanh, (1.68797512, 0.0380412011)),  # critical at q = 1/2
+    "relu": (jax.nn.relu, (2.0, 2.0, 0.0)),
+    "tanh": (jnp.tanh, (1.0, 1.0, 0.0)),
+    # critical at q = 1/2
+    "tanh with biases": (jnp.tanh, (1.68797512, 1.68797512, 0.0380412011)),
     "gelu": (jax.nn.gelu, None),
 }
 INPUTS, OUTPUTS, BATCH = 32, 10, 32
@@ -21,7 +22,7 @@ INPUTS, OUTPUTS, BATCH = 32, 10, 32
 def network(activation, depth, width):
     """Return the Model of a plain critical network, its initialization, and a batch of inputs."""
     phi, point = ACTIVATIONS[activation]
-    sigma_w2, sigma_b2 = point or deep_variances(phi, depth, has_biases=True)[1:3]
+    first_w2, sigma_w2, sigma_b2 = point or deep_variances(phi, depth, has_biases=True)[:3]
     sizes = [INPUTS, *[width] * depth, OUTPUTS]
 
     pairs = list(pairwise(sizes))
@@ -33,10 +34,11 @@ def network(activation, depth, width):
         matrices = [each.reshape(-1, units) for each, (_, units) in zip(flat, pairs, strict=True)]
         return [
             {
-                "kernel": matrix[1:] * (sigma_w2 / (len(matrix) - 1)) ** 0.5,
+                "kernel": matrix[1:]
+                * ((sigma_w2 if place else first_w2) / (len(matrix) - 1)) ** 0.5,
                 "bias": matrix[0] * sigma_b2**0.5,
             }
-            for matrix in matrices
+            for place, matrix in enumerate(matrices)
         ]
 
     def apply(params, x):

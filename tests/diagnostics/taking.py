@@ -47,14 +47,14 @@ def write(model, params, path, initializer, key):
 
 def take(fault, model, params, key):
     """The parameters after a cure that is about parameters."""
-    cure = fault.cure
+    cure, layer = fault.cure, fault.source if fault.source in model.layer_names else fault.path
     if call := _CALL.search(cure):
         return evaluate(call[0], model=model, params=params, key=key)
     if cure == "give each its own key: jax.random.split(key)":
-        std = model.by_path(params)[kernel_path(model, fault.path)].std()
-        return write(model, params, kernel_path(model, fault.path), jinit.normal(std.item()), key)
+        std = model.by_path(params)[kernel_path(model, layer)].std()
+        return write(model, params, kernel_path(model, layer), jinit.normal(std.item()), key)
     if arguments := _ARGUMENTS.findall(cure):
-        kernel = kernel_path(model, fault.path)
+        kernel = kernel_path(model, layer)
         for name, code in arguments:
             path = model.leaf(kernel).bias_path if name == "bias_init" else kernel
             params = write(model, params, path, evaluate(code), key)
