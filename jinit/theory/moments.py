@@ -130,7 +130,8 @@ def apply_to_activation(
             "for activations of one: pass one such as jax.nn.gelu"
         )
     try:
-        return function(scalar, *numbers)
+        with np.errstate(over="ignore", invalid="ignore"):  # steep functions have infinite means
+            return function(scalar, *numbers)
     except ValueError as error:
         raise ValueError(
             f"the activation {_activation_name(phi)} with q={numbers[0]:g}: {error}"

@@ -103,6 +103,7 @@ def _knot_position(q: float) -> float:
 
 
 @lru_cache(maxsize=4096)
+@np.errstate(over="ignore", invalid="ignore")
 def _knot_values(phi: ActivationFunction, number: int) -> _Knot:
     q = math.exp(number / _KNOTS_PER_LOG_Q)
     means = apply_to_activation(activation_means, phi, q)

@@ -18,16 +18,20 @@ def is_explained(diagnosis):
 
 
 def missed_between(name, fault, place):
-    """Return the cases in which a fault between two layers is not named with its operation."""
+    """Return the cases in which a fault between two layers is not named with its operation.
+
+    After a residual sum, it lies between any of the branches before and the next layer.
+    """
     operation, verdicts, words = BETWEEN[fault]
     planted = network(name, place, operation)
     model, missed = planted.model(), []
-    before, after = f"hidden/{place}", f"hidden/{place + 1}"
-    between = f"between {before} and {after}"
+    before = f"hidden/{place}"
+    first = 0 if name == "branches" else place
+    between = [f"between hidden/{n} and hidden/{place + 1}" for n in range(first, place + 1)]
     for seed in range(SEEDS):
         diagnosis = diagnose(model, planted.init(jax.random.key(seed)), X, LABELS)
         is_named = any(
-            (words in each.cause and between in each.cause)
+            (words in each.cause and any(text in each.cause for text in between))
             or (f"{before}: its gain" in each.cause)
             or (each.path == before and "its activation" in each.cause)
             for each in diagnosis.faults

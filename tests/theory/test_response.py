@@ -89,3 +89,9 @@ def test_a_correlation_must_lie_between_minus_one_and_one(c):
 
 def test_a_mean_square_that_is_too_large_for_a_number_is_infinite():
     assert layer_response(lambda x: x**3, 1e250).second == math.inf
+
+
+def test_a_steep_activation_has_a_response_where_its_mean_is_finite():
+    response = layer_response(lambda x: jnp.exp(200 * x), 1e-4)
+    np.testing.assert_allclose(response.second, math.exp(2 * 200**2 * 1e-4), rtol=0.3)
+    assert response.gradient_fluctuation > 1e3
