@@ -105,12 +105,15 @@ def _named_operations(fault, model):
     return found
 
 
-def heal(model, params, *batch, **options):
-    """Take all cures until there are no faults; return the diagnoses, the last one included."""
+def heal(model, params, *batch, steps=MAX_STEPS, **options):
+    """Take all cures until there are no faults; return the diagnoses, the last one included.
+
+    Where a signal overflows, nothing is known of the layers after it until it is cured.
+    """
     found = []
-    for number in range(MAX_STEPS + 1):
+    for number in range(steps + 1):
         found.append(diagnose(model, params, *batch, **options))
-        if found[-1].healthy or number == MAX_STEPS:
+        if found[-1].healthy or number == steps:
             break
         code = [fault for fault in found[-1].faults if _RESCALE.match(fault.cure)]
         for fault in found[-1].faults:

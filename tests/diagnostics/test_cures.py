@@ -56,7 +56,8 @@ def test_cures_of_planted_faults(name, depth, width):
 @pytest.mark.parametrize("name", MIXES)
 def test_cures_of_growth_between_layers(name, depth):
     model, batch = mixed_network(name, depth, is_healthy=False)
-    assert not failures(heal(model, model.init(jax.random.key(1)), *batch))
+    diagnoses = heal(model, model.init(jax.random.key(1)), *batch, steps=depth)
+    assert not failures(diagnoses)
 
 
 def first_choice(cure):
