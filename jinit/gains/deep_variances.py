@@ -39,7 +39,7 @@ _HOPELESS = 9.0
 _FORGOTTEN = 0.28
 """Difference of ln q that is as good as none: 15 % of the RMS."""
 _BETTER = 0.1
-"""Difference of growth from which on a larger q is worth it."""
+"""Difference of growth from which on a later candidate is better."""
 _GAINS = tuple(0.25 * 2 ** (step / 4) for step in range(25))
 """Variances that are tried where there is no critical point, from 1/4 to 16."""
 
@@ -54,7 +54,8 @@ class DeepVariances(NamedTuple):
     biases: float
     """Variance of the biases."""
     is_critical: bool
-    """Whether χ₁ = 1, so that neither signal nor gradient has a rate per layer."""
+    """Whether χ₁ is 1, up to 5 % where biases are left out: neither signal nor gradient has a
+    noticeable rate per layer."""
     growth: float
     """Largest absolute logarithm of the growth of signal or gradient, in mean squares."""
 
@@ -76,7 +77,8 @@ def deep_variances(
     If the activation has a bias-free critical point that only power laws leave, as relu (2, 0) and
     tanh (1, 0), this is the answer for any depth. Otherwise, it is the point of the critical line
     `χ₁ = σ_w² E[φ'(√q z)²] = 1`, `q = σ_w² E[φ(√q z)²] + σ_b²` with the largest q of at most
-    1/4 that `layers` layers keep even if it is disturbed, or a larger q if there is none. Without
+    1/4 that `layers` layers keep even if it is disturbed, or a larger q if there is none; biases of
+    less than a twentieth of q are left out. Without
     biases, or if there is no critical line, as for the sigmoid, signal and gradient cannot both be
     kept; the answer changes them least over `layers` layers.
 

@@ -53,8 +53,10 @@ def needed(leaf: Leaf, criterion: Criterion | None = None) -> NeededScale | None
     r"""Return the scale that a kernel or an embedding needs, None for any other parameter.
 
     - A kernel in a chain of layers gets the variances at which signal and gradient keep their size
-      over the whole chain (criticality, χ₁ = 1): 2 / fan_in for relu, 1 / fan_in for tanh. Where
-      an activation has no critical point without biases, as gelu, biases get a variance too.
+      over the whole chain (criticality, χ₁ = 1): 2 / fan_in for relu, 1 / fan_in for tanh. A deep
+      chain of gelu or silu begins with a small first kernel, at which they are nearly linear, and
+      expects inputs of mean square 1; larger ones leave that range. Biases get a variance where
+      criticality needs it.
     - A layer that is alone between two normalizations, residual sums or ends of the network, or
       whose result is normalized or gated, gets `1 / (E[φ(z)²] fan_in)`, which keeps the second
       moment of its input; kernels whose products are added share it equally.
