@@ -1,13 +1,13 @@
 """The parameters of a diagnosis: given, or drawn by the network's own initialization."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.model import Model, PyTree
 
 
@@ -43,7 +43,7 @@ def draw_many(model: Model, params: Any, keys: Array) -> PyTree:
     return _draw_params(model, _params_function(model, params), keys)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> PyTree:
     return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -29,6 +28,7 @@ from jinit.diagnostics.measuring.first_update import (
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.optimizers import schedule_sizes
 from jinit.diagnostics.measuring.parameter_update import ParameterUpdate, parameter_update
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.model import Model, PyTree
 
 
@@ -85,7 +85,7 @@ def _schedule_growth(model: Model, optimizer: Any) -> float:
     return largest / first
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _run_schedule(model: Model, optimizer: Any) -> Array:
     return schedule_sizes(model, optimizer, WARM_UP_STEPS)
 
@@ -102,7 +102,7 @@ def _measure_all(setting: _Setting, draws: Sequence[PyTree], batch: Batch) -> li
             return [_measure(setting, 0, params, batch) for params in draws]
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _measure(setting: _Setting, products: int, params: PyTree, batch: Batch) -> FirstUpdate:
     model, loss, optimizer = setting
     return first_update(model, params, batch, loss, optimizer, products)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import Batch
 from jinit.diagnostics.measuring.losses import project_outputs
 from jinit.diagnostics.measuring.measure import measure, read_iteration
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.statistics import Scalar
 from jinit.diagnostics.phase_parameters import draw_leaves, scale_leaves
 from jinit.diagnostics.phase_theory import theory_chi
@@ -88,7 +88,7 @@ def _name_phases(gradient_growth: np.ndarray, widths: Sequence[int]) -> np.ndarr
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _measure_cells(
     model: Model, seeds: int, sigma_w: Array, sigma_b: Array, batch: Batch
 ) -> _CellValues:

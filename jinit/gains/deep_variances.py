@@ -28,8 +28,8 @@ _CANDIDATE_Q = (*(2.0**-step for step in range(2, 13)), *(2 ** (step / 2) for st
 """Second moments that the layers may keep, in the order of preference: from 1/4 down to 1/4096, and
 only then up to 16. At a small one, gelu is nearly linear and keeps the angles between inputs over
 many layers; a large one is the more stable fixed point, but deep MLPs learn worse from it."""
-_DISTURBANCE = math.log(2.0)
-"""A difference of ln q that must not grow: that of inputs which are 1.4 times as large."""
+_DISTURBANCE = math.log(4.0)
+"""A difference of ln q that must not grow: that of inputs which are twice as large."""
 _NEGLIGIBLE = 0.05
 """Share of q below which biases are left out, and difference of χ₁ from 1 that counts as none."""
 _ENOUGH = math.log(2.0)
@@ -58,6 +58,11 @@ class DeepVariances(NamedTuple):
     noticeable rate per layer."""
     growth: float
     """Largest absolute logarithm of the growth of signal or gradient, in mean squares."""
+
+    @property
+    def begins_small(self) -> bool:
+        """Whether the first kernel makes the signal small, which larger inputs would undo."""
+        return self.first < self.weights / 2
 
     def is_stable(self, layers: int) -> bool:
         """Return whether a chain of this length keeps signal and gradient but for a power law.

@@ -22,7 +22,7 @@ _OWN_FACTOR_ENDS = ("attention", "softmax", "output", "residual", "other")
 or sets the size of the network's outputs."""
 _CHAIN_CRITERIA = (*CRITERIA, "least growth")
 """Criteria that depend on the length of a chain."""
-_GAIN_ENDS = ("product", "pooling")
+_GAIN_ENDS = ("product", "pooling", "attention")
 """Ends of an activation's path at which it reaches another kernel, so that its gain counts."""
 
 
@@ -47,6 +47,8 @@ class NeededScale(NamedTuple):
     """Why, as a sentence without its full stop."""
     is_stable: bool = True
     """Whether signal and gradient keep their size in a chain of this length."""
+    expects_unit_inputs: bool = False
+    """Whether it is a first layer that makes its inputs small, and counts on their RMS of 1."""
 
 
 def needed(leaf: Leaf, criterion: Criterion | None = None) -> NeededScale | None:
@@ -175,6 +177,7 @@ def _deep_scale(leaf: Leaf, activation: Activation) -> NeededScale:
         criterion="criticality" if deep.is_critical else "least growth",
         reason=_deep_reason(leaf, deep, activation_text(activation.unscaled)),
         is_stable=deep.is_stable(leaf.chain_length),
+        expects_unit_inputs=leaf.begins_chain and deep.begins_small,
     )
     return _divide_factor(scale, activation)
 
@@ -198,7 +201,11 @@ def _deep_reason(leaf: Leaf, deep: DeepVariances, name: str) -> str:
     if not deep.is_critical:
         return f"it changes signal and gradient least over {layers} layers of {name}"
     with_biases = " with these biases" if deep.biases else ""
-    return f"signal and gradient keep their size over {layers} layers of {name}{with_biases}"
+    from_inputs = ", if the inputs have RMS 1" if leaf.begins_chain and deep.begins_small else ""
+    return (
+        f"signal and gradient keep their size over {layers} layers of {name}{with_biases}"
+        f"{from_inputs}"
+    )
 
 
 def _divide_factor(scale: NeededScale, activation: Activation) -> NeededScale:

@@ -42,9 +42,10 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
     A kernel gets the variance that its place needs, with its true fan-in:
 
     - in a chain of layers the critical one, at which neither signal nor gradient grows or decays
-      (2 / fan_in for relu, 1 / fan_in for tanh), for as many layers as the chain has. Activations
-      such as gelu need random biases for that, which the biases get. Where there is no critical
-      point, as for sigmoid, the advice below the plan says so;
+      (2 / fan_in for relu, 1 / fan_in for tanh), for as many layers as the chain has. A deep chain
+      of gelu or silu begins with a small kernel; biases get a variance where the activation needs
+      it. What the plan counts on, and activations without a critical point, such as sigmoid, are
+      named below it;
     - in a layer that is alone between normalizations or residual sums, `gain² / fan_in` with the
       gain `√(1 / E[φ(z)²])` of the activation φ that follows, computed by integration. Each of two
       kernels that are multiplied in a gated unit gets `gain / fan_in`, and each of several kernels
@@ -105,6 +106,8 @@ def _current_scales(
         advice = misfit_cause(leaf, now) if now else ""
         if scale is not None and not scale.is_stable:
             advice = scale.reason
+        elif scale is not None and scale.expects_unit_inputs:
+            advice = "; ".join(filter(None, (advice, scale.reason)))
         result[leaf.path] = CurrentScale(now.std if now else None, advice)
     return result
 

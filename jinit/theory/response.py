@@ -110,13 +110,13 @@ def _knot_values(phi: ActivationFunction, number: int) -> _Knot:
     if not means.second:
         raise ValueError(_zero_error(phi, q))
     nodes = apply_to_activation(normal_quadrature, phi, q)
-    slope4 = float(nodes.weights @ nodes.slope**4)
+    slope4 = float(nodes.weights @ nodes.slope**4)  # where E[φ'⁴] is infinite, any number
     return _Knot(
         log_ratio=math.log(means.second / q),
         slope2=means.slope2,
         log_slope=means.q_derivative * q / means.second,
-        signal_fluctuation=float(nodes.weights @ nodes.value**4) / means.second**2 - 1,
-        gradient_fluctuation=3 * slope4 / means.slope2**2 - 1 if means.slope2 else 0.0,
+        signal_fluctuation=max(float(nodes.weights @ nodes.value**4) / means.second**2 - 1, 0.0),
+        gradient_fluctuation=max(3 * slope4 / means.slope2**2 - 1, 2.0) if means.slope2 else 0.0,
     )
 
 

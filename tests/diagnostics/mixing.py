@@ -70,16 +70,16 @@ MIXES = {
         "the sum over axis 1",
     ),
     "cumulative sum": (
-        (SETS,), 4,
-        lambda h: relu(jnp.cumsum(h, 1)),
-        lambda h: relu(causal_mean(h)) / 2**0.5,
+        (SETS,), 2,
+        lambda h: relu(jnp.cumsum(jnp.cumsum(h, 1), 1)),
+        lambda h: relu(causal_mean(h)),
         "cumsum over axis 1",
     ),
     "maxout": ((X,), 1, lambda h: maxout(h, 3.0), lambda h: maxout(h, 1 / 1.25), "the factor 3"),
     "products of neighbors": (
         (X,), 1,
         lambda h: 2 * h * jnp.roll(h, 1, -1),
-        lambda h: layer_norm(h * jnp.roll(h, 1, -1)),
+        lambda h: layer_norm(h + h * jnp.roll(h, 1, -1) / 2),
         "the product of",
     ),
     "Fourier transform": (
@@ -91,8 +91,8 @@ MIXES = {
     "outer products": (
         (SETS,), 1,
         lambda h: h + jnp.einsum("bnd,bmd,bme->bne", h, h, h),
-        lambda h: (h + jnp.einsum("bnm,bme->bne", softmax(jnp.einsum("bnd,bmd->bnm", h, h)
-                                                           / WIDTH**0.5, -1), h)) / 2**0.5,
+        lambda h: layer_norm(h + jnp.einsum("bnm,bme->bne", softmax(
+            jnp.einsum("bnd,bmd->bnm", h, h) / WIDTH**0.5, -1), h)),
         "matrix product",
     ),
 }  # fmt: skip

@@ -60,9 +60,11 @@ def _kernel(change):
 
 
 def _equal_units(params, place, key):
-    """Give two units the same weights, before them and after them."""
+    """Give two units the same weights, before them and after them: those of a unit that is active
+    after relu, which in deep networks is either on or off for all inputs."""
     kernel, after = params[place]["kernel"], params[place + 1]["kernel"]
-    params[place] |= {"kernel": kernel.at[:, 3].set(kernel[:, 5])}
+    active = kernel[:, kernel.sum(0).argmax()]
+    params[place] |= {"kernel": kernel.at[:, 3].set(active).at[:, 5].set(active)}
     params[place + 1] |= {"kernel": after.at[3].set(after[5])}
 
 
@@ -73,13 +75,16 @@ def _biases(params, place, key):
 FAULTS = {
     "thirty times too large": (_kernel(lambda w, _, key: 30 * w), ("exploding", "saturated")),
     "thirty times too small": (_kernel(lambda w, _, key: w / 30), ("vanishing",)),
-    "constant": (_kernel(lambda w, _, key: 0 * w + 0.1), ("misscaled", "collapsed")),
+    "constant": (
+        _kernel(lambda w, _, key: 0 * w + 0.1),
+        ("misscaled", "collapsed", "chaotic"),
+    ),
     "two equal units": (_equal_units, ("symmetric",)),
     "a key used twice": (_kernel(lambda w, before, key: before), ("symmetric",)),
     "one NaN": (_kernel(lambda w, _, key: w.at[2, 2].set(jnp.nan)), ("overflowing",)),
     "positive weights": (
         _kernel(lambda w, _, key: jax.random.uniform(key, w.shape)),
-        ("misscaled", "exploding", "saturated"),
+        ("misscaled", "exploding", "saturated", "chaotic"),
     ),
     "biases of -100": (_biases, ("dead", "saturated")),
 }

@@ -62,7 +62,7 @@ def scaled(variance):
         pytest.param(nn.relu, scaled(4), "exploding", "kernel_init=jinit.he_normal()", marks=SLOW),
         pytest.param(nn.tanh, scaled(8), "chaotic", "kernel_init=jinit.lecun_normal()", marks=SLOW),
         pytest.param(
-            nn.gelu, LECUN, "vanishing", "kernel_init=jinit.variance_scaling(1.976", marks=SLOW
+            nn.gelu, LECUN, "vanishing", "kernel_init=jinit.variance_scaling(0.00", marks=SLOW
         ),
     ],
 )

@@ -198,9 +198,10 @@ def test_spacings_are_those_of_the_dtype():
 @pytest.mark.parametrize("build", [optax.sgd, optax.adam, optax.lion, optax.contrib.muon])
 @pytest.mark.parametrize("scale", [0.5, 1.0])
 def test_verdicts_agree_with_training(build, scale):
-    """Thirty steps learn at every rate that is fine, next to nothing far below, diverge far above.
+    """Thirty steps learn at every rate that is fine, next to nothing far below it.
 
-    The rates go through the whole range in factors of ten.
+    Far above it, the loss rises: so few examples may be learned by heart in spite of that. The
+    rates go through the whole range in factors of a hundred.
     """
     model, params, x = network(scale)
 
@@ -215,19 +216,19 @@ def test_verdicts_agree_with_training(build, scale):
         def step(carry, _):
             params, state = carry
             updates, state = optimizer.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
+            params = optax.apply_updates(params, updates)
+            return (params, state), loss(params)
 
-        carry, _ = jax.lax.scan(step, (params, optimizer.init(params)), None, length=30)
-        return loss(carry[0])
+        return jax.lax.scan(step, (params, optimizer.init(params)), None, length=30)[1]
 
     before = float(loss(params))
     for exponent in range(-9, 4, 2):
         rate = 10.0**exponent
         found = jinit.diagnose(model, params, x, LABELS, optimizer=build(rate)).learning_rate
-        ratio = float(train(rate)) / before
+        ratios = np.asarray(train(rate)) / before
         if found.verdict == "too small":
-            assert ratio > 0.98
+            assert ratios[-1] > 0.98
         if found.verdict == "fine" and found.multiplier < 100:
-            assert ratio < 0.98
+            assert ratios[-1] < 0.98
         if found.verdict == "too large" and found.multiplier < 1e-2:
-            assert not ratio < 0.5
+            assert not ratios.max() < 2

@@ -210,4 +210,4 @@ def test_a_large_loss_of_a_deep_network_names_a_gain():
     model = jinit.trace(apply, params, x)
     fault = judge(x, jnp.arange(64) % 10, model=model, params=params).faults[0]
     assert "times that of a uniform guess" in fault.cause
-    assert "is what selu needs" in fault.cause
+    assert "is what the first of 21 layers of selu needs" in fault.cause

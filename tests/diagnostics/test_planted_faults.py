@@ -4,7 +4,7 @@ import jax
 import optax
 import pytest
 from diagnostics.zoo.parts import LABELS, X
-from diagnostics.zoo.planted_between import BETWEEN, NETWORKS, PLACES, network
+from diagnostics.zoo.planted_between import BETWEEN, ELEMENTWISE, NETWORKS, PLACES, network
 from diagnostics.zoo.planted_parameters import FAULTS, unusual_network
 
 from jinit import diagnose
@@ -20,7 +20,8 @@ def is_explained(diagnosis):
 def missed_between(name, fault, place):
     """Return the cases in which a fault between two layers is not named with its operation.
 
-    After a residual sum, it lies between any of the branches before and the next layer.
+    After a residual sum, it lies between any of the branches before and the next layer. An
+    elementwise operation may be named as part of the activation before it.
     """
     operation, verdicts, words = BETWEEN[fault]
     planted = network(name, place, operation)
@@ -32,8 +33,7 @@ def missed_between(name, fault, place):
         diagnosis = diagnose(model, planted.init(jax.random.key(seed)), X, LABELS)
         is_named = any(
             (words in each.cause and any(text in each.cause for text in between))
-            or (f"{before}: its gain" in each.cause)
-            or (each.path == before and "its activation" in each.cause)
+            or (fault in ELEMENTWISE and each.path == before and "its activation" in each.cause)
             for each in diagnosis.faults
         )
         if diagnosis.verdict not in verdicts or not is_named or not is_explained(diagnosis):

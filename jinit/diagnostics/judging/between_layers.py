@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from jinit.diagnostics.judging.cures import (
@@ -99,8 +100,25 @@ def find_growth(case: Investigation, judged: Sequence[Finding]) -> dict[int, Fin
     for kind in _KINDS:
         steps = _worst_growths(case, kind.find(case.graph), judged)
         if steps:
-            return _explain(case, kind, steps)
+            found = _explain(case, kind, steps)
+            return {
+                number: replace(finding, verdict="chaotic")
+                if kind.find is find_gradient_explosions
+                and _is_in_chaos(case.graph.rows, judged, number)
+                else finding
+                for number, finding in found.items()
+            }
     return {}
+
+
+def _is_in_chaos(rows: Sequence[LayerRow], judged: Sequence[Finding], number: int) -> bool:
+    """Return whether an earlier layer of the same chain has been found chaotic."""
+    before = rows[number].previous_layer
+    while before is not None:
+        if judged[before].verdict == "chaotic":
+            return True
+        before = rows[before].previous_layer
+    return False
 
 
 def _worst_growths(

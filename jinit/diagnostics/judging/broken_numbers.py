@@ -41,7 +41,7 @@ _CURES = {
 }
 OVERFLOW_CURE = "scale its operands down, or normalize them: nn.LayerNorm()(h)"
 """Cure of an operation whose operands are finite, but too large."""
-_FLOOR = 0.1
+_FLOOR = 0.3
 """Smallest argument over the RMS of all: the logarithm, the root and the quotient then stay of the
 size of the signal, which a floor such as 1e-6 does not achieve."""
 _MAX_LOG_SIZE = 80.0

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 from jinit.diagnostics.judging.cures import (
     gain_cause,
+    has_large_mean,
     initializer_text,
     kernel_cure,
+    layer_name,
     missing_biases,
     needed_scale,
 )
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
+from jinit.diagnostics.judging.input_faults import STANDARDIZE, reads_inputs
 from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
@@ -159,9 +162,10 @@ def find_collapse(case: Case, number: int) -> Finding | None:
 def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[int]) -> Finding:
     """Return the fault with its cause.
 
-    The first that applies is blamed: the layer whose biases most outweigh its sums; what lies
-    between the layers, if the gains do not explain the fault; this layer, if its gain is wrong;
-    the layer with the worst gain.
+    The first that applies is blamed: the layer whose biases most outweigh its sums; if the gains
+    do not explain the fault, a layer of the chain whose mean or gain puts the signal out of the
+    range for which the others are right, inputs that do, or what lies between the layers; this
+    layer, if its gain is wrong; the layer with the worst gain.
     """
     biased = max(members, key=lambda place: _bias_ratio(case.layers[place]))
     if _bias_ratio(case.layers[biased]) > 1:
@@ -170,6 +174,11 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
         return _blame(case, number, fault, biased, cause, "bias_init=jinit.zeros")
     errors = {place: _gain_error(case.layers[place]) for place in members}
     if sum(errors.values()) < EXPLAINED_SHARE * abs(fault.log_growth):
+        if (culprit := _find_displacement(case, number)) is not None:
+            row = case.layers[culprit]
+            return _blame(case, number, fault, culprit, gain_cause(row), kernel_cure(row))
+        if cause := _large_input_cause(case, number):
+            return Finding(fault.verdict, f"{fault.symptom}: {cause}", STANDARDIZE, "inputs")
         cause = (
             "all gains are right, so the cause lies between the layers: a constant factor or "
             "stop_gradient"
@@ -181,6 +190,33 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
     place = number if is_own else worst
     row = case.layers[place]
     return _blame(case, number, fault, place, gain_cause(row), kernel_cure(row))
+
+
+def _find_displacement(case: Case, number: int) -> int | None:
+    """Return the layer of a chain whose kernel makes the signal too large for the layers after it.
+
+    The gains of a chain of gelu are right for the size of signal that they keep.
+    """
+    chain = case.chain(number)
+    means = [place for place in chain if has_large_mean(case.layers[place])]
+    if means:
+        return means[0]
+    errors = {place: _gain_error(case.layers[place]) for place in case.chain_head(number)}
+    place = max(errors, key=errors.__getitem__)
+    return place if errors[place] > GAIN_TOLERANCE else None
+
+
+def _large_input_cause(case: Case, number: int) -> str:
+    """Return what is wrong with the inputs of a chain that makes them small; empty if nothing."""
+    first = case.chain(number)[0]
+    row = case.layers[first]
+    is_large = row.log_input > GAIN_TOLERANCE and row.log_small_start < 0
+    if not is_large or not reads_inputs(case, first):
+        return ""
+    return (
+        f"the inputs have RMS {math.exp(row.log_input / 2):.3g}, but the gains of a deep chain of "
+        f"{layer_name(row)} are right for small signals, from inputs of RMS 1"
+    )
 
 
 def _blame(

@@ -1,9 +1,16 @@
 """The cause of a kernel that does not fit, as a sentence, and its cure, as a line of code."""
 
 import math
+from typing import Any
+
+import jax.numpy as jnp
 
 from jinit.diagnostics.judging.layers import LayerRow
-from jinit.diagnostics.judging.thresholds import MAX_MEAN_SHARE, MIN_KERNEL_ENTRIES
+from jinit.diagnostics.judging.thresholds import (
+    MAX_MEAN_SHARE,
+    MIN_KERNEL_ENTRIES,
+    UNDERFLOW_RMS_RATIO,
+)
 from jinit.gains import NeededScale, activation_text, needed, shape_fan_in, wrong_fan_cause
 from jinit.model import Leaf
 from jinit.theory import moments
@@ -133,3 +140,10 @@ def gain_cause(row: LayerRow) -> str:
             f"{biases:.2g}"
         )
     return cause
+
+
+def underflow_cure(dtype: Any, size: float) -> str:
+    """Return the cure of gradients of some size that a dtype of few exponents loses."""
+    smallest = float(jnp.finfo(dtype).tiny)
+    factor = 2 ** math.ceil(math.log2(2 * UNDERFLOW_RMS_RATIO * smallest / size))
+    return f"dtype=jnp.bfloat16, or multiply the loss by {factor:d} and divide the gradient by it"

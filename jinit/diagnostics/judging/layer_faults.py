@@ -10,6 +10,7 @@ from jinit.diagnostics.judging.cures import (
     kernel_cure,
     layer_name,
     needed_scale,
+    underflow_cure,
     weight_std,
 )
 from jinit.diagnostics.judging.finding import Case, Finding, percent_text
@@ -108,12 +109,11 @@ def find_underflow(case: Case, number: int) -> Finding | None:
         return None
     if gradient.underflow_fraction < UNDERFLOW_FRACTION or rms > UNDERFLOW_RMS_RATIO * smallest:
         return None
-    factor = 2 ** math.ceil(math.log2(2 * UNDERFLOW_RMS_RATIO * smallest / rms))
     return Finding(
         "underflowing",
         f"{percent_text(gradient.underflow_fraction)} of its gradient entries are below "
         f"{smallest:.2g}, the smallest {dtype}, and are lost",
-        f"dtype=jnp.bfloat16, or multiply the loss by {factor:d} and divide the gradient by it",
+        underflow_cure(dtype, rms),
     )
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
-from jinit.diagnostics.judging.cures import kernel_cure
+from jinit.diagnostics.judging.cures import kernel_cure, underflow_cure
 from jinit.diagnostics.judging.finding import Finding
 from jinit.diagnostics.judging.investigation import Culprit, Investigation
 from jinit.diagnostics.judging.zero_values import ZeroValues
@@ -96,6 +97,8 @@ def _stopped_by(
     if judged.verdict == "dead" and name not in _CURES:
         return None  # units that are dead by their pre-activations
     culprit = Culprit(place, number, _target_after(case, place, live))
+    if name == "convert_element_type" and sizes[place].result is not None:
+        return _underflow(case, number, culprit, sizes[place].gradient)
     cause = f"{case.text(culprit)} lets no gradient pass to {path}"
     if name in _CURES or sizes[place].result is None:
         cure = _CURES.get(name, _DEFAULT_CURE).format(dtype=operation.dtypes[0])
@@ -104,6 +107,16 @@ def _stopped_by(
         return None
     # For other values it would: the units are dead.
     return Finding("dead", cause, kernel_cure(case.graph.rows[number]), case.source(culprit))
+
+
+def _underflow(case: Investigation, number: int, culprit: Culprit, gradient: Size) -> Finding:
+    """Return the finding on a conversion whose gradient the dtype of a layer cannot hold."""
+    dtype, largest = case.graph.rows[number].contraction.dtype, float(np.max(gradient.largest))
+    cause = (
+        f"{case.text(culprit)} loses the gradient of up to {largest:.2g}, because the smallest "
+        f"{dtype} is {jnp.finfo(dtype).smallest_subnormal:.2g}"
+    )
+    return Finding("underflowing", cause, underflow_cure(dtype, largest), case.source(culprit))
 
 
 def _target_after(case: Investigation, place: Place, live: list[int | None]) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.statistics import Scalar, saturated_fraction, zero_fraction
 from jinit.model import Activation, Model, Place
 
@@ -77,7 +78,7 @@ def activation_fractions(activation: Activation, q: ArrayLike) -> ActivationFrac
     return jax.device_get(_compute_fractions(activation, _activation_limits(activation), stds))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _compute_fractions(
     activation: Activation, limits: ActivationLimits | None, stds: Array
 ) -> ActivationFractions:

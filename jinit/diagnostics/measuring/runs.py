@@ -1,7 +1,6 @@
 """Runs of one network on one batch: all statistics, gradients, and single operations."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ from jinit.diagnostics.measuring.batch import Batch
 from jinit.diagnostics.measuring.every_operation import OperationSizes, record_operations
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.observe import Observation, observe
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import loss_function, split_params, trained_flags
 from jinit.model import Graph, Model, Place, PyTree
 
@@ -42,7 +42,7 @@ def record_sizes(
     return jax.device_get(_record_places(setting, tuple(places), params, batch)) if places else {}
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _record_places(
     setting: Setting, places: tuple[Place, ...], params: PyTree, batch: Batch
 ) -> dict[Place, OperationSizes]:
@@ -58,13 +58,13 @@ def _observe(setting: Setting, params: PyTree, batch: Batch) -> Observation:
     return observe(setting.model, params, batch.inputs, output_loss, setting.optimizer)
 
 
-@partial(jax.jit, static_argnums=0)
+@jit_recent(1)
 def observe_one(setting: Setting, params: PyTree, batch: Batch) -> Observation:
     """Run the network forward and backward once."""
     return _observe(setting, params, batch)
 
 
-@partial(jax.jit, static_argnums=0)
+@jit_recent(1)
 def observe_seeds(setting: Setting, params: PyTree, batch: Batch) -> Observation:
     """Run the network once for each initialization, along axis 0 of every parameter."""
     return jax.vmap(lambda each: _observe(setting, each, batch))(params)
@@ -79,7 +79,7 @@ def observed_gradients(setting: Setting, batch: Batch, params: PyTree) -> dict[s
     return {path: change.gradient for path, change in changes.items()}
 
 
-@partial(jax.jit, static_argnums=0)
+@jit_recent(1)
 def trained_gradients(setting: Setting, batch: Batch, params: PyTree) -> dict[str, Array]:
     """Return the gradients of the trained parameters by path, by a program of nothing else."""
     model = setting.model

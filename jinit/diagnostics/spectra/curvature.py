@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import Batch, prepare_loss_batch
 from jinit.diagnostics.measuring.losses import Loss
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import SplitParams, loss_function, split_params
 from jinit.diagnostics.spectra.krylov import orthogonalize
 from jinit.model import Model, PyTree
@@ -106,7 +106,7 @@ def curvature(
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@jit_recent(3)
 def _run_lanczos(
     model: Model, loss: Loss | None, steps: int, split: SplitParams, batch: Batch
 ) -> tuple[Array, Array]:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import Batch, check_examples, prepare_loss_batch
 from jinit.diagnostics.measuring.floating import widen
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import (
     SplitParams,
     join_params,
@@ -139,7 +139,7 @@ def gradient_noise(
     return _noise_from_gram(np.asarray(gram, np.float64))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _compute_quotient(
     model: Model, loss: Loss | None, split: SplitParams, batch: Batch, epsilon: Array
 ) -> Array:
@@ -151,7 +151,7 @@ def _compute_quotient(
     return jnp.abs((g - hg) / (g + jnp.where(g >= 0, epsilon, -epsilon)) - 1).mean()
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@jit_recent(3)
 def _compute_example_gram(
     model: Model, loss: Loss | None, count: int, split: SplitParams, batch: Batch
 ) -> Array:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import check_examples, prepare_inputs
 from jinit.diagnostics.measuring.floating import floating_leaves, is_floating, widen
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.spectra.krylov import bidiagonalize, jacobian_products
 from jinit.diagnostics.spectra.outputs import output_rows
 from jinit.model import Model, PyTree
@@ -181,7 +181,7 @@ def _is_independent(model: Model, count: int, params: PyTree, inputs: Sequence[P
         return False
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _has_equal_output(model: Model, count: int, params: PyTree, inputs: Sequence[PyTree]) -> Array:
     """Compare the outputs of the last example within its batch and in a batch of one."""
     outputs = model.apply(params, *inputs)
@@ -192,7 +192,7 @@ def _has_equal_output(model: Model, count: int, params: PyTree, inputs: Sequence
     return jnp.linalg.norm(difference) <= epsilon**0.5 * jnp.linalg.norm(expected)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@jit_recent(2)
 def _measure_examples(
     model: Model,
     settings: _Settings,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ from jax import Array
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import Batch, check_examples, prepare_inputs
+from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import SplitParams, join_params, split_params
 from jinit.diagnostics.spectra.outputs import gram_matrix, output_rows
 from jinit.model import Model, PyTree
@@ -85,7 +85,7 @@ def tangent_kernel(
     return _kernel_spectrum(np.asarray(kernel, np.float64), int(outputs), probes)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@jit_recent(3)
 def _compute_kernel(
     model: Model, count: int, probes: int, split: SplitParams, batch: Batch
 ) -> tuple[Array, Array]:

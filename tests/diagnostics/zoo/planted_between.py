@@ -67,7 +67,7 @@ BETWEEN = {
     "join": (unscaled_join, ("exploding",), "the factor 50"),
     "maxout": (unscaled_maxout, ("exploding",), "the factor 30"),
     "attention": (lambda h: h @ h.T @ h, ("exploding",), "the matrix product"),
-    "power": (lambda h: (3 * h) ** 4, ("exploding", "chaotic"), ""),
+    "power": (lambda h: (3 * h) ** 4, ("exploding", "chaotic"), "the power 4"),
     "cumulative sum": (cumulative_sum, ("exploding",), "cumsum over axis 0"),
     "Fourier transform": (lambda h: jnp.fft.fft2(h).real, ("exploding",), "fft"),
     "logarithm": (lambda h: jnp.log(h - 0.1), ("overflowing",), "log"),
@@ -79,8 +79,14 @@ BETWEEN = {
     "rounding": (jnp.round, ("vanishing", "dead"), "round"),
     "stopped gradient": (jax.lax.stop_gradient, ("vanishing", "dead"), "stop_gradient"),
     "factor of zero": (lambda h: 0 * h, ("vanishing", "dead"), "the factor 0"),
-    "comparison": (lambda h: (h > 0.5) * 1.0, ("vanishing", "dead"), ""),
+    "comparison": (lambda h: (h > 0.5) * 1.0, ("vanishing", "dead"), "a comparison"),
 }  # fmt: skip
+
+# Entry by entry: the operation is part of the activation of the layer before it.
+ELEMENTWISE = {
+    *("power", "logarithm", "root", "quotient", "exponential", "root of zero", "integers"),
+    *("rounding", "stopped gradient", "factor of zero", "comparison"),
+}
 
 
 def chain(phi, gain):
