@@ -55,3 +55,13 @@ def test_planted_faults_are_named_with_their_layer(name, depth, width, seeds):
                 if not (found and explained):
                     misjudged.append((fault, place, seed, diagnosis.verdict, named))
     assert not misjudged
+
+
+def test_inputs_that_leave_the_range_of_a_deep_chain_are_named():
+    model, init, x = network("gelu", 24, 32)
+    params = init(jax.random.key(3))
+    assert diagnose(model, params, 1.5 * x).healthy
+    diagnosis = diagnose(model, params, 6 * x)
+    assert {fault.source for fault in diagnosis.faults} == {"inputs"}
+    assert "from inputs of RMS 1" in diagnosis.faults[0].cause
+    assert diagnosis.faults[0].cure.startswith("x = (x - x.mean()) / x.std()")

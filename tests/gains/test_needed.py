@@ -183,3 +183,29 @@ def test_the_first_layer_of_a_slow_activation_is_judged_at_its_own_scale():
 def test_a_chain_whose_signal_leaves_every_range_is_answered():
     low, high = accepted_stds(network(lambda z: jax.nn.relu(z) ** 2, 40).leaves[0])
     assert 0 < low <= high
+
+
+def test_relu_before_a_weighted_sum_needs_its_gain():
+    """Experts: relu halves the second moment before the weights of the router add them up."""
+
+    def apply(params, x):
+        gates = jax.nn.softmax(x @ params["router"])
+        inner = jax.nn.relu(jnp.einsum("bi,eio->ebo", x, params["experts"]))
+        return jnp.einsum("be,ebo->bo", gates, inner) @ params["out"]
+
+    params = {"router": jnp.ones((8, 3)), "experts": jnp.ones((3, 8, 8)), "out": jnp.ones((8, 2))}
+    model = jinit.trace(apply, params, jnp.ones((4, 8)))
+    assert needed(model.leaf("experts")).weights == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("phi", "expects"), [(jax.nn.gelu, True), (jax.nn.relu, False)])
+def test_the_plan_of_a_deep_chain_says_which_inputs_it_expects(phi, expects):
+    def apply(kernels, x):
+        for kernel in kernels:
+            x = phi(x @ kernel)
+        return x @ kernels[0]
+
+    model = jinit.trace(apply, [jnp.ones((8, 8))] * 20, jnp.ones((4, 8)))
+    advice = [row.advice for row in jinit.recommend(model).rows]
+    assert ("if the inputs have RMS 1" in advice[0]) == expects
+    assert not any(advice[1:])

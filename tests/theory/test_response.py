@@ -95,3 +95,14 @@ def test_a_steep_activation_has_a_response_where_its_mean_is_finite():
     response = layer_response(lambda x: jnp.exp(200 * x), 1e-4)
     np.testing.assert_allclose(response.second, math.exp(2 * 200**2 * 1e-4), rtol=0.3)
     assert response.gradient_fluctuation > 1e3
+
+
+@pytest.mark.parametrize(
+    "phi", [lambda z: jnp.sqrt(jax.nn.relu(z)), lambda z: jnp.abs(z) ** 0.25, jnp.tanh, jnp.abs]
+)
+@pytest.mark.parametrize("q", [1e-3, 1.0, 10.0])
+def test_fluctuations_are_those_of_moments_even_where_these_are_infinite(phi, q):
+    """E[φ⁴] >= E[φ²]² and E[φ'⁴] >= E[φ'²]², by Jensen's inequality."""
+    found = layer_response(phi, q)
+    assert found.signal_fluctuation >= 0
+    assert found.gradient_fluctuation >= 2

@@ -15,7 +15,7 @@ from diagnostics.zoo.parts import (
     stack,
 )
 from flax import linen as nn
-from jax.nn import gelu, relu, silu
+from jax.nn import gelu, relu, sigmoid, silu
 
 import jinit
 
@@ -38,6 +38,10 @@ def activation(phi):
             lambda p, h: phi(h @ p["w"] + p["b"]), {"w": SQUARE}, extra={"b": jnp.zeros((1, WIDTH))}
         )
     )
+
+
+def gated_unit(p, h):
+    return (h @ p["w"]) * sigmoid(h @ p["gate"])
 
 
 def flax_network(block, x=X, targets=LABELS, dtype=jnp.float32, **options):
@@ -101,6 +105,7 @@ NETWORKS = {
     "selu": activation(jax.nn.selu),
     "relu(5 z)": activation(lambda z: relu(5 * z)),
     "softsign": activation(jax.nn.soft_sign),
+    "gated units": recommended(stack(gated_unit, {"w": SQUARE, "gate": SQUARE})),
     "Flax transformer": flax_network(transformer, **ON_SETS),
     "Flax post-norm transformer": flax_network(post_norm_transformer, **ON_SETS),
     "bfloat16": flax_network(dense, dtype=jnp.bfloat16),
