@@ -1,6 +1,7 @@
 """Train from the recommended initialization and from Xavier, He and LeCun; compare at best lr.
 
-python run.py RESULTS.json [--steps 400] [--seeds 8] [--depths 8 20 40]
+python run.py RESULTS.json [--task digits] [--optimizer adam] [--activations relu tanh gelu silu]
+  [--steps 400] [--seeds 8] [--depths 8 20 40]
 """
 
 import argparse
@@ -10,10 +11,12 @@ import pathlib
 import platform
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from scipy import stats
 
 import jinit
@@ -21,16 +24,19 @@ from jinit.sweep import mlp, use_all_cores
 
 RIVALS = ("xavier_normal", "he_normal", "lecun_normal")
 ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
-EXAMPLE = jax.ShapeDtypeStruct((1, 64), "float32")
+TASKS = {"digits": jinit.tasks.digits, "breast_cancer": jinit.tasks.breast_cancer}
+OPTIMIZERS = {
+    "adam": (optax.adam, (1e-4, 3e-4, 1e-3, 3e-3)),
+    "momentum": (partial(optax.sgd, momentum=0.9), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)),
+}
 
 
-def build(config: dict[str, Any]) -> Any:
-    """Return an MLP for digits, started as the configuration says."""
+def build(config: dict[str, Any], features: int, outputs: int) -> Any:
+    """Return an MLP, started as the configuration says."""
     recommended = config["start"] == "recommended"
     init, apply = mlp(
-        64,
-        10,
+        features,
+        outputs,
         depth=config["depth"],
         width=64,
         activation=config["activation"],
@@ -39,7 +45,8 @@ def build(config: dict[str, Any]) -> Any:
     if not recommended:
         return init, apply
     params = jax.eval_shape(init, jax.random.key(0))
-    return jinit.recommend(jinit.trace(apply, params, EXAMPLE)).init, apply
+    example = jax.ShapeDtypeStruct((1, features), "float32")
+    return jinit.recommend(jinit.trace(apply, params, example)).init, apply
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -55,7 +62,10 @@ def compare(frame: Any) -> list[dict[str, Any]]:
     for (activation, depth), group in frame.groupby(["activation", "depth"], sort=False):
         best = {}
         for start, lanes in group.groupby("start"):
-            losses = lanes.groupby("lr")["validation_loss"].mean()
+            # A rate at which one seed diverges does not count.
+            losses = lanes.groupby("lr")["validation_loss"].agg(
+                lambda each: each.mean(skipna=False)
+            )
             lr = losses.fillna(np.inf).idxmin()
             chosen = lanes[lanes["lr"] == lr].sort_values("seed")
             best[start] = (lr, 100 * chosen["validation_accuracy"].to_numpy())
@@ -78,18 +88,28 @@ def compare(frame: Any) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=pathlib.Path)
+    parser.add_argument("--task", choices=TASKS, default="digits")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+    parser.add_argument("--activations", nargs="+", default=ACTIVATIONS)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--depths", type=int, nargs="+", default=[8, 20, 40])
     arguments = parser.parse_args()
     use_all_cores()
-    rows = []
-    for activation, depth in itertools.product(ACTIVATIONS, arguments.depths):
+    rows, task = [], TASKS[arguments.task]()
+    optimizer, rates = OPTIMIZERS[arguments.optimizer]
+    features = task.train[0].shape[1]
+    for activation, depth in itertools.product(arguments.activations, arguments.depths):
         space = jinit.grid(
-            start=["recommended", *RIVALS], activation=[activation], depth=[depth], lr=list(RATES)
+            start=["recommended", *RIVALS], activation=[activation], depth=[depth], lr=list(rates)
         )
         sweep = jinit.Sweep(
-            jinit.tasks.digits(), build, space, seeds=arguments.seeds, steps=arguments.steps
+            task,
+            partial(build, features=features, outputs=task.outputs),
+            space,
+            optimizer=optimizer,
+            seeds=arguments.seeds,
+            steps=arguments.steps,
         )
         with tempfile.TemporaryDirectory() as folder:
             rows += compare(sweep.run(pathlib.Path(folder) / "run").frame())
@@ -104,6 +124,8 @@ def main() -> None:
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine,
+        "task": arguments.task,
+        "optimizer": arguments.optimizer,
         "seeds": arguments.seeds,
         "steps": arguments.steps,
         "rows": rows,
