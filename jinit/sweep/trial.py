@@ -13,6 +13,7 @@ from jax import Array
 from jinit.diagnostics import Measurements, Signal, keep_compact, layer_signals, measure
 from jinit.model import Model
 from jinit.model.params import PyTree
+from jinit.sweep.convolutions import canonical_convolutions
 from jinit.sweep.tasks import ExampleLoss
 
 Hyperparameters = Mapping[str, Array]
@@ -125,7 +126,8 @@ class Trial:
             params = optax.apply_updates(state.params, updates)
             return self._next_state(state, params, optimizer_state, loss), loss
 
-        state, losses = jax.lax.scan(step, state, batches)
+        fast_step = canonical_convolutions(step) if jax.default_backend() == "cpu" else step
+        state, losses = jax.lax.scan(fast_step, state, batches)
         scores = self._scores(state, losses.mean(), data)
         return state._replace(diverged_at=scores.diverged_at), scores
 

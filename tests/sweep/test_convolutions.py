@@ -1,0 +1,91 @@
+"""Convolutions in the canonical layout have the same values, and are fast inside loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jinit.sweep.convolutions import canonical_convolutions
+
+LAYOUTS = {
+    "image": (("NHWC", "HWIO", "NHWC"), (2, 6, 5, 4), (3, 2, 4, 6)),
+    "channels first": (("NCHW", "OIHW", "NCHW"), (2, 4, 6, 5), (6, 4, 3, 2)),
+    "odd": (("CNHW", "IOHW", "HNCW"), (4, 2, 6, 5), (4, 6, 3, 2)),
+    "sequence": (("NWC", "WIO", "NWC"), (2, 6, 4), (3, 4, 6)),
+}
+OPTIONS = [
+    {},
+    {"window_strides": (2, 1)},
+    {"padding": "VALID", "rhs_dilation": (2, 2)},
+    {"padding": ((1, 0), (0, 2)), "lhs_dilation": (2, 1)},
+]
+
+
+def convolution(layout, **options):
+    def convolve(signal, kernel):
+        given = {"window_strides": (1,) * (signal.ndim - 2), "padding": "SAME"} | options
+        return lax.conv_general_dilated(signal, kernel, dimension_numbers=layout, **given)
+
+    return convolve
+
+
+def check(function, *args):
+    expected = jax.jit(function)(*args)
+    found = jax.jit(canonical_convolutions(function))(*args)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def draw(*shapes):
+    return [jax.random.normal(jax.random.key(n), shape) for n, shape in enumerate(shapes)]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_and_their_gradients(name):
+    layout, *shapes = LAYOUTS[name]
+    convolve = convolution(layout)
+
+    def loss(signal, kernel):
+        return jnp.sum(jnp.sin(convolve(signal, kernel)))
+
+    check(lambda *args: (convolve(*args), jax.grad(loss, (0, 1))(*args)), *draw(*shapes))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_strides_dilations_and_groups(options, groups):
+    layout, signal, kernel = LAYOUTS["image"]
+    convolve = convolution(layout, feature_group_count=groups, **options)
+
+    def loss(signal, kernel):
+        return jnp.sum(jnp.sin(convolve(signal, kernel)))
+
+    shapes = signal, (*kernel[:2], kernel[2] // groups, kernel[3])
+    check(lambda *args: (convolve(*args), jax.grad(loss, (0, 1))(*args)), *draw(*shapes))
+
+
+def test_all_convolutions_of_a_gradient_are_canonical():
+    layout, *shapes = LAYOUTS["channels first"]
+
+    def gradient(signal, kernel):
+        return jax.grad(lambda k: jnp.sum(convolution(layout)(signal, k) ** 2))(kernel)
+
+    jaxpr = jax.make_jaxpr(canonical_convolutions(gradient))(*draw(*shapes))
+    found = {
+        each.params["dimension_numbers"]
+        for each in jaxpr.eqns
+        if each.primitive.name == "conv_general_dilated"
+    }
+    assert found == {lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))}
+
+
+def test_functions_without_convolutions_stay_as_they_are():
+    def function(x, *, y):
+        return {"sum": jax.nn.relu(x) + y}
+
+    plain, ours = (
+        str(jax.make_jaxpr(each)(jnp.ones(3), y=jnp.ones(3)))
+        for each in (function, canonical_convolutions(function))
+    )
+    assert plain == ours
