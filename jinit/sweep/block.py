@@ -1,7 +1,6 @@
 """A block of lanes in training, and the records of its lanes."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -9,11 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jinit.diagnostics import Measurements
-from jinit.record import LAYER_COLUMNS
-from jinit.sweep.groups import Group, Member
+from jinit.sweep.groups import Member
 from jinit.sweep.space import record_value
-from jinit.sweep.trial import InitialMeasurements, Scores, TrialState
+from jinit.sweep.trial import Scores, TrialState
 
 
 class Lane(NamedTuple):
@@ -22,10 +19,6 @@ class Lane(NamedTuple):
     member: Member
     seed_index: int
     """Place of the seed among the seeds of the sweep."""
-
-
-LaneJudge = Callable[[Lane, Measurements], str]
-"""Returns the verdict on a lane at initialization, from its measurements."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +49,6 @@ class BlockRun:
     block: Block
     state: TrialState
     first_scores: Scores
-    initial: InitialMeasurements
     run_seconds: float = 0.0
     """Seconds from the end of the previous block to the end of this one."""
     recorded_steps: list[int] = field(default_factory=lambda: [0])
@@ -73,7 +65,6 @@ class BlockRun:
     def read_scores(self) -> int:
         """Wait for the oldest scores that have not been read; return the steps they cover."""
         if not self.score_history:
-            self.initial = jax.device_get(self.initial)
             self.score_history.append(jax.device_get(self._pending.popleft()[1]))
         steps, scores = self._pending.popleft()
         self.score_history.append(jax.device_get(scores))
@@ -90,36 +81,27 @@ class BlockRun:
         """Number of lanes that have diverged, by the scores read so far."""
         return int((self.score_history[-1].diverged_at[: len(self.block.lanes)] >= 0).sum())
 
-    def records(self, group: Group, seeds: np.ndarray, judge: LaneJudge) -> list[dict[str, Any]]:
+    def records(self, seeds: np.ndarray) -> list[dict[str, Any]]:
         """Return one record per lane.
 
         Args:
-          group: the group that the lanes belong to.
           seeds: the seeds of the sweep.
-          judge: returns the verdict on a lane at initialization.
         """
-        lanes = enumerate(self.block.lanes)
-        return [self._record(group, seeds, number, lane, judge) for number, lane in lanes]
+        return [self._record(seeds, *each) for each in enumerate(self.block.lanes)]
 
-    def _record(
-        self, group: Group, seeds: np.ndarray, number: int, lane: Lane, judge: LaneJudge
-    ) -> dict[str, Any]:
+    def _record(self, seeds: np.ndarray, number: int, lane: Lane) -> dict[str, Any]:
         curves = {
             name: [float(getattr(scores, name)[number]) for scores in self.score_history]
             for name in ("train_loss", "validation_loss", "validation_accuracy")
         }
         diverged_at = int(self.score_history[-1].diverged_at[number])
-        measured = jax.tree.map(lambda values: values[number], self.initial)
         return {
             **{name: record_value(value) for name, value in lane.member.config.items()},
             "seed": int(seeds[lane.seed_index]),
             "block": self.block.number,
-            "at_initialization": judge(lane, measured.all),
             "diverged_at": diverged_at if diverged_at >= 0 else None,
             **{name: curve[-1] for name, curve in curves.items()},
             "validation_loss_error": float(self.score_history[-1].validation_loss_error[number]),
             "step": self.recorded_steps,
             **{f"{name}_curve": curve for name, curve in curves.items()},
-            "layers": list(group.trial.model.layer_names),
-            **{name: getattr(measured.signal, name).tolist() for name in LAYER_COLUMNS},
         }

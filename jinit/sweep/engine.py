@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import optax
 
-from jinit.record import RESERVED_COLUMNS
+from jinit.record import LAYER_COLUMNS, RESERVED_COLUMNS
 from jinit.report import Results, progress_line
 from jinit.sweep.batches import Batches
 from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group, group_configs
+from jinit.sweep.initial_diagnoses import InitialDiagnoses
 from jinit.sweep.initial_parameters import InitialParameters
-from jinit.sweep.initial_verdicts import InitialVerdicts
 from jinit.sweep.lanes import local_mesh
 from jinit.sweep.layout import choose_layout
 from jinit.sweep.optimizers import RATE_AXES, OptimizerLike, check_rates, find_traced_axes
@@ -70,6 +70,8 @@ class Sweep:
       steps: optimizer steps.
       record_every: steps from one recording to the next; a tenth of the steps by default.
       lanes: lanes per block over all devices. The last bit of the results depends on it.
+      measure_start: whether each distinct initialization is measured and judged, as by
+        `jinit.diagnose`, before the first step.
 
     Raises:
       TypeError: if an argument has the wrong type.
@@ -95,6 +97,7 @@ class Sweep:
         steps: int = 500,
         record_every: int | None = None,
         lanes: int | None = None,
+        measure_start: bool = True,
     ) -> None:
         self.task = _check_instance("task", task, Task, "jinit.tasks.digits() or a jinit.Task")
         self.space = _check_instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
@@ -113,6 +116,7 @@ class Sweep:
             "record_every", default_interval if record_every is None else record_every
         )
         self.lanes = None if lanes is None else check_count("lanes", lanes)
+        self.measure_start = measure_start
         self.traced_axes = find_traced_axes(space.names, optimizer)
         for axis, values in space.axes:
             if axis in RATE_AXES:
@@ -196,8 +200,10 @@ class _SweepRun:
         seeds = np.array(self.sweep.seeds)
         lanes = [Lane(*pair) for pair in itertools.product(group.members, range(len(seeds)))]
         layout = choose_layout(group, len(lanes), context.mesh.size, self.sweep.lanes)
-        group_run = GroupRun(group, layout, context)
-        verdicts = InitialVerdicts(group, context.task, seeds)
+        diagnoses = None
+        if self.sweep.measure_start:
+            diagnoses = InitialDiagnoses(group, context.task, InitialParameters(seeds))
+        group_run = GroupRun(group, layout, context, diagnoses)
         columns = {
             "group": number,
             "lane_width": layout.tile_lanes,
@@ -206,8 +212,9 @@ class _SweepRun:
         }
         for block_run in self._train_blocks(group_run, _split_blocks(lanes, layout.block_lanes)):
             block_columns = columns | {"run_seconds": block_run.run_seconds}
-            records = block_run.records(group, seeds, verdicts.judge)
-            store.write_block([record | block_columns for record in records])
+            lane_columns = [_start_columns(lane, diagnoses) for lane in block_run.block.lanes]
+            records = zip(block_run.records(seeds), lane_columns, strict=True)
+            store.write_block([record | found | block_columns for record, found in records])
 
     def _train_blocks(self, group_run: GroupRun, blocks: Iterable[Block]) -> Iterator[BlockRun]:
         """Train blocks, and yield each one when it is finished."""
@@ -255,6 +262,18 @@ class _SweepRun:
                 group.trial.model.graph.unread_contractions for group in groups
             ),
         }
+
+
+def _start_columns(lane: Lane, diagnoses: InitialDiagnoses | None) -> dict[str, Any]:
+    """Return the columns on a lane before its first step."""
+    if diagnoses is None:
+        return {"at_initialization": None, "layers": [], **{name: [] for name in LAYER_COLUMNS}}
+    found = diagnoses.find(lane)
+    return {
+        "at_initialization": found.verdict,
+        "layers": list(lane.member.model.layer_names),
+        **{name: getattr(found.signal, name).tolist() for name in LAYER_COLUMNS},
+    }
 
 
 def _split_blocks(lanes: Sequence[Lane], block_lanes: int) -> Iterator[Block]:

@@ -14,6 +14,7 @@ from jinit.model.params import PyTree
 from jinit.sweep.batches import Batches
 from jinit.sweep.block import Block, BlockRun
 from jinit.sweep.groups import Group
+from jinit.sweep.initial_diagnoses import InitialDiagnoses
 from jinit.sweep.initial_parameters import InitialParameters
 from jinit.sweep.lanes import lane_sharding, map_lanes, pad_lanes, replicated_sharding
 from jinit.sweep.layout import BlockLayout
@@ -43,8 +44,15 @@ class _LaneInputs(NamedTuple):
 class GroupRun:
     """The compiled programs of a group, which train its blocks."""
 
-    def __init__(self, group: Group, layout: BlockLayout, context: RunContext) -> None:
+    def __init__(
+        self,
+        group: Group,
+        layout: BlockLayout,
+        context: RunContext,
+        diagnoses: InitialDiagnoses | None,
+    ) -> None:
         self.group, self.layout, self.context = group, layout, context
+        self.diagnoses = diagnoses
         task = context.task
         data = TaskData(*task.train, *task.validation)
         self.data = jax.device_put(data, replicated_sharding(context.mesh))
@@ -86,8 +94,7 @@ class GroupRun:
 
     def _begin_block(self, block: Block, inputs: _LaneInputs) -> BlockRun:
         results = self._begin(inputs.params, inputs.hyperparameters, self.data)
-        state, scores, initial = jax.block_until_ready(results)
-        return BlockRun(block, state, scores, initial)
+        return BlockRun(block, *jax.block_until_ready(results))
 
     def _advance_block(
         self, block_run: BlockRun, steps: int, inputs: _LaneInputs, batches: jax.Array
@@ -121,7 +128,7 @@ class GroupRun:
         params = jax.tree.map(
             lambda leaf: self._lane_struct(leaf.shape, leaf.dtype), trial.model.params
         )
-        # Step 0 is measured once: a loop over tiles would take longer to compile than it saves.
+        # Step 0 is scored once: a loop over tiles would take longer to compile than it saves.
         device_lanes = layout.device_tiles * layout.tile_lanes
         begin = jax.jit(
             map_lanes(trial.begin, mesh, device_lanes, shared_count=1), out_shardings=sharding
@@ -143,8 +150,12 @@ class GroupRun:
             begin.lower(params, numbers, self.data),
             *(advance.lower(state, numbers, batch, self.data) for batch in batches),
         ]
+        if self.diagnoses:
+            lowered.append(self.diagnoses.lower())
         with ThreadPoolExecutor() as threads:  # XLA compiles without Python's lock
             self._begin, *compiled = threads.map(lambda program: program.compile(), lowered)
+        if self.diagnoses:
+            self.diagnoses.program = compiled.pop()
         self._advance = dict(zip(lengths, compiled, strict=True))
 
     def _lane_struct(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:

@@ -70,7 +70,8 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     if not set(space) & set(RATE_AXES):
         raise ValueError(f"{file}: [space] needs a learning rate, such as lr = [0.001]")
     names = ("seeds", "steps", "record_every")
-    options = {"steps": 300} | {name: settings[name] for name in names if name in settings}
+    given = {name: settings[name] for name in names if name in settings}
+    options: dict[str, Any] = {"steps": 300} | given
     sweep = Sweep(task, build, grid(**space), optimizer=optimizer, **options)
     return sweep, file.stem if file else task.name
 

@@ -50,15 +50,6 @@ class Scores(NamedTuple):
     diverged_at: Array
 
 
-class InitialMeasurements(NamedTuple):
-    """Measurements of a lane before the first step."""
-
-    signal: Signal
-    """The statistics by layer that are recorded."""
-    all: Measurements
-    """Everything that the verdict depends on."""
-
-
 @dataclass(frozen=True, eq=False)
 class Trial:
     """The pure functions of one lane, for one architecture."""
@@ -72,8 +63,8 @@ class Trial:
 
     def begin(
         self, params: PyTree, hyperparameters: Hyperparameters, data: TaskData
-    ) -> tuple[TrialState, Scores, InitialMeasurements]:
-        """Return the state before the first step, its scores, and its measurements.
+    ) -> tuple[TrialState, Scores]:
+        """Return the state before the first step, and its scores.
 
         Args:
           params: initial parameters.
@@ -81,13 +72,9 @@ class Trial:
           data: the arrays of the task.
 
         Returns:
-          State, scores and measurements.
+          State and scores.
         """
         params = self.scale_kernels(params, hyperparameters)
-        batch, targets = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
-        measured = keep_compact(
-            measure(self.model, params, [batch], lambda outputs: self.mean_loss(outputs, targets))
-        )
         optimizer_state = self.optimizer(hyperparameters).init(params)
         state = TrialState(
             params=params,
@@ -95,9 +82,23 @@ class Trial:
             step=jnp.zeros((), jnp.int32),
             diverged_at=jnp.full((), -1, jnp.int32),
         )
-        scores = self._scores(state, measured.loss, data)
-        initial = InitialMeasurements(layer_signals(self.model, measured), measured)
-        return state._replace(diverged_at=scores.diverged_at), scores, initial
+        probe = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
+        loss = self.mean_loss(self.model.apply(params, probe[0]), probe[1])
+        scores = self._scores(state, loss, data)
+        return state._replace(diverged_at=scores.diverged_at), scores
+
+    def measure(self, params: PyTree, inputs: Array, targets: Array) -> tuple[Measurements, Signal]:
+        """Return all that the verdict on initial parameters depends on, and what is recorded.
+
+        Args:
+          params: initial parameters, scaled.
+          inputs: the first training examples.
+          targets: their targets.
+        """
+        measured = keep_compact(
+            measure(self.model, params, [inputs], lambda outputs: self.mean_loss(outputs, targets))
+        )
+        return measured, layer_signals(self.model, measured)
 
     def advance(
         self, state: TrialState, hyperparameters: Hyperparameters, batches: Array, data: TaskData

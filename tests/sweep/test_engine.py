@@ -173,8 +173,9 @@ def communicates(compiled):
 
 def test_initializers_cost_no_compilation_and_lanes_do_not_communicate(recorded):
     _, programs = recorded
-    # For each activation one that measures step 0, and two that train, by eight and by four steps.
-    assert len(programs) == 2 * 3
+    # For each activation one that begins, two that train, by eight and by four steps, and one that
+    # measures an initialization.
+    assert len(programs) == 2 * 4
     assert not any(map(communicates, programs))
 
 

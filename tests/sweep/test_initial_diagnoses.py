@@ -128,3 +128,14 @@ def test_lanes_that_differ_by_the_rate_share_a_verdict(tmp_path):
     verdicts = frame.groupby(["gain", "seed"])["at_initialization"].unique()
     assert (verdicts.map(len) == 1).all()
     assert np.unique(frame["at_initialization"]).size > 1
+
+
+def test_initializations_need_not_be_measured(tmp_path):
+    options = {"init": ["he_normal"], "lr": [1e-2], "steps": 4}
+    frames = [
+        sweep(**options, measure_start=measure_start).run(tmp_path / str(measure_start)).frame()
+        for measure_start in (True, False)
+    ]
+    assert frames[1]["at_initialization"].isna().all()
+    assert not frames[1]["layers"].map(len).any()
+    assert frames[0]["validation_loss"].tolist() == frames[1]["validation_loss"].tolist()
