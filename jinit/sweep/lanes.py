@@ -68,10 +68,12 @@ def map_lanes(
 
 def _map_tiles(lane: Callable[..., Any], tile_lanes: int, lane_count: int, *arguments: Any) -> Any:
     """Map over the lanes of one device; the first `lane_count` arguments have an axis of lanes."""
-    axes = (0,) * lane_count + (None,) * (len(arguments) - lane_count)
-    map_tile = jax.vmap(lane, in_axes=axes)
     by_lane, shared = arguments[:lane_count], arguments[lane_count:]
     lanes = jax.tree.leaves(by_lane)[0].shape[0]
+    if tile_lanes == 1:
+        return jax.lax.map(lambda one: lane(*one, *shared), by_lane)
+    axes = (0,) * lane_count + (None,) * (len(arguments) - lane_count)
+    map_tile = jax.vmap(lane, in_axes=axes)
     if lanes == tile_lanes:
         return map_tile(*arguments)
     tiled = jax.tree.map(lambda leaf: leaf.reshape(-1, tile_lanes, *leaf.shape[1:]), by_lane)

@@ -2,7 +2,8 @@
 
 import optax
 import pytest
-from sweep.small import shallow, task
+from flax import linen as nn
+from sweep.small import CLASSES, FEATURES, shallow, task
 
 import jinit
 from jinit.sweep.groups import group_configs
@@ -10,11 +11,15 @@ from jinit.sweep.layout import BlockLayout, choose_layout
 from jinit.sweep.optimizers import find_traced_axes
 
 
-@pytest.fixture(scope="module")
-def group():
+def make_group(build):
     space = jinit.grid(init=["he_normal"], lr=[1e-2])
     traced = find_traced_axes(space.names, optax.adam)
-    return group_configs(space.configs(), shallow, task(), optax.adam, traced)[0]
+    return group_configs(space.configs(), build, task(), optax.adam, traced)[0]
+
+
+@pytest.fixture(scope="module")
+def group():
+    return make_group(shallow)
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
@@ -45,3 +50,19 @@ def test_blocks_as_wide_as_asked_for(group, lanes_per_block):
     wanted = min(lanes_per_block, 512)
     assert wanted <= layout.block_lanes < wanted + 2 * layout.device_tiles + 2
     assert layout.tile_lanes <= 32
+
+
+def test_convolutions_and_large_networks_are_trained_lane_by_lane_on_cpu():
+    class Convolutional(nn.Module):
+        kernel_init: jinit.Initializer
+
+        @nn.compact
+        def __call__(self, x):
+            x = nn.relu(nn.Conv(4, (3,), kernel_init=self.kernel_init)(x[..., None]))
+            return nn.Dense(CLASSES, kernel_init=self.kernel_init)(x.mean(1))
+
+    def wide(config):
+        return jinit.sweep.mlp(FEATURES, CLASSES, depth=2, width=512, init=config["init"])
+
+    for build in (lambda config: Convolutional(config["init"]), wide):
+        assert choose_layout(make_group(build), 64, 2, None).tile_lanes == 1
