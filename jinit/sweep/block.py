@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import jax
@@ -32,14 +31,6 @@ class Block:
     def seed_indices(self) -> np.ndarray:
         """The seed index of every lane."""
         return np.array([lane.seed_index for lane in self.lanes])
-
-    @property
-    def seeds_by_member(self) -> list[tuple[Member, list[int]]]:
-        """Consecutive lanes of one configuration, as (configuration, seed indices)."""
-        return [
-            (member, [lane.seed_index for lane in lanes])
-            for member, lanes in groupby(self.lanes, key=lambda lane: lane.member)
-        ]
 
 
 @dataclass

@@ -190,7 +190,7 @@ class _SweepRun:
             task=sweep.task,
             mesh=local_mesh(),
             batches=Batches(seeds, len(sweep.task.train[0]), sweep.task.batch_size),
-            initial_parameters=InitialParameters(seeds),
+            seeds=seeds,
             chunk_lengths=(sweep.record_every,) * full_chunks + ((rest,) if rest else ()),
         )
 
@@ -198,11 +198,15 @@ class _SweepRun:
         self, number: int, group: Group, context: RunContext, store: Store, origin: dict[str, Any]
     ) -> None:
         seeds = np.array(self.sweep.seeds)
-        lanes = [Lane(*pair) for pair in itertools.product(group.members, range(len(seeds)))]
+        # Seeds outermost: an unfinished sweep has run all configurations equally often.
+        pairs = itertools.product(range(len(seeds)), group.members)
+        lanes = [Lane(member, seed_index) for seed_index, member in pairs]
         layout = choose_layout(group, len(lanes), context.mesh.size, self.sweep.lanes)
         diagnoses = None
         if self.sweep.measure_start:
-            diagnoses = InitialDiagnoses(group, context.task, InitialParameters(seeds))
+            diagnoses = InitialDiagnoses(
+                group, context.task, InitialParameters(seeds, group.members)
+            )
         group_run = GroupRun(group, layout, context, diagnoses)
         columns = {
             "group": number,

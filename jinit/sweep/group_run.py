@@ -29,7 +29,7 @@ class RunContext:
     task: Task
     mesh: Mesh
     batches: Batches
-    initial_parameters: InitialParameters
+    seeds: np.ndarray
     chunk_lengths: tuple[int, ...]
     """Steps from one recording to the next."""
 
@@ -53,6 +53,7 @@ class GroupRun:
     ) -> None:
         self.group, self.layout, self.context = group, layout, context
         self.diagnoses = diagnoses
+        self.initial_parameters = InitialParameters(context.seeds, group.members)
         task = context.task
         data = TaskData(*task.train, *task.validation)
         self.data = jax.device_put(data, replicated_sharding(context.mesh))
@@ -104,14 +105,10 @@ class GroupRun:
         block_run.queue(steps, state, scores)
 
     def _draw_lane_inputs(self, block: Block) -> _LaneInputs:
-        initial_parameters = self.context.initial_parameters
-        params = [
-            initial_parameters.draw(member, seed_indices)
-            for member, seed_indices in block.seeds_by_member
-        ]
+        params = self.initial_parameters.draw(block.lanes)
         members = [lane.member for lane in block.lanes]
         return _LaneInputs(
-            params=jax.tree.map(lambda *arrays: self._put_lanes(np.concatenate(arrays)), *params),
+            params=jax.tree.map(self._put_lanes, params),
             hyperparameters={
                 name: self._put_lanes(
                     np.array([member.hyperparameters[name] for member in members], np.float32)

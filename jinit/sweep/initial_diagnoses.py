@@ -70,6 +70,6 @@ class InitialDiagnoses:
         return InitialDiagnosis(self._judge.diagnose(measured, params).verdict, signal)
 
     def _draw(self, lane: Lane) -> PyTree:
-        drawn = self._initial_parameters.draw(lane.member, [lane.seed_index])
+        drawn = self._initial_parameters.draw([lane])
         params = jax.tree.map(lambda leaf: leaf[0], drawn)
         return self._trial.scale_kernels(params, lane.member.hyperparameters)

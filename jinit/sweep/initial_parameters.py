@@ -1,6 +1,7 @@
 """Initial parameters by configuration and seed: drawn for many seeds at once, shared by lanes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,7 +10,18 @@ from jinit.model.params import PyTree
 from jinit.sweep.groups import Member
 
 _PREDRAW_BYTES = 2**26
-"""Bytes of parameters that may be drawn in advance for the next seeds."""
+"""Bytes of parameters that may be drawn in advance for the next seeds of all configurations."""
+
+
+class _Drawn(NamedTuple):
+    """Initial parameters of consecutive seeds."""
+
+    first: int
+    """Place of the first seed among all seeds."""
+    seeds: int
+    """Number of seeds."""
+    params: PyTree
+    """Every leaf has a leading axis of seeds."""
 
 
 class InitialParameters:
@@ -18,37 +30,48 @@ class InitialParameters:
     Configurations with equal initial parameters share one draw. Drawing uses one small program per
     distribution and shape, shared by all initializers and layers, in place of one program for the
     network.
+
+    Args:
+      seeds: the seeds of the sweep.
+      members: the configurations.
     """
 
-    def __init__(self, seeds: np.ndarray) -> None:
+    def __init__(self, seeds: np.ndarray, members: Iterable[Member]) -> None:
         self._seeds = seeds.astype(np.uint32)
-        self._fingerprint: str | None = None
-        self._seed_indices = range(0)
-        self._params: PyTree = None
+        self._fingerprints = len({member.init_fingerprint for member in members})
+        self._drawn: dict[str, _Drawn] = {}
 
-    def draw(self, member: Member, seed_indices: Sequence[int]) -> PyTree:
-        """Draw the initial parameters of a configuration for some seeds.
+    def draw(self, lanes: Sequence[tuple[Member, int]]) -> PyTree:
+        """Draw the initial parameters of lanes.
 
         Args:
-          member: the configuration.
-          seed_indices: places of the seeds among all seeds, consecutive.
+          lanes: the configuration of each lane and the place of its seed among all seeds.
 
         Returns:
-          The parameters, every leaf with a leading axis of seeds.
+          The parameters as NumPy arrays, every leaf with a leading axis of lanes.
         """
-        is_drawn = set(seed_indices) <= set(self._seed_indices)
-        if member.init_fingerprint != self._fingerprint or not is_drawn:
-            self._seed_indices = self._choose_seed_indices(member, seed_indices)
-            keys = jax.vmap(jax.random.key)(self._seeds[self._seed_indices])
-            self._params = jax.tree.map(np.asarray, jax.vmap(member.init)(keys))
-            self._fingerprint = member.init_fingerprint
-        first = self._seed_indices[0]
-        places = slice(seed_indices[0] - first, seed_indices[-1] + 1 - first)
-        return jax.tree.map(lambda leaf: leaf[places], self._params)
+        asked: dict[str, list[int]] = {}
+        for member, seed_index in lanes:
+            asked.setdefault(member.init_fingerprint, []).append(seed_index)
+        trees = []
+        for member, seed_index in lanes:
+            drawn = self._draw(member, seed_index, max(asked[member.init_fingerprint]))
+            place = seed_index - drawn.first
+            trees.append(jax.tree.map(lambda leaf, place=place: leaf[place], drawn.params))
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
-    def _choose_seed_indices(self, member: Member, seed_indices: Sequence[int]) -> range:
-        """Return the seeds asked for and as many of the next ones as `_PREDRAW_BYTES` allows."""
+    def _draw(self, member: Member, first: int, last: int) -> _Drawn:
+        """Return draws that hold a seed, and if they are new, all seeds up to a last one."""
+        drawn = self._drawn.get(member.init_fingerprint)
+        if drawn is None or not drawn.first <= first < drawn.first + drawn.seeds:
+            count = max(last + 1 - first, self._affordable_seeds(member))
+            seeds = self._seeds[first : first + count]
+            params = jax.vmap(member.init)(jax.vmap(jax.random.key)(seeds))
+            drawn = _Drawn(first, len(seeds), jax.tree.map(np.asarray, params))
+            self._drawn[member.init_fingerprint] = drawn
+        return drawn
+
+    def _affordable_seeds(self, member: Member) -> int:
         leaves = jax.tree.leaves(member.model.params)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-        count = max(len(seed_indices), _PREDRAW_BYTES // max(size, 1))
-        return range(seed_indices[0], min(seed_indices[0] + count, len(self._seeds)))
+        return _PREDRAW_BYTES // max(size * self._fingerprints, 1)

@@ -213,6 +213,25 @@ def test_missing_lanes_are_paired_on_common_seeds(tmp_path):
     assert not recommendation.is_clear
 
 
+def test_a_sentence_about_an_unfinished_sweep_says_what_is_missing(tmp_path):
+    """A candidate that never ran is not beaten, so that nothing is called best."""
+    values = {"a": [0.9, 0.92, 0.91, 0.93], "b": [0.5, 0.52, 0.51]}
+    rows = [
+        lane({"init": init}, seed, value)
+        for init, accuracies in values.items()
+        for seed, value in enumerate(accuracies)
+    ]
+    one = only_recommendation(write_sweep(tmp_path / "one", {"init": ["a", "b", "c"]}, rows))
+    assert not one.is_clear
+    assert one.absent == ("c",)
+    assert "better than every other candidate that has run (next b" in one.sentence
+    assert one.sentence.endswith("; unfinished: 7 of 12 runs, none of c.")
+    two = only_recommendation(write_sweep(tmp_path / "two", {"init": ["a", "b"]}, rows))
+    assert two.is_clear
+    assert "better than every other candidate (next b" in two.sentence
+    assert two.sentence.endswith("; unfinished: 7 of 8 runs.")
+
+
 def test_facets_and_learning_rates(tmp_path):
     axes = {"init": ["a", "b"], "activation": ["relu", "tanh"], "depth": [2, 4], "lr": [0.1, 1.0]}
     best = {("relu", 2): ("a", 0.1), ("relu", 4): ("b", 1.0)}

@@ -24,27 +24,22 @@ def members():
     return group_configs(space.configs(), shallow, task(), optax.adam, traced)[0].members
 
 
-def assert_drawn_from_seeds(member, params, seed_indices):
-    for lane, seed_index in enumerate(seed_indices):
+def assert_drawn_from_seeds(params, lanes):
+    for number, (member, seed_index) in enumerate(lanes):
         alone = member.init(jax.random.key(SEEDS[seed_index]))
         for leaf, expected in zip(jax.tree.leaves(params), jax.tree.leaves(alone), strict=True):
-            np.testing.assert_array_equal(leaf[lane], expected)
+            np.testing.assert_array_equal(leaf[number], expected)
 
 
 @pytest.mark.parametrize("predraw_bytes", [0, 2**26, pytest.param(2**10, marks=pytest.mark.slow)])
 def test_each_lane_has_the_initial_parameters_of_its_seed(members, monkeypatch, predraw_bytes):
     monkeypatch.setattr(module, "_PREDRAW_BYTES", predraw_bytes)
-    draws = InitialParameters(SEEDS)
-    for index, seed_indices in [
-        (0, [0, 1]),
-        (0, [2, 3, 4]),
-        (1, [0, 1, 2]),
-        (2, [3]),
-        (3, [0, 1, 2, 3, 4]),
-        (0, [4]),
-    ]:
-        params = draws.draw(members[index], seed_indices)
-        assert_drawn_from_seeds(members[index], params, seed_indices)
+    draws = InitialParameters(SEEDS, members)
+    lanes = [(member, seed_index) for seed_index in range(len(SEEDS)) for member in members]
+    for width in (3, 7, 10):
+        for first in range(0, len(lanes), width):
+            block = lanes[first : first + width]
+            assert_drawn_from_seeds(draws.draw(block), block)
 
 
 def test_configurations_with_equal_initial_parameters_share_one_draw(members):
@@ -57,8 +52,8 @@ def test_configurations_with_equal_initial_parameters_share_one_draw(members):
 
         return replace(member, init=init)
 
-    draws = InitialParameters(SEEDS)
-    for member in map(counted, members):
-        for seed_indices in ([0, 1, 2], [3, 4]):
-            draws.draw(member, seed_indices)
+    counting = [counted(member) for member in members]
+    draws = InitialParameters(SEEDS, counting)
+    for seed_index in range(len(SEEDS)):
+        draws.draw([(member, seed_index) for member in counting])
     assert calls == [members[0].init_fingerprint, members[2].init_fingerprint]

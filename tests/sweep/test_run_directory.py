@@ -19,8 +19,10 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
     results = jinit.Results(tmp_path)
     frame = results.frame()
     assert list(zip(frame["init"], frame["seed"], strict=True)) == [
-        (init, seed) for init in INITS[:2] for seed in range(4)
+        *((init, seed) for init in INITS[:2] for seed in range(3)),
+        *((INITS[2], seed) for seed in range(2)),
     ]
+    assert "unfinished: 8 of 12 runs" in results.best()[0].sentence
     assert all(row[-1] == 20 for row in frame["step"])
     assert results.outline.total_lanes == 12
     assert not list(tmp_path.rglob("*.partial"))

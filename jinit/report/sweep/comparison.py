@@ -77,7 +77,7 @@ class FacetFinding:
     def is_clear(self) -> bool:
         """Whether the leader is better than every other candidate, each interval above zero."""
         decided = [comparison.is_decided for comparison in self.comparisons]
-        return self.has_learned and bool(decided) and all(decided)
+        return self.has_learned and bool(decided) and all(decided) and not self.facet.absent
 
     @property
     def ties(self) -> list[Comparison]:

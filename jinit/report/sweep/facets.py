@@ -95,6 +95,8 @@ class Facet:
       config: value by program axis.
       label: the combination for people.
       candidates: the candidates, best first.
+      absent: labels of the candidates of which no run has finished.
+      expected_runs: number of runs when the sweep is complete; 0 if it is unknown.
 
     >>> Facet({"activation": "relu"}, "relu", ()).label
     'relu'
@@ -103,6 +105,13 @@ class Facet:
     config: dict[str, Any]
     label: str
     candidates: tuple[Candidate, ...]
+    absent: tuple[str, ...] = ()
+    expected_runs: int = 0
+
+    @property
+    def finished_runs(self) -> int:
+        """Number of runs that have finished."""
+        return sum(len(each.metric_by_seed) for each in self.candidates)
 
 
 def find_facets(records: Iterable[RecordRow], outline: Outline) -> tuple[Facet, ...]:
@@ -161,10 +170,13 @@ def _build_facet(config: dict[str, Any], rows: tuple[RecordRow, ...], outline: O
     worst = metric.worst_value(finite)
     groups = _group_by_axes(rows, outline.candidate_axes)
     candidates = [_build_candidate(each, group, outline, worst) for each, group in groups]
+    labels, present = candidate_labels(outline), {each.label for each in candidates}
     return Facet(
         config,
         _facet_label(config, outline),
         tuple(sorted(candidates, key=lambda each: _sort_key(each, metric))),
+        absent=tuple(label for label in labels if label not in present),
+        expected_runs=len(labels) * len(outline.seeds),
     )
 
 

@@ -20,6 +20,7 @@ class Recommendation:
       interval: its 95 % interval; infinite with one seed.
       comparisons: the leader compared with every other candidate, best first; empty without one.
       sentence: the finding in one sentence.
+      absent: labels of the candidates of which no run has finished.
 
     >>> recommendation = Recommendation(
     ...     facet={},
@@ -39,6 +40,7 @@ class Recommendation:
     interval: tuple[float, float]
     comparisons: tuple[Comparison, ...]
     sentence: str
+    absent: tuple[str, ...] = ()
 
     @property
     def ties(self) -> tuple[dict[str, Any], ...]:
@@ -48,7 +50,7 @@ class Recommendation:
     @property
     def is_clear(self) -> bool:
         """Whether the leader is better than every other candidate, each interval above zero."""
-        return bool(self.comparisons) and not self.ties
+        return bool(self.comparisons) and not self.ties and not self.absent
 
 
 def recommend_candidate(facet: Facet, metric: Metric) -> Recommendation:
@@ -77,4 +79,5 @@ def recommend_candidate(facet: Facet, metric: Metric) -> Recommendation:
         interval=(interval.low, interval.high),
         comparisons=finding.comparisons if finding.has_learned else (),
         sentence=finding_sentence(finding),
+        absent=facet.absent,
     )

@@ -32,7 +32,16 @@ def finding_sentence(finding: FacetFinding) -> str:
     'relu: ones is the only candidate, with validation accuracy 50.0 %.'
     """
     prefix = f"{finding.facet.label}: " if finding.facet.label else ""
-    return f"{prefix}{_claim(finding)}."
+    return f"{prefix}{_claim(finding)}{_missing_phrase(finding)}."
+
+
+def _missing_phrase(finding: FacetFinding) -> str:
+    """Return how many runs of an unfinished sweep there are, and which candidates have none."""
+    facet = finding.facet
+    if facet.finished_runs >= facet.expected_runs:
+        return ""
+    absent = f", none of {join_names(facet.absent)}" if facet.absent else ""
+    return f"; unfinished: {facet.finished_runs} of {facet.expected_runs} runs{absent}"
 
 
 def _claim(finding: FacetFinding) -> str:
@@ -45,7 +54,7 @@ def _claim(finding: FacetFinding) -> str:
         return _few_seeds_claim(finding)
     if finding.ties:
         return f"{_tie_claim(finding)}{_failures_phrase(finding)}"
-    if not finding.is_clear:
+    if not all(comparison.is_decided for comparison in finding.comparisons):
         claim = f"{leader.full_label} is the only candidate that surely learned"
         return f"{claim}, with {_metric_phrase(finding)}{_failures_phrase(finding)}"
     return f"{_best_claim(finding)}{_failures_phrase(finding)}"
@@ -104,9 +113,12 @@ def _best_claim(finding: FacetFinding) -> str:
         if each.difference is not None
     ]
     runner_up, difference = min(pairs, key=lambda pair: pair[1].mean)
+    others = (
+        "every other candidate that has run" if finding.facet.absent else "every other candidate"
+    )
     return (
-        f"use {finding.leader.full_label}, with {_metric_phrase(finding)}, better than every other "
-        f"candidate (next {runner_up.full_label}: {finding.metric.lead_text(difference)}, "
+        f"use {finding.leader.full_label}, with {_metric_phrase(finding)}, better than {others} "
+        f"(next {runner_up.full_label}: {finding.metric.lead_text(difference)}, "
         f"{difference.count} paired seeds)"
     )
 
