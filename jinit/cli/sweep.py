@@ -41,8 +41,7 @@ def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **over
 
     An interrupt (Ctrl-C) keeps all finished lanes and exits with code 130.
     """
-    from jinit.cli.progress import ProgressLine, watch_interrupts
-    from jinit.report import progress_line
+    from jinit.cli.compiled_programs import keep_compiled_programs
     from jinit.sweep import use_all_cores
     from jinit.sweep.settings import build_sweep
 
@@ -55,7 +54,18 @@ def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **over
     directory = out or _choose_directory(name)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(_plan_text(sweep, directory), to_errors=to_errors)
-    code = DONE
+    with keep_compiled_programs() as programs:
+        code = _run(sweep, directory)
+    if str(programs):
+        print_line(str(programs), to_errors=to_errors)
+    return _print_results(directory, code, json_file)
+
+
+def _run(sweep: Any, directory: Path) -> int:
+    """Run a sweep and show its progress; return the exit code."""
+    from jinit.cli.progress import ProgressLine, watch_interrupts
+    from jinit.report import progress_line
+
     try:
         with watch_interrupts() as interrupted, ProgressLine() as line:
 
@@ -66,8 +76,8 @@ def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **over
 
             sweep.run(directory, show)
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    return _print_results(directory, code, json_file)
+        return INTERRUPTED
+    return DONE
 
 
 def _plan_text(sweep: Any, directory: Path) -> str:
