@@ -87,9 +87,9 @@ def _build_optimizer(lr: float | None, name: str | None) -> Any:
         if name is not None:
             raise ValueError(f"--optimizer {name} needs a learning rate, such as --lr 0.001")
         return None
-    from jinit.sweep.named_optimizer import named_optimizer
+    from jinit.sweep.named_optimizer import optimizer_function
 
-    return named_optimizer("--optimizer", name or "adam", lr)
+    return optimizer_function("--optimizer", name or "adam")(lr)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import optax
 
 from jinit.record import LAYER_COLUMNS, RESERVED_COLUMNS
 from jinit.report import Results, progress_line
-from jinit.sweep.batches import Batches
 from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.group_run import GroupRun, RunContext
@@ -22,7 +21,7 @@ from jinit.sweep.initial_diagnoses import InitialDiagnoses
 from jinit.sweep.initial_parameters import InitialParameters
 from jinit.sweep.lanes import local_mesh
 from jinit.sweep.layout import choose_layout
-from jinit.sweep.optimizers import RATE_AXES, OptimizerLike, check_rates, find_traced_axes
+from jinit.sweep.optimizers import RATE_AXES, OptimizerLike, check_rates, training_axes
 from jinit.sweep.space import Space, record_value
 from jinit.sweep.store import Store, check_directory, provenance
 from jinit.sweep.tasks import Task
@@ -65,7 +64,8 @@ class Sweep:
       build: `build(config)` returns a Linen module or a pair `(init, apply)` of pure functions;
         `build(config, rngs)` returns an NNX module. `config` has the axes that are not traced.
       space: the axes and their values, from `jinit.grid`.
-      optimizer: function of the learning rate (and of options that are axes), or a built optimizer.
+      optimizer: function of the learning rate (and of options that are axes), or a built optimizer;
+        by default Adam, or the values of the axis `optimizer`.
       seeds: number of seeds, or the seeds themselves.
       steps: optimizer steps.
       record_every: steps from one recording to the next; a tenth of the steps by default.
@@ -92,7 +92,7 @@ class Sweep:
         build: Callable[..., Any],
         space: Space,
         *,
-        optimizer: OptimizerLike = optax.adam,
+        optimizer: OptimizerLike | None = None,
         seeds: int | Sequence[int] = 8,
         steps: int = 500,
         record_every: int | None = None,
@@ -108,7 +108,12 @@ class Sweep:
         if reserved := sorted(set(space.names) & set(RESERVED_COLUMNS)):
             raise ValueError(f"axis {reserved[0]!r} is the name of a recorded column; rename it")
         self.build = build
-        self.optimizer = optimizer
+        if optimizer is not None and "optimizer" in space.names:
+            raise ValueError(
+                "the optimizer is given twice, as an axis of the space and as optimizer=...: leave "
+                "one of them out"
+            )
+        self.optimizer = optax.adam if optimizer is None else optimizer
         self.seeds = _check_seeds(seeds)
         self.steps = check_count("steps", steps)
         default_interval = -(-self.steps // _DEFAULT_RECORDINGS)
@@ -117,7 +122,7 @@ class Sweep:
         )
         self.lanes = None if lanes is None else check_count("lanes", lanes)
         self.measure_start = measure_start
-        self.traced_axes = find_traced_axes(space.names, optimizer)
+        self.axes = training_axes(self.space, self.optimizer)
         for axis, values in space.axes:
             if axis in RATE_AXES:
                 check_rates(axis, values)
@@ -172,7 +177,7 @@ class _SweepRun:
         check_directory(directory)
         self._update_progress()
         groups = group_configs(
-            sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.traced_axes
+            sweep.space.configs(), sweep.build, sweep.task, sweep.optimizer, sweep.axes
         )
         store = Store(directory)
         origin = provenance()
@@ -189,7 +194,6 @@ class _SweepRun:
         return RunContext(
             task=sweep.task,
             mesh=local_mesh(),
-            batches=Batches(seeds, len(sweep.task.train[0]), sweep.task.batch_size),
             seeds=seeds,
             chunk_lengths=(sweep.record_every,) * full_chunks + ((rest,) if rest else ()),
         )
@@ -243,7 +247,8 @@ class _SweepRun:
 
     def _outline_data(self, groups: Sequence[Group]) -> dict[str, Any]:
         sweep = self.sweep
-        passed = [name for name in sweep.space.names if name not in sweep.traced_axes]
+        training = (*sweep.axes.traced, *sweep.axes.compiled)
+        passed = [name for name in sweep.space.names if name not in training]
         return {
             "task": sweep.task.name,
             "metric": "validation_accuracy" if sweep.task.classes else "validation_loss",

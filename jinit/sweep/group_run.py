@@ -28,7 +28,6 @@ class RunContext:
 
     task: Task
     mesh: Mesh
-    batches: Batches
     seeds: np.ndarray
     chunk_lengths: tuple[int, ...]
     """Steps from one recording to the next."""
@@ -55,6 +54,7 @@ class GroupRun:
         self.diagnoses = diagnoses
         self.initial_parameters = InitialParameters(context.seeds, group.members)
         task = context.task
+        self._batches = Batches(context.seeds, len(task.train[0]), group.batch_size)
         data = TaskData(*task.train, *task.validation)
         self.data = jax.device_put(data, replicated_sharding(context.mesh))
         begin_time = time.perf_counter()
@@ -80,7 +80,7 @@ class GroupRun:
             inputs, done = self._draw_lane_inputs(block), 0
             block_run: BlockRun | None = None
             for steps in self.context.chunk_lengths:
-                examples = self.context.batches.example_indices(block.seed_indices, done, steps)
+                examples = self._batches.example_indices(block.seed_indices, done, steps)
                 batches = self._put_lanes(examples)
                 if running:
                     jax.block_until_ready(running.state)
@@ -140,9 +140,7 @@ class GroupRun:
             jax.eval_shape(begin, params, numbers, self.data)[0],
         )
         lengths = tuple(dict.fromkeys(self.context.chunk_lengths))
-        batches = [
-            self._lane_struct((steps, self.context.task.batch_size), np.int32) for steps in lengths
-        ]
+        batches = [self._lane_struct((steps, self.group.batch_size), np.int32) for steps in lengths]
         lowered = [
             begin.lower(params, numbers, self.data),
             *(advance.lower(state, numbers, batch, self.data) for batch in batches),

@@ -2,8 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jinit.model.params import PyTree
 from jinit.sweep.optimizers import (
     KERNEL_AXES,
     OptimizerLike,
+    TrainingAxes,
     build_optimizer,
     check_traced_number,
 )
@@ -47,6 +48,7 @@ class Group:
 
     trial: Trial
     members: tuple[Member, ...]
+    batch_size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +65,17 @@ def group_configs(
     build: Callable[..., Any],
     task: Task,
     optimizer: OptimizerLike,
-    traced_axes: tuple[str, ...],
+    axes: TrainingAxes,
 ) -> tuple[Group, ...]:
-    """Group configurations by the computation of their networks.
+    """Group configurations by the computation of their networks and by how they are trained.
 
     Args:
       configs: the configurations.
       build: function of a configuration that returns a network.
       task: the data to train on.
-      optimizer: a built optimizer, or a function of the learning rate.
-      traced_axes: the axes whose values are traced numbers; `build` does not get them.
+      optimizer: a built optimizer, or a function of the learning rate, for all configurations
+        without one of their own.
+      axes: the axes of training; `build` does not get them.
 
     Returns:
       The groups, in the order of their first configurations.
@@ -86,18 +89,16 @@ def group_configs(
     networks: dict[tuple, _Network] = {}
     members: dict[str, list[Member]] = {}
     for config in configs:
-        passed = {name: value for name, value in config.items() if name not in traced_axes}
-        numbers = {
-            name: check_traced_number(name, value)
-            for name, value in config.items()
-            if name in traced_axes
-        }
+        others = (*axes.traced, *axes.compiled)
+        passed = {name: value for name, value in config.items() if name not in others}
+        numbers = {name: check_traced_number(name, config[name]) for name in axes.traced}
         values = tuple(map(record_value, passed.values()))
         if values not in networks:
-            networks[values] = _build_network(build, passed, task, probe, traced_axes)
+            networks[values] = _build_network(build, passed, task, probe, axes)
         network = networks[values]
         model = network.model
-        program = f"{model.graph.fingerprint} {jax.tree.structure(model.params)}"
+        training = [record_value(config[name]) for name in axes.compiled]
+        program = f"{model.graph.fingerprint} {jax.tree.structure(model.params)} {training}"
         member = Member(
             config=config,
             model=model,
@@ -108,20 +109,27 @@ def group_configs(
         members.setdefault(program, []).append(member)
     for group in members.values():
         _check_distinct(group)
-    return tuple(_build_group(group, task, optimizer, probe) for group in members.values())
+    return tuple(_build_group(group, task, optimizer, axes, probe) for group in members.values())
 
 
 def _build_group(
-    members: Sequence[Member], task: Task, optimizer: OptimizerLike, probe: int
+    members: Sequence[Member],
+    task: Task,
+    optimizer: OptimizerLike,
+    axes: TrainingAxes,
+    probe: int,
 ) -> Group:
+    compiled = {name: members[0].config[name] for name in axes.compiled}
+    own_optimizer = compiled.get("optimizer", optimizer)
     trial = Trial(
         model=members[0].model,
         loss=task.objective,
         classes=task.classes,
-        optimizer=lambda hyperparameters: build_optimizer(optimizer, hyperparameters),
+        optimizer=lambda numbers: build_optimizer(own_optimizer, {**compiled, **numbers}),
         probe_examples=probe,
     )
-    return Group(trial, tuple(members))
+    sized = replace(task, batch_size=compiled.get("batch_size", task.batch_size))
+    return Group(trial, tuple(members), sized.batch_size)
 
 
 def _build_network(
@@ -129,20 +137,20 @@ def _build_network(
     config: Config,
     task: Task,
     probe: int,
-    traced_axes: Collection[str],
+    axes: TrainingAxes,
 ) -> _Network:
     inputs, targets = task.train
     example = jax.ShapeDtypeStruct((probe, *inputs.shape[1:]), inputs.dtype)
-    model = as_model(_call_build(build, config, traced_axes), example)
+    model = as_model(_call_build(build, config, axes), example)
     _check_outputs(model, task, example, targets[:probe])
-    _check_kernels(model, traced_axes)
+    _check_kernels(model, axes.traced)
     init = _init_function(model)
     graph = Graph.from_function(init, jax.random.key(0)).prune()
     return _Network(model, init, graph.fingerprint)
 
 
-def _call_build(build: Callable[..., Any], config: Config, traced_axes: Collection[str]) -> Any:
-    passed = _BuildConfig(config, traced_axes)
+def _call_build(build: Callable[..., Any], config: Config, axes: TrainingAxes) -> Any:
+    passed = _BuildConfig(config, axes)
     if "rngs" in inspect.signature(build).parameters:
         return lambda rngs: build(passed, rngs=rngs)
     return build(passed)
@@ -151,15 +159,16 @@ def _call_build(build: Callable[..., Any], config: Config, traced_axes: Collecti
 class _BuildConfig(dict[str, Any]):
     """The configuration passed to `build`; its errors name the axes that it has."""
 
-    def __init__(self, config: Config, traced_axes: Iterable[str]) -> None:
+    def __init__(self, config: Config, training: TrainingAxes) -> None:
         super().__init__(config)
-        self._traced_axes = tuple(traced_axes)
+        self._training = training
 
     def __missing__(self, name: str) -> Any:
         axes = f"axes: {', '.join(map(repr, self))}" if self else "no axis"
-        if name in self._traced_axes:
+        if name in (*self._training.traced, *self._training.compiled):
+            kind = "a traced number" if name in self._training.traced else "an axis"
             raise ValueError(
-                f"build asked its config for {name!r}, which is a traced number of the training "
+                f"build asked its config for {name!r}, which is {kind} of the training "
                 f"program and not passed to build (the config has {axes}): leave it to the sweep"
             )
         raise ValueError(

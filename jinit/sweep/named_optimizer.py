@@ -1,6 +1,7 @@
-"""An optimizer of optax by its name."""
+"""The optimizers of optax by their names."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import optax
@@ -8,23 +9,21 @@ import optax
 from jinit.choice import check_choice
 
 
-def named_optimizer(option: str, name: str, learning_rate: float) -> optax.GradientTransformation:
-    """Return the optimizer of optax with this name and learning rate.
+def optimizer_function(option: str, name: str) -> Callable[..., optax.GradientTransformation]:
+    """Return the function of optax with this name.
 
     Args:
       option: name of the option that asks for it, for the message.
       name: name of a function of optax that needs nothing but a learning rate.
-      learning_rate: its learning rate.
 
     Raises:
       ValueError: if there is no such optimizer.
 
-    >>> named_optimizer("optimizer", "sgd", 0.1).init([])
-    (EmptyState(), EmptyState())
+    >>> optimizer_function("optimizer", "sgd") is optax.sgd
+    True
     """
     known = [each for each in vars(optax) if _is_optimizer(each, getattr(optax, each))]
-    build: Any = getattr(optax, check_choice(option, name, known))
-    return build(learning_rate)
+    return getattr(optax, check_choice(option, name, known))
 
 
 def _is_optimizer(name: str, value: Any) -> bool:

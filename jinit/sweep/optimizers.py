@@ -1,14 +1,16 @@
-"""The optimizer of a sweep: its traced options, and building it for one lane."""
+"""The axes of training: which are traced and which are compiled, and the optimizer of a lane."""
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from jinit.sweep.trial import Hyperparameters
+from jinit.sweep.space import Space, record_value
 
 KERNEL_AXES = ("gain", "l1", "l2")
 """Axes that act on the kernels; the training program takes them as traced numbers."""
@@ -18,21 +20,67 @@ RATE_AXES = ("lr", "learning_rate")
 
 OptimizerLike = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
+TRAINING_AXES = ("optimizer", "batch_size")
+"""Axes of training whose values are compiled into the training program."""
 
-def find_traced_axes(names: Sequence[str], optimizer: OptimizerLike) -> tuple[str, ...]:
-    """Return the axes whose values the training program takes as traced numbers.
+
+class TrainingAxes(NamedTuple):
+    """The axes that `build` does not get."""
+
+    traced: tuple[str, ...]
+    """Axes whose values are traced numbers: those of one program."""
+    compiled: tuple[str, ...]
+    """Axes of training whose values are compiled into the program."""
+
+
+def training_axes(space: Space, optimizer: OptimizerLike) -> TrainingAxes:
+    """Find the axes that training takes: rates, penalties, options of the optimizer, batch size.
+
+    A number is traced if the optimizer can be built and used with a traced one. Others are
+    compiled: words, truth values, and numbers on which Python decides, such as the length of a
+    warm-up in `optax.warmup_constant_schedule`.
 
     Args:
-      names: names of the axes.
-      optimizer: a built optimizer, or a function of the learning rate that returns one.
+      space: the axes and their values.
+      optimizer: a built optimizer, or a function of the learning rate that returns one; for all
+        configurations, unless the space has an axis `optimizer`.
 
     Returns:
-      The learning rate, `gain`, `l1`, `l2` and options of the optimizer, as far as they are axes.
+      The axes.
 
     Raises:
-      TypeError: if `optimizer` is neither.
-      ValueError: if the learning rate is given twice, or not at all.
+      TypeError: if an optimizer is neither.
+      ValueError: if the learning rate is given twice, or not at all, or an axis is an option of
+        only some optimizers.
     """
+    values = dict(space.axes)
+    optimizers = values.get("optimizer", (optimizer,))
+    options = [name for name in _option_axes(space.names, optimizers) if name not in TRAINING_AXES]
+    compiled = [
+        name
+        for name in options
+        if not all(_is_traceable(each, name, values, options) for each in optimizers)
+    ]
+    known = {*KERNEL_AXES, *options} - set(compiled)
+    return TrainingAxes(
+        traced=tuple(name for name in space.names if name in known),
+        compiled=tuple(name for name in space.names if name in (*TRAINING_AXES, *compiled)),
+    )
+
+
+def _option_axes(names: Sequence[str], optimizers: Sequence[OptimizerLike]) -> list[str]:
+    """Return the axes that are the learning rate or another option of the optimizers."""
+    found = [_options_of(names, each) for each in optimizers]
+    for options, each in zip(found, optimizers, strict=True):
+        if missing := [name for name in found[0] if name not in options]:
+            raise ValueError(
+                f"axis {missing[0]!r} is an option of {record_value(optimizers[0])}, but not of "
+                f"{record_value(each)}: run one sweep for each of them"
+            )
+    return found[0]
+
+
+def _options_of(names: Sequence[str], optimizer: OptimizerLike) -> list[str]:
     options = _option_names(optimizer)
     rates = [name for name in names if name in RATE_AXES]
     if options is None:
@@ -41,13 +89,35 @@ def find_traced_axes(names: Sequence[str], optimizer: OptimizerLike) -> tuple[st
                 f"the space has an axis {rates[0]!r}, but the optimizer is built already and has "
                 "its own learning rate: give the function instead, such as optimizer=optax.adam"
             )
-        options = ()
-    elif len(rates) != 1:
+        return []
+    if len(rates) != 1:
         raise ValueError(
             "the optimizer is a function of the learning rate, so the space needs exactly one "
             f"axis lr=[...], got {rates or 'none'}; or build it: optimizer=optax.adam(1e-3)"
         )
-    return tuple(name for name in names if name in (*KERNEL_AXES, *RATE_AXES, *options))
+    return [name for name in names if name in (*RATE_AXES, *options)]
+
+
+def _is_traceable(
+    optimizer: OptimizerLike, axis: str, values: Mapping[str, Sequence[Any]], options: Sequence[str]
+) -> bool:
+    """Return whether an optimizer can be built and used with a traced number on an axis."""
+    if any(isinstance(value, bool) or not isinstance(value, Real) for value in values[axis]):
+        return False
+    if not all(map(math.isfinite, values[axis])):
+        return True  # an error, which names the value
+    first = {name: values[name][0] for name in options}
+
+    def update(number: Any) -> Any:
+        built = build_optimizer(optimizer, first | {axis: number})
+        weights = jnp.ones((2, 2))
+        return built.update(weights, built.init(weights), weights)
+
+    try:
+        jax.eval_shape(update, jax.ShapeDtypeStruct((), jnp.float32))
+    except TypeError:  # JAX's errors about traced values among them
+        return False
+    return True
 
 
 def check_rates(axis: str, values: Iterable[Any]) -> None:
@@ -73,19 +143,19 @@ def check_traced_number(axis: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(
             f"axis {axis!r}: expected finite numbers, which the training program takes as traced "
-            f"values, got {value!r}; for other values run one sweep for each, with an optimizer "
-            f"such as functools.partial(optax.sgd, {axis}={value!r})"
+            f"values, got {value!r}"
         )
     return float(value)
 
 
 def build_optimizer(
-    optimizer: OptimizerLike, hyperparameters: Hyperparameters
+    optimizer: OptimizerLike, options: Mapping[str, Any]
 ) -> optax.GradientTransformation:
-    """Return the optimizer of one lane, built from its traced options."""
+    """Return the optimizer of one lane, built from its options, traced ones among them."""
     if not callable(optimizer):
         return optimizer
-    options = {name: value for name, value in hyperparameters.items() if name not in KERNEL_AXES}
+    others = (*KERNEL_AXES, *TRAINING_AXES)
+    options = {name: value for name, value in options.items() if name not in others}
     rate = next(options.pop(name) for name in RATE_AXES if name in options)
     return optimizer(rate, **options)
 

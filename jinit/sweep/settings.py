@@ -13,8 +13,9 @@ from jinit.choice import check_choice
 from jinit.sweep.counts import check_count
 from jinit.sweep.engine import Sweep
 from jinit.sweep.load_function import load_function
+from jinit.sweep.named_optimizer import optimizer_function
 from jinit.sweep.networks import activation_function, mlp
-from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES
+from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES, TRAINING_AXES
 from jinit.sweep.space import Config, grid
 from jinit.sweep.tasks import TASKS, Task
 
@@ -66,7 +67,7 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     build = _find_build(settings, task, file)
     optimizer = _find_optimizer(settings)
     if "model" not in settings:
-        _check_axes(space, optimizer)
+        _check_axes(space, optimizer or optax.adam)
     if not set(space) & set(RATE_AXES):
         raise ValueError(f"{file}: [space] needs a learning rate, such as lr = [0.001]")
     names = ("seeds", "steps", "record_every")
@@ -101,9 +102,12 @@ def _build_task(settings: Mapping[str, Any]) -> Task:
     return TASKS[name](**sizes)
 
 
-def _find_optimizer(settings: Mapping[str, Any]) -> Callable[..., optax.GradientTransformation]:
-    names = ("adam", "adamw", "sgd", "rmsprop", "lion", "adagrad", "nadam", "lamb", "lars")
-    return getattr(optax, check_choice("optimizer", settings.get("optimizer", "adam"), names))
+def _find_optimizer(
+    settings: Mapping[str, Any],
+) -> Callable[..., optax.GradientTransformation] | None:
+    if "optimizer" not in settings:
+        return None
+    return optimizer_function("optimizer", settings["optimizer"])
 
 
 def _find_build(settings: Mapping[str, Any], task: Task, file: Path | None) -> Callable[..., Any]:
@@ -127,13 +131,16 @@ def _build_mlp(config: Config, features: int, outputs: int, width: int) -> Any:
 
 def _check_axes(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None:
     """Raise if the built-in network and its optimizer do not have an axis, or a value is wrong."""
-    known = ("init", "activation", "depth", "width", "lr", *KERNEL_AXES)
-    option = (
-        f"axis of the built-in MLP trained by {optimizer.__name__} (give another optimizer, such "
-        "as 'adamw' for weight_decay, or model = 'module:function')"
-    )
-    for axis in space:
-        check_choice(option, axis, (*known, *inspect.signature(optimizer).parameters))
+    known = ("init", "activation", "depth", "width", "lr", *KERNEL_AXES, *TRAINING_AXES)
+    names = _values(space, "optimizer")
+    optimizers = [optimizer_function("axis 'optimizer'", name) for name in names] or [optimizer]
+    for each in optimizers:
+        option = (
+            f"axis of the built-in MLP trained by {each.__name__} (give another optimizer, such "
+            "as 'adamw' for weight_decay, or model = 'module:function')"
+        )
+        for axis in space:
+            check_choice(option, axis, (*known, *inspect.signature(each).parameters))
     for activation in _values(space, "activation"):
         activation_function(activation)
     for axis in ("depth", "width"):

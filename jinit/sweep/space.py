@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from jinit.initializers import Initializer, from_spec
+from jinit.sweep.named_optimizer import optimizer_function
 
 Config = dict[str, Any]
 """One value for every axis."""
@@ -43,7 +44,10 @@ def grid(**axes: Iterable[Any]) -> Space:
 
     The axis `init` takes initializers, names of the catalog or specs. The values of `lr`, `gain`,
     `l1`, `l2` and of options of the optimizer, such as `weight_decay`, are traced numbers: they
-    become lanes of one program. Other axes are passed to `build` and may change the program.
+    become lanes of one program. The axis `optimizer` takes functions of optax or their names;
+    `batch_size` and options that cannot be traced, such as `nesterov`, belong to training as well,
+    and each of their values compiles another program. All other axes are passed to `build`, and
+    may change the program too.
 
     Args:
       **axes: the values of every axis.
@@ -113,7 +117,8 @@ def _check_values(name: str, values: Any) -> tuple[Any, ...]:
         )
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"grid: axis {name!r} needs a list of values, got {values!r}: use [...]")
-    checked = tuple(_read_initializer(value) if name == "init" else value for value in values)
+    read = {"init": _read_initializer, "optimizer": _read_optimizer}.get(name, lambda value: value)
+    checked = tuple(map(read, values))
     if not checked:
         raise ValueError(f"grid: axis {name!r} is empty; give it at least one value")
     recorded = [record_value(value) for value in checked]
@@ -140,6 +145,10 @@ def _value_kind(value: Any) -> str:
     if isinstance(value, bool):
         return "truth values"
     return "numbers" if isinstance(value, int | float) else "words"
+
+
+def _read_optimizer(value: Any) -> Any:
+    return optimizer_function("axis 'optimizer'", value) if isinstance(value, str) else value
 
 
 def _read_initializer(value: Any) -> Callable[..., Any]:

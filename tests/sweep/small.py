@@ -68,6 +68,10 @@ def build_nnx(config: dict, rngs: nnx.Rngs) -> nnx.Module:
 def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) -> jinit.Sweep:
     """Return a sweep of 20 steps, from options of Sweep and axes."""
     names = ("optimizer", "seeds", "steps", "record_every", "lanes", "measure_start")
-    given = {name: options.pop(name) for name in names if name in options}
+    given = {
+        name: options.pop(name)
+        for name in names
+        if name in options and not (name == "optimizer" and isinstance(options[name], list))
+    }
     settings = {"seeds": 2, "steps": 20} | given
     return jinit.Sweep(on or task(), build, jinit.grid(**options), **settings)

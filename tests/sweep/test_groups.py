@@ -10,13 +10,13 @@ from sweep.small import CLASSES, FEATURES, build_linen, build_nnx, pair, shallow
 
 import jinit
 from jinit.sweep.groups import group_configs
-from jinit.sweep.optimizers import find_traced_axes
+from jinit.sweep.optimizers import training_axes
 
 
 def groups(build=shallow, on=None, optimizer=optax.adam, **axes):
     space = jinit.grid(**axes)
-    traced = find_traced_axes(space.names, optimizer)
-    return group_configs(space.configs(), build, on or task(), optimizer, traced)
+    training = training_axes(space, optimizer)
+    return group_configs(space.configs(), build, on or task(), optimizer, training)
 
 
 def test_initializers_and_numbers_share_a_program_and_architectures_do_not():
@@ -91,11 +91,6 @@ def test_numpy_integers_are_integers():
     assert sweep(init=["zeros"], lr=[1e-3], seeds=np.int32(2)).seeds == (0, 1)
 
 
-def test_an_option_that_is_not_a_number_names_a_remedy():
-    with pytest.raises(ValueError, match=r"partial\(optax\.sgd, nesterov=False\)"):
-        groups(optimizer=optax.sgd, init=["zeros"], lr=[1e-3], nesterov=[False, True])
-
-
 def test_a_network_that_does_not_fit_the_task():
     with pytest.raises(ValueError, match=r"'clusters' has 3 classes, so .* \(90, 3\); it returns "):
         groups(lambda _: jinit.sweep.mlp(FEATURES, 5, depth=1), init=["zeros"], lr=[1e-3])
@@ -140,13 +135,6 @@ def test_a_traced_axis_that_is_not_a_number(value, shown):
 def test_numpy_numbers_are_numbers():
     (group,) = groups(init=["he_normal"], lr=np.logspace(-3, -1, 3, dtype=np.float32))
     np.testing.assert_allclose([m.hyperparameters["lr"] for m in group.members], [1e-3, 1e-2, 1e-1])
-
-
-def test_options_of_the_optimizer_are_traced():
-    names = ("init", "lr", "weight_decay", "momentum", "depth", "l1")
-    assert find_traced_axes(names, optax.adamw) == ("lr", "weight_decay", "l1")
-    assert find_traced_axes(names, optax.sgd) == ("lr", "momentum", "l1")
-    assert find_traced_axes(("init", "gain"), optax.adam(1e-3)) == ("gain",)
 
 
 @pytest.mark.parametrize(

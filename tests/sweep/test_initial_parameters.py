@@ -12,7 +12,7 @@ import jinit
 from jinit.sweep import initial_parameters as module
 from jinit.sweep.groups import group_configs
 from jinit.sweep.initial_parameters import InitialParameters
-from jinit.sweep.optimizers import find_traced_axes
+from jinit.sweep.optimizers import training_axes
 
 SEEDS = np.array([3, 1, 4, 15, 9])
 
@@ -20,8 +20,8 @@ SEEDS = np.array([3, 1, 4, 15, 9])
 @pytest.fixture
 def members():
     space = jinit.grid(init=["he_normal", "orthogonal"], lr=[1e-2, 1e-1])
-    traced = find_traced_axes(space.names, optax.adam)
-    return group_configs(space.configs(), shallow, task(), optax.adam, traced)[0].members
+    axes = training_axes(space, optax.adam)
+    return group_configs(space.configs(), shallow, task(), optax.adam, axes)[0].members
 
 
 def assert_drawn_from_seeds(params, lanes):

@@ -8,13 +8,13 @@ from sweep.small import CLASSES, FEATURES, shallow, task
 import jinit
 from jinit.sweep.groups import group_configs
 from jinit.sweep.layout import BlockLayout, choose_layout
-from jinit.sweep.optimizers import find_traced_axes
+from jinit.sweep.optimizers import training_axes
 
 
 def make_group(build):
     space = jinit.grid(init=["he_normal"], lr=[1e-2])
-    traced = find_traced_axes(space.names, optax.adam)
-    return group_configs(space.configs(), build, task(), optax.adam, traced)[0]
+    axes = training_axes(space, optax.adam)
+    return group_configs(space.configs(), build, task(), optax.adam, axes)[0]
 
 
 @pytest.fixture(scope="module")
