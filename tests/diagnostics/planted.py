@@ -60,10 +60,12 @@ def _kernel(change):
 
 
 def _equal_units(params, place, key):
-    """Give two units the same weights, before them and after them: those of a unit that is active
-    after relu, which in deep networks is either on or off for all inputs."""
+    """Give two units the same weights, before them and after them.
+
+    They are positive, so that relu does not switch both of them off for all inputs.
+    """
     kernel, after = params[place]["kernel"], params[place + 1]["kernel"]
-    active = kernel[:, kernel.sum(0).argmax()]
+    active = abs(kernel[:, 5])
     params[place] |= {"kernel": kernel.at[:, 3].set(active).at[:, 5].set(active)}
     params[place + 1] |= {"kernel": after.at[3].set(after[5])}
 

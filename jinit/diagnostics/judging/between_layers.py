@@ -27,6 +27,8 @@ from jinit.diagnostics.measuring.every_operation import OperationSizes
 from jinit.model import Place
 
 _Sizes = Mapping[Place, OperationSizes]
+_LEAST_SQUARED_GAIN = 0.25
+"""Squared gain below which no kernel needs to be because of its activation alone."""
 
 
 class _Kind(NamedTuple):
@@ -208,14 +210,17 @@ def _operation_text(case: Investigation, kind: _Kind, culprit: Culprit | None, s
 def _is_large(row: LayerRow, step: Step) -> bool:
     """Return whether a kernel explains more of a growth than all operations do.
 
-    A common mean of its weights adds up over positive inputs, which its gain does not show.
+    A common mean of its weights adds up over positive inputs, which its gain does not show. Where
+    a layer needs a gain far below 1, but for the first one of a chain that makes its signal small,
+    the operations after it are to blame, such as a sum over rows.
     """
     if has_large_mean(row):
         return True
     needed = needed_scale(row)
     if needed is None or not row.used_squared_gain:
         return False
-    error = math.log(row.used_squared_gain / needed.weights)
+    least = 0.0 if row.log_small_start < 0 else _LEAST_SQUARED_GAIN
+    error = math.log(row.used_squared_gain / max(needed.weights, least))
     return error > GAIN_TOLERANCE and 2 * error > step.log_growth
 
 

@@ -29,6 +29,10 @@ from jinit.diagnostics.judging.thresholds import (
 )
 from jinit.gains import shape_fan_in
 from jinit.model import Leaf
+from jinit.theory import layer_response
+
+_SURPRISE = math.log(4.0)
+"""ln of a ratio of mean squares beyond which a layer does not follow from the one before."""
 
 
 class _ChainFault(NamedTuple):
@@ -174,17 +178,13 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
         return _blame(case, number, fault, biased, cause, "bias_init=jinit.zeros")
     errors = {place: _gain_error(case.layers[place]) for place in members}
     if sum(errors.values()) < EXPLAINED_SHARE * abs(fault.log_growth):
-        if (culprit := _find_displacement(case, number)) is not None:
-            row = case.layers[culprit]
-            return _blame(case, number, fault, culprit, gain_cause(row), kernel_cure(row))
-        if cause := _large_input_cause(case, number):
-            return Finding(fault.verdict, f"{fault.symptom}: {cause}", STANDARDIZE, "inputs")
-        cause = (
-            "all gains are right, so the cause lies between the layers: a constant factor or "
-            "stop_gradient"
+        return _displaced(case, number, fault) or Finding(
+            fault.verdict,
+            f"{fault.symptom}: all gains are right, so the cause lies between the layers: a "
+            "constant factor or stop_gradient",
+            "remove it; to freeze layers on purpose, diagnose the others on their outputs",
+            is_between_layers=True,
         )
-        cure = "remove it; to freeze layers on purpose, diagnose the others on their outputs"
-        return Finding(fault.verdict, f"{fault.symptom}: {cause}", cure, is_between_layers=True)
     worst = max(members, key=lambda place: errors[place])
     is_own = errors[number] > GAIN_TOLERANCE or errors[worst] <= GAIN_TOLERANCE
     place = number if is_own else worst
@@ -192,18 +192,42 @@ def _find_cause(case: Case, number: int, fault: _ChainFault, members: Sequence[i
     return _blame(case, number, fault, place, gain_cause(row), kernel_cure(row))
 
 
-def _find_displacement(case: Case, number: int) -> int | None:
-    """Return the layer of a chain whose kernel makes the signal too large for the layers after it.
+def _displaced(case: Case, number: int, fault: _ChainFault) -> Finding | None:
+    """Return the fault if a kernel or the inputs put the signal where other gains are needed.
 
     The gains of a chain of gelu are right for the size of signal that they keep.
     """
     chain = case.chain(number)
     means = [place for place in chain if has_large_mean(case.layers[place])]
-    if means:
-        return means[0]
+    if not means and not all(map(_follows, *_pairs(case, chain))):
+        return None
     errors = {place: _gain_error(case.layers[place]) for place in case.chain_head(number)}
-    place = max(errors, key=errors.__getitem__)
-    return place if errors[place] > GAIN_TOLERANCE else None
+    wrong = [place for place, error in errors.items() if error > GAIN_TOLERANCE]
+    if means or wrong:
+        place = means[0] if means else max(wrong, key=errors.__getitem__)
+        row = case.layers[place]
+        return _blame(case, number, fault, place, gain_cause(row), kernel_cure(row))
+    cause = _large_input_cause(case, number)
+    return (
+        Finding(fault.verdict, f"{fault.symptom}: {cause}", STANDARDIZE, "inputs")
+        if cause
+        else None
+    )
+
+
+def _pairs(case: Case, chain: Sequence[int]) -> tuple[list[LayerRow], list[LayerRow]]:
+    rows = [case.layers[place] for place in chain]
+    return rows[:-1], rows[1:]
+
+
+def _follows(before: LayerRow, row: LayerRow) -> bool:
+    """Return whether the size of a layer's signal follows from that of the layer before."""
+    activation, q = before.leaf.activation, before.statistics.preactivation.second
+    if activation is None or not (q > 0 and math.isfinite(q)):
+        return False
+    expected = row.squared_gain * layer_response(activation, q).second + row.statistics.bias_second
+    found = row.statistics.preactivation.second
+    return abs(log_or_infinity(found) - log_or_infinity(expected)) < _SURPRISE
 
 
 def _large_input_cause(case: Case, number: int) -> str:

@@ -182,7 +182,7 @@ def _caption(columns: Sequence[NumberColumn], left_out: Sequence[NumberColumn]) 
     meanings = dict.fromkeys(column.meaning for column in columns if column.meaning)
     lines = [
         "at initialization: jinit.diagnose on the untrained network; many faults are harmless here",
-        "outcome: did not learn: within 3 standard errors of a guess; slowly: nearer to it than to",
+        "outcome: did not learn: within 3 standard errors of a guess; slowly: nearer to it than to "
         "the best; diverged: NaN or infinity",
         *meanings,
         "±: 95 % interval of the mean over seeds; below 4 seeds, (lowest–highest)",
