@@ -223,12 +223,16 @@ def test_the_cure_of_gradients_that_underflow():
     model = jinit.trace(plain.mlp, params, x)
 
     def judge(factor):
-        return diagnose(model, params, x, loss=lambda y: factor * jnp.float16(1e-6) * y.mean())
+        return diagnose(model, params, x, loss=lambda y: jnp.float32(factor * 1e-6) * y.mean())
 
-    diagnosis = judge(1.0)
-    assert diagnosis.verdict == "underflowing"
-    factor = re.search(r"multiply the loss by (\S+) and", diagnosis.faults[0].cure)[1]
-    assert judge(float(factor)).healthy
+    factor, found = 1.0, judge(1.0)
+    for _ in range(2):  # a factor that float16 holds is not always enough
+        assert found.verdict == "underflowing"
+        factor *= float(re.search(r"multiply the loss by (\S+) and", found.faults[0].cure)[1])
+        found = judge(factor)
+        if found.healthy:
+            break
+    assert found.healthy, found
 
 
 def transposed(params, x):

@@ -144,6 +144,7 @@ def gain_cause(row: LayerRow) -> str:
 
 def underflow_cure(dtype: Any, size: float) -> str:
     """Return the cure of gradients of some size that a dtype of few exponents loses."""
-    smallest = float(jnp.finfo(dtype).tiny)
-    factor = 2 ** math.ceil(math.log2(2 * UNDERFLOW_RMS_RATIO * smallest / size))
+    limits = jnp.finfo(dtype)
+    exponent = math.ceil(math.log2(2 * UNDERFLOW_RMS_RATIO * float(limits.tiny) / size))
+    factor = 2 ** min(exponent, math.floor(math.log2(float(limits.max))))  # a number of that dtype
     return f"dtype=jnp.bfloat16, or multiply the loss by {factor:d} and divide the gradient by it"
