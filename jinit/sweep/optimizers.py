@@ -1,6 +1,7 @@
 """The axes of training: which are traced and which are compiled, and the optimizer of a lane."""
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
@@ -70,14 +71,16 @@ def training_axes(space: Space, optimizer: OptimizerLike) -> TrainingAxes:
 
 def _option_axes(names: Sequence[str], optimizers: Sequence[OptimizerLike]) -> list[str]:
     """Return the axes that are the learning rate or another option of the optimizers."""
-    found = [_options_of(names, each) for each in optimizers]
-    for options, each in zip(found, optimizers, strict=True):
-        if missing := [name for name in found[0] if name not in options]:
+    found = {record_value(each): _options_of(names, each) for each in optimizers}
+    for axis in dict.fromkeys(itertools.chain.from_iterable(found.values())):
+        having = [name for name, options in found.items() if axis in options]
+        lacking = [name for name in found if name not in having]
+        if lacking:
             raise ValueError(
-                f"axis {missing[0]!r} is an option of {record_value(optimizers[0])}, but not of "
-                f"{record_value(each)}: run one sweep for each of them"
+                f"axis {axis!r} is an option of {having[0]}, but not of {lacking[0]}: run one "
+                "sweep for each of them"
             )
-    return found[0]
+    return next(iter(found.values()))
 
 
 def _options_of(names: Sequence[str], optimizer: OptimizerLike) -> list[str]:

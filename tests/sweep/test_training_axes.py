@@ -99,6 +99,8 @@ def test_compiled_options_of_the_optimizer(tmp_path):
     [
         ({"optimizer": ["sgd", "adam"], "momentum": [0.9]},
          "axis 'momentum' is an option of sgd, but not of adam"),
+        ({"optimizer": ["adam", "sgd"], "momentum": [0.9]},
+         "axis 'momentum' is an option of sgd, but not of adam"),
         ({"optimizer": ["sdg"]}, "axis 'optimizer'.*did you mean 'sgd'"),
         ({"batch_size": [0]}, "batch_size=0, expected an integer from 1 to 90"),
         ({"batch_size": [1000]}, "batch_size=1000, expected an integer from 1 to 90"),

@@ -103,13 +103,10 @@ def find_growth(case: Investigation, judged: Sequence[Finding]) -> dict[int, Fin
         steps = _worst_growths(case, kind.find(case.graph), judged)
         if steps:
             found = _explain(case, kind, steps)
-            return {
-                number: replace(finding, verdict="chaotic")
-                if kind.find is find_gradient_explosions
-                and _is_in_chaos(case.graph.rows, judged, number)
-                else finding
-                for number, finding in found.items()
-            }
+            if kind.find is not find_gradient_explosions:
+                return found
+            chaotic = [number for number in found if _is_in_chaos(case.graph.rows, judged, number)]
+            return found | {number: replace(found[number], verdict="chaotic") for number in chaotic}
     return {}
 
 

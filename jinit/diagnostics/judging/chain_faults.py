@@ -13,6 +13,7 @@ from jinit.diagnostics.judging.cures import (
     missing_biases,
     needed_scale,
 )
+from jinit.diagnostics.judging.expectations import known_response
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
 from jinit.diagnostics.judging.input_faults import STANDARDIZE, reads_inputs
 from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
@@ -29,7 +30,6 @@ from jinit.diagnostics.judging.thresholds import (
 )
 from jinit.gains import shape_fan_in
 from jinit.model import Leaf
-from jinit.theory import layer_response
 
 _SURPRISE = math.log(4.0)
 """ln of a ratio of mean squares beyond which a layer does not follow from the one before."""
@@ -198,8 +198,9 @@ def _displaced(case: Case, number: int, fault: _ChainFault) -> Finding | None:
     The gains of a chain of gelu are right for the size of signal that they keep.
     """
     chain = case.chain(number)
+    rows = [case.layers[place] for place in chain]
     means = [place for place in chain if has_large_mean(case.layers[place])]
-    if not means and not all(map(_follows, *_pairs(case, chain))):
+    if not means and not all(map(_follows, rows[:-1], rows[1:])):
         return None
     errors = {place: _gain_error(case.layers[place]) for place in case.chain_head(number)}
     wrong = [place for place, error in errors.items() if error > GAIN_TOLERANCE]
@@ -208,24 +209,17 @@ def _displaced(case: Case, number: int, fault: _ChainFault) -> Finding | None:
         row = case.layers[place]
         return _blame(case, number, fault, place, gain_cause(row), kernel_cure(row))
     cause = _large_input_cause(case, number)
-    return (
-        Finding(fault.verdict, f"{fault.symptom}: {cause}", STANDARDIZE, "inputs")
-        if cause
-        else None
-    )
-
-
-def _pairs(case: Case, chain: Sequence[int]) -> tuple[list[LayerRow], list[LayerRow]]:
-    rows = [case.layers[place] for place in chain]
-    return rows[:-1], rows[1:]
+    if not cause:
+        return None
+    return Finding(fault.verdict, f"{fault.symptom}: {cause}", STANDARDIZE, "inputs")
 
 
 def _follows(before: LayerRow, row: LayerRow) -> bool:
     """Return whether the size of a layer's signal follows from that of the layer before."""
-    activation, q = before.leaf.activation, before.statistics.preactivation.second
-    if activation is None or not (q > 0 and math.isfinite(q)):
+    response = known_response(before, before.statistics.preactivation.second)
+    if response is None:
         return False
-    expected = row.squared_gain * layer_response(activation, q).second + row.statistics.bias_second
+    expected = row.squared_gain * response.second + row.statistics.bias_second
     found = row.statistics.preactivation.second
     return abs(log_or_infinity(found) - log_or_infinity(expected)) < _SURPRISE
 

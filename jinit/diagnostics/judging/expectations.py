@@ -74,7 +74,7 @@ def _chains(rows: Sequence[LayerRow]) -> list[list[int]]:
         continues = (
             before is not None
             and chain_of[before][-1] == before
-            and _known_response(rows[before], 1.0) is not None
+            and known_response(rows[before], 1.0) is not None
         )
         if before is not None and continues:
             chain_of[number] = chain_of[before]
@@ -85,8 +85,13 @@ def _chains(rows: Sequence[LayerRow]) -> list[list[int]]:
     return chains
 
 
-def _known_response(row: LayerRow, q: float) -> LayerResponse | None:
-    """Return the response of a layer's activation at variance q; None if theory has none."""
+def known_response(row: LayerRow, q: float) -> LayerResponse | None:
+    """Return the response of a layer's activation; None if theory has none.
+
+    Args:
+      row: the layer.
+      q: variance of its pre-activations.
+    """
     activation = row.leaf.activation
     if activation is None or not (q > 0 and math.isfinite(q)):
         return None
@@ -165,7 +170,7 @@ def _signal_states(rows: Sequence[LayerRow]) -> list[_LogState]:
     states = [_LogState(log_or_infinity(first.sum_second + first.statistics.bias_second), 0.0, 0.0)]
     for before, row in pairwise(rows):
         _, variance, shift = states[-1]
-        response = _known_response(before, states[-1].typical_value)
+        response = known_response(before, states[-1].typical_value)
         if response is None:
             measured = log_or_infinity(row.statistics.preactivation.second)
             states.append(_LogState(measured, 0.0, 0.0))
@@ -189,7 +194,7 @@ def _gradient_states(rows: Sequence[LayerRow], signals: Sequence[_LogState]) -> 
     states = [_LogState(0.0, 0.0, 0.0)]
     for number in range(len(rows) - 2, -1, -1):
         row, after = rows[number], rows[number + 1]
-        response = _known_response(row, signals[number].typical_value)
+        response = known_response(row, signals[number].typical_value)
         log_value, variance, shift = states[-1]
         if response is None:
             states.append(_LogState(log_value, variance, shift))
@@ -212,7 +217,7 @@ def _correlation_intervals(
     variance = _correlation_variance(rows[0], value, _SQUARE_VARIANCE)
     for before, row, state in zip(rows[:-1], rows[1:], signals[:-1], strict=True):
         activation, q = before.leaf.activation, state.typical_value
-        response = _known_response(before, q)
+        response = known_response(before, q)
         if activation is None or response is None or not -1 <= value <= 1:
             return [*intervals, *[None] * (len(rows) - len(intervals))]
         correlation, slope = activation_correlation(activation, value, q)
