@@ -121,7 +121,7 @@ class Sweep:
             "record_every", default_interval if record_every is None else record_every
         )
         self.lanes = None if lanes is None else check_count("lanes", lanes)
-        self.measure_start = measure_start
+        self.measure_start = _check_instance("measure_start", measure_start, bool, "True or False")
         self.axes = training_axes(self.space, self.optimizer)
         for axis, values in space.axes:
             if axis in RATE_AXES:

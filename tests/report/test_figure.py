@@ -99,6 +99,14 @@ def test_many_facets_wrap(tmp_path, count, panels):
     assert len(figure.axes) == panels
 
 
+def test_a_sweep_without_measurements_has_no_panels_of_signals(tmp_path):
+    columns = ("layers", "activation_std", "gradient_std", "dead_fraction", "saturated_fraction")
+    axes = {"init": ["a", "b"], "activation": ["relu", "tanh"]}
+    rows = [each | {name: [] for name in columns} for each in grid(axes, 2, varied)]
+    figure = drawn(write_sweep(tmp_path, axes, rows))
+    assert [each.get_ylabel() for each in figure.axes] == ["validation loss", ""]
+
+
 def test_the_title_says_that_candidates_are_left_out(tmp_path):
     accuracies = {f"init{index}": [0.5 + index / 100] * 2 for index in range(20)}
     figure = drawn(write_accuracies(tmp_path, accuracies))

@@ -175,6 +175,7 @@ def test_an_optimizer_that_does_not_fit_the_space(axes, optimizer, error, text):
         ({"seeds": [-1]}, ValueError, r"seeds: expected .* from 0 to 2\*\*32 - 1, got \[-1\]"),
         ({"seeds": "three"}, ValueError, "seeds: expected a number of seeds.* got 'three'"),
         ({"seeds": 1.5}, ValueError, "seeds: expected a number of seeds.* got 1.5"),
+        ({"measure_start": "no"}, TypeError, "measure_start: expected True or False, got str"),
         ({"train_loss": [1]}, ValueError, "axis 'train_loss' is the name of a recorded column"),
         ({"jax_version": [1]}, ValueError, "axis 'jax_version' is the name of a recorded column"),
         ({"activation_std": [1]}, ValueError, "'activation_std' is the name of a recorded column"),

@@ -32,7 +32,6 @@ _LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 _LINE_DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)))
 _MOST_LINES = 12
 _MOST_COLUMNS = 4
-_PANELS_PER_FACET = 1 + len(SIGNAL_COLUMNS)
 _LONGEST_LABEL = 40
 _SPINE_COLOR = "#8a8a8a"
 
@@ -78,15 +77,16 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     styles = _choose_styles(facets, outline)
     columns = min(len(facets), _MOST_COLUMNS)
     rows = math.ceil(len(facets) / columns)
-    size = (max(3.4 * columns, 6.8), 7.4 * rows + 1.4)
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
-    grid = figure.subplots(_PANELS_PER_FACET * rows, columns, squeeze=False)
     drawn = [each for facet in facets for each in _drawn_candidates(facet, styles)]
+    height = 1 + len(SIGNAL_COLUMNS) * _has_signals(drawn)
+    size = (max(3.4 * columns, 6.8), 2.5 * height * rows + 1.4)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    grid = figure.subplots(height * rows, columns, squeeze=False)
     column = loss_column(drawn)
     panels = _Panels(outline, styles, column, curve_limits(drawn, column))
     for index in range(rows * columns):
         row, place = divmod(index, columns)
-        axes = grid[_PANELS_PER_FACET * row : _PANELS_PER_FACET * (row + 1), place]
+        axes = grid[height * row : height * (row + 1), place]
         if index < len(facets):
             _draw_facet(list(axes), facets[index], panels, is_leftmost=place == 0)
         else:
@@ -107,9 +107,14 @@ def _draw_facet(
     title = _shorten_label(facet.label)
     curves.set_title(title, parse_math=False, fontweight="bold", color=TEXT_COLOR)
     _label_axes(curves, "step", _curve_name(column) if is_leftmost else "")
-    for panel, (name, label) in zip(signals, SIGNAL_COLUMNS.items(), strict=True):
+    for panel, (name, label) in zip(signals, SIGNAL_COLUMNS.items(), strict=bool(signals)):
         draw_signal(panel, candidates, panels.styles, name)
         _label_axes(panel, "layer", label if is_leftmost else "")
+
+
+def _has_signals(candidates: Sequence[Candidate]) -> bool:
+    """Return whether the networks were measured at step 0, which a sweep may leave out."""
+    return any(row.get("layers") for each in candidates for row in each.records)
 
 
 def _drawn_candidates(facet: Facet, styles: LineStyles) -> list[Candidate]:
