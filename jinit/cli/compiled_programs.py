@@ -33,15 +33,17 @@ def keep_compiled_programs() -> Iterator[ProgramCounts]:
     """Keep the programs that are compiled meanwhile in a folder, and use those of earlier runs.
 
     The folder is that of JAX, if JAX has been given one (`JAX_COMPILATION_CACHE_DIR`), else
-    `jinit/programs` in the user's cache. `JAX_ENABLE_COMPILATION_CACHE=false` turns it off.
+    `jinit/programs` in the user's cache. Nothing is kept if that cannot be written to, and
+    `JAX_ENABLE_COMPILATION_CACHE=false` turns it off.
     """
     import jax
 
     counts = ProgramCounts()
     config: Any = jax.config
     before = config.jax_compilation_cache_dir
-    if not before:
-        config.update("jax_compilation_cache_dir", str(_cache_folder()))
+    folder = None if before else _cache_folder()
+    if folder:
+        config.update("jax_compilation_cache_dir", str(folder))
         config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.monitoring.register_event_listener(counts.count)
@@ -49,10 +51,21 @@ def keep_compiled_programs() -> Iterator[ProgramCounts]:
         yield counts
     finally:
         jax.monitoring.unregister_event_listener(counts.count)
-        if not before:
+        if folder:
             config.update("jax_compilation_cache_dir", before)
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """Return the folder in the user's cache; None if it cannot be written to."""
+    import jax
+
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "jinit" / "programs"
+    folder = Path(caches) / "jinit" / "programs"
+    config: Any = jax.config
+    if not config.jax_enable_compilation_cache:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None

@@ -24,6 +24,7 @@ def run(folder, out, **variables):
     done = subprocess.run(
         command, cwd=folder, env=kept | variables, capture_output=True, text=True, check=True
     )
+    assert "Warning" not in done.stderr
     return next((line for line in done.stdout.splitlines() if line.startswith("Programs")), "")
 
 
@@ -40,3 +41,10 @@ def test_programs_need_not_be_kept(tmp_path):
     variables = {"XDG_CACHE_HOME": str(tmp_path), "JAX_ENABLE_COMPILATION_CACHE": "false"}
     assert run(tmp_path, "first", **variables) == ""
     assert not (tmp_path / "jinit").exists()
+
+
+def test_a_cache_that_cannot_be_written_to_is_not_used(tmp_path):
+    """Below a file: not even an administrator can write there."""
+    (tmp_path / "small.toml").write_text(SETTINGS)
+    (tmp_path / "file").touch()
+    assert run(tmp_path, "first", XDG_CACHE_HOME=str(tmp_path / "file")) == ""
