@@ -49,7 +49,8 @@ class _Panels:
 def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     """Draw learning curves, and std of activations and gradients by layer.
 
-    A candidate is a line, and a facet is a column of three panels.
+    A candidate is a line, and a facet is a column of three panels, or of the curves alone if the
+    networks were not measured at step 0.
 
     Curves are geometric means over seeds with their 95 % intervals, because their axis is
     logarithmic. At most twelve candidates are drawn, those with the best rank in any facet; the
@@ -70,7 +71,7 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     >>> outline = Outline("digits", Metric("loss"), {"init": ["ones"]}, (), (0,), total_lanes=1)
     >>> ones = Candidate({"init": "ones"}, "ones", ({"step": [0], "seed": 0},), {0: 1.0}, ())
     >>> len(sweep_figure([Facet({}, "relu", (ones,))], outline).axes)
-    3
+    1
     """
     with explain_missing_extra("Drawing"):
         from matplotlib.figure import Figure
