@@ -106,7 +106,14 @@ from jinit.rules import (
     recommend,
     rules_from_toml,
 )
-from jinit.sweep import Space, Sweep, Task, grid, tasks
+from jinit.sweep import (
+    Space,
+    Sweep,
+    Task,
+    grid,
+    tasks,
+    zipped,
+)
 
 from . import diagnostics, initializers, report, rules, sweep, theory
 from .initializers import adapters
@@ -224,6 +231,7 @@ __all__ = [
     "zero_hadamard",
     "zeros",
     "zeros_init",
+    "zipped",
 ]
 
 

@@ -4,7 +4,7 @@ from jinit.sweep import tasks
 from jinit.sweep.engine import Progress, Sweep
 from jinit.sweep.lanes import use_all_cores
 from jinit.sweep.networks import activation_function, mlp
-from jinit.sweep.space import Space, grid
+from jinit.sweep.space import Space, grid, zipped
 from jinit.sweep.tasks import Task
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "mlp",
     "tasks",
     "use_all_cores",
+    "zipped",
 ]
