@@ -5,7 +5,7 @@
 - `init`, `plan`, `recommend`, `Rule`, `recipes`: initial parameters of a whole model.
 - `audit`, `diagnose`, `diagnostics`: whether a network will train, and if not, why.
 - `theory`: what a random layer does to a signal.
-- `Sweep`, `grid`, `Task`, `Results`: compare initializations by training.
+- `Sweep`, `grid`, `random_search`, `Task`, `Results`: compare initializations by training.
 - `adapters`: initial factors of LoRA and its variants.
 """
 
@@ -110,7 +110,10 @@ from jinit.sweep import (
     Space,
     Sweep,
     Task,
+    between,
     grid,
+    random_search,
+    sobol,
     tasks,
     zipped,
 )
@@ -140,6 +143,7 @@ __all__ = [
     "activation_scaled",
     "adapters",
     "audit",
+    "between",
     "blockwise",
     "cast",
     "chrono",
@@ -190,6 +194,7 @@ __all__ = [
     "orthogonal",
     "plan",
     "random_normal",
+    "random_search",
     "random_uniform",
     "recipes",
     "recommend",
@@ -207,6 +212,7 @@ __all__ = [
     "siren",
     "siren_first",
     "small_init",
+    "sobol",
     "sparse",
     "stacked",
     "step_bias",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jinit.sweep.axis_values import read_value, record_value, value_identity
+from jinit.sweep.between import Between
 
 # Training takes numbers as float32.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -33,8 +34,10 @@ def read_axis(place: str, name: str, values: Any) -> tuple[Any, ...]:
             "give Sweep(..., seeds=8) instead"
         )
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        is_range = isinstance(values, Between) and place in ("grid", "zipped")
+        hint = "; jinit.random_search(n, ...) draws from a range" if is_range else ""
         raise ValueError(
-            f"{place}: axis {name!r} needs a list of values, got {values!r}: use [...]"
+            f"{place}: axis {name!r} needs a list of values, got {values!r}: use [...]{hint}"
         )
     if not (read := tuple(read_value(name, value) for value in values)):
         raise ValueError(f"{place}: axis {name!r} is empty; give it at least one value")
