@@ -10,16 +10,28 @@ from typing import Any
 import optax
 
 from jinit.choice import check_choice
+from jinit.sweep.between import Between
 from jinit.sweep.counts import check_count
 from jinit.sweep.engine import Sweep
 from jinit.sweep.load_function import load_function
 from jinit.sweep.named_optimizer import optimizer_function
 from jinit.sweep.networks import activation_function, mlp
 from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES, TRAINING_AXES
-from jinit.sweep.space import Config, grid
+from jinit.sweep.space import Config
+from jinit.sweep.space_settings import SEARCH_KEYS, build_space, read_ranges
 from jinit.sweep.tasks import TASKS, Task
 
-_KEYS = ("task", "batch_size", "model", "optimizer", "seeds", "steps", "record_every", "width")
+_KEYS = (
+    "task",
+    "batch_size",
+    "model",
+    "optimizer",
+    "seeds",
+    "steps",
+    "record_every",
+    "width",
+    *SEARCH_KEYS,
+)
 _TABLES = ("space",)
 # Options of the command line that are axes of the space.
 _AXIS_OPTIONS = ("depth", "width", "lr")
@@ -62,6 +74,7 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     settings = _read_file(file) if file else {}
     space = settings.pop("space", DEFAULT_SPACE)
     space = space | {axis: [overrides[axis]] for axis in _AXIS_OPTIONS if axis in overrides}
+    space = read_ranges(file, space)
     settings |= {key: value for key, value in overrides.items() if key not in _AXIS_OPTIONS}
     task = _build_task(settings)
     build = _find_build(settings, task, file)
@@ -73,7 +86,8 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     names = ("seeds", "steps", "record_every")
     given = {name: settings[name] for name in names if name in settings}
     options: dict[str, Any] = {"steps": 300} | given
-    sweep = Sweep(task, build, grid(**space), optimizer=optimizer, **options)
+    found = build_space(file, settings, space)
+    sweep = Sweep(task, build, found, optimizer=optimizer, **options)
     return sweep, file.stem if file else task.name
 
 
@@ -149,6 +163,11 @@ def _check_axes(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None
 
 
 def _values(space: Mapping[str, Any], axis: str) -> list[Any]:
-    """Return the values of an axis; none if it is not a list, which `grid` reports."""
+    """Return the values of an axis, or the bounds of its range.
+
+    There are none if it is neither, which `grid` reports.
+    """
     values = space.get(axis, [])
+    if isinstance(values, Between):
+        return [values.low, values.high]
     return values if isinstance(values, list) else []

@@ -66,6 +66,40 @@ def test_options_replace_those_of_the_file(tmp_path):
     assert {config["width"] for config in wide.space.configs()} == {9}
 
 
+RANGES = """
+[space]
+init = ["he_normal", "zeros"]
+activation = ["relu"]
+depth = {low = 2, high = 4}
+lr = {low = 1e-4, high = 1e-1, log = true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "search"), [("random", jinit.random_search), ("sobol", jinit.sobol)]
+)
+def test_a_search(tmp_path, word, search):
+    keys = f"search = '{word}'\nconfigurations = 16\nseeds = 2\n"
+    axes = {
+        "init": ["he_normal", "zeros"],
+        "activation": ["relu"],
+        "depth": jinit.between(2, 4),
+        "lr": jinit.between(1e-4, 1e-1, log=True),
+    }
+    sweep, _ = read(tmp_path, keys + RANGES)
+    assert sweep.space == search(16, **axes)
+    assert sweep.total_lanes == 32
+    seeded, _ = read(tmp_path, "search_seed = 5\n" + keys + RANGES)
+    assert seeded.space == search(16, seed=5, **axes)
+    constant, _ = read(tmp_path, keys + RANGES, depth=3)
+    assert constant.space == search(16, **axes | {"depth": [3]})
+
+
+def test_a_grid_can_be_named(tmp_path):
+    assert read(tmp_path, "search = 'grid'\n" + SPACE)[0].space.is_grid
+
+
+RANDOM = "search = 'random'\nconfigurations = 4\n[space]\n"
 SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
 
 
@@ -95,6 +129,50 @@ SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
         (
             "[space]\ninit = ['zeros']",
             r"mine\.toml: \[space\] needs a learning rate, such as lr = \[",
+        ),
+        (
+            RANGES,
+            r"mine\.toml: depth is a range, .*: write search = 'random' \(or 'sobol'\) and conf",
+        ),
+        ("search = 'random'\n" + RANGES, "search = 'random' needs the number of configurations"),
+        ("search = 'randm'\n" + RANGES, r"unknown search .*'randm'; did you mean 'random'\?"),
+        ("search = 3\n" + RANGES, "unknown search in .* 3; expected one of: grid, random, sobol"),
+        ("configurations = 3\n" + SPACE, r"mine\.toml: configurations is for search = 'random' or"),
+        ("search = 'grid'\nsearch_seed = 3\n" + SPACE, "search_seed is for search = 'random' or"),
+        (RANDOM + "lr = {low = 1}", "lr is a range without high: write {low = 1e-4, high"),
+        (RANDOM + "lr = {}", "lr is a range without low and high"),
+        (RANDOM + "lr = {low = 1, hgh = 2}", r"key of .*: lr = {...} 'hgh'; did you mean"),
+        (RANDOM + "lr = {low = 2, high = 1}", r"mine\.toml: lr: between: expected low <"),
+        (RANDOM + "lr = {low = 'a', high = 1}", "lr: between: expected finite numbers"),
+        (
+            RANDOM + "lr = [1]\ninit = {name = 'zeros'}",
+            "axis 'init' needs a list of values",
+        ),
+        (
+            RANDOM + "lr = [1]\nactivation = {low = 0, high = 1}",
+            "'activation' needs a list",
+        ),
+        (
+            RANDOM + "lr = [1]\ndepth = {low = 0, high = 9}",
+            "depth: expected an integer of",
+        ),
+        (
+            RANDOM + "lr = [1]\ndepth = {low = 1.0, high = 9.5}",
+            "depth: expected an integer",
+        ),
+        (RANDOM + "lr = [1, 2]", "random_search: the axes have only 2 distinct config"),
+        (RANDOM + "lr = [1]\nseed = [1]\n", "'seed'"),
+        (
+            "model = 'math:sin'\n" + RANDOM + "lr = [1]\nn = [1]\n",
+            "an axis 'n' cannot be drawn",
+        ),
+        (
+            "search_seed = -1\n" + RANDOM + "lr = [1]",
+            "seed: expected an integer of at least 0",
+        ),
+        (
+            RANDOM.replace("4", "0") + "lr = [1]",
+            "configurations: expected an integer of at least 1",
         ),
         (SPACE + "depth = [0]", "depth: expected an integer of at least 1, got 0"),
         ("model = 'math:sin'", r"mine\.toml: model needs a table \[space\] with the axes"),
