@@ -128,7 +128,9 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("value", "recorded"), VALUES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("value", "recorded"), VALUES, ids=[f"{i}-{text}" for i, (_, text) in enumerate(VALUES)]
+)
 def test_recorded_values(value, recorded):
     found = record_value(value)
     assert (type(found), found) == (type(recorded), recorded) or isinstance(value, np.str_)
