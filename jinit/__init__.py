@@ -107,11 +107,15 @@ from jinit.rules import (
     rules_from_toml,
 )
 from jinit.sweep import (
+    Data,
+    Mean,
     Space,
     Sweep,
     Task,
+    Trial,
     between,
     grid,
+    halving,
     random_search,
     sobol,
     tasks,
@@ -129,9 +133,11 @@ __version__ = metadata.version("jinit")
 
 __all__ = [
     "CATALOG",
+    "Data",
     "Diagnosis",
     "Initializer",
     "Leaf",
+    "Mean",
     "Model",
     "Plan",
     "Results",
@@ -140,6 +146,7 @@ __all__ = [
     "Space",
     "Sweep",
     "Task",
+    "Trial",
     "activation_scaled",
     "adapters",
     "audit",
@@ -164,6 +171,7 @@ __all__ = [
     "glorot_uniform",
     "grid",
     "haiku_default",
+    "halving",
     "he_normal",
     "he_uniform",
     "headwise_orthogonal",

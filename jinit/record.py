@@ -6,14 +6,15 @@ per lane. A row has a column per axis besides those listed here.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 2
-"""Number of this format, written to the outline. Format 1 had one column for both the verdict at
-initialization and divergence in training; an outline without the number is format 0."""
+FORMAT = 3
+"""Number of this format, written to the outline. Format 2 had `program_axes` in place of `compare`
+and `tune`. Format 1 had one column for both the verdict at initialization and divergence in
+training; an outline without the number is format 0."""
 
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
@@ -47,10 +48,12 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
         "block": int,
         "at_initialization": str,
         "diverged_at": int,
+        "stopped_at": int,
         "train_loss": float,
         "validation_loss": float,
         "validation_accuracy": float,
         "validation_loss_error": float,
+        "validation_accuracy_error": float,
         "step": list,
         "train_loss_curve": list,
         "validation_loss_curve": list,
@@ -66,8 +69,14 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
 )
 """Every column that is not an axis, with the Python type of its values."""
 
+START_AXES = ("init", "gain", "sigma_w", "sigma_b")
+"""Axes that decide from which weights a network starts."""
+
 OUTCOME_COLUMN = "outcome"
 """A column that readers add: it depends on all records of a sweep."""
+
+METRIC_PREFIXES = ("train_", "validation_", "test_")
+"""Beginnings of the columns of metrics, of which a trial may have any number."""
 
 RESERVED_COLUMNS = (*COLUMNS, OUTCOME_COLUMN, "steps", "task")
 """Names that no axis may have."""
@@ -89,6 +98,33 @@ def required_columns(axes: Mapping[str, Any], metric: str) -> tuple[str, ...]:
     ('init', 'seed', 'validation_loss')
     """
     return (*axes, "seed", metric)
+
+
+def default_roles(
+    axes: Mapping[str, Sequence[Any]], training: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return the axes that compete, and those whose values are tuned for each competitor.
+
+    The axes of the initialization compete if one of them varies, and those of training are tuned.
+    Otherwise the first other axis that varies competes with them, or all that vary if only those
+    of training do. All axes that are left are facets: they are compared apart from each other.
+
+    Args:
+      axes: values by axis.
+      training: the axes that training takes, such as `lr`.
+
+    >>> default_roles({"init": ["zeros", "ones"], "depth": [2, 4], "lr": [0.1, 1.0]}, ["lr"])
+    (['init'], ['lr'])
+    >>> default_roles({"depth": [2, 4], "lr": [0.1, 1.0]}, ["lr"])
+    (['depth'], ['lr'])
+    """
+    varying = [axis for axis, values in axes.items() if len(values) > 1]
+    compare = [axis for axis in axes if axis in START_AXES]
+    if not set(compare) & set(varying):
+        facets = [axis for axis in varying if axis not in training]
+        compare += facets[:1] or varying
+    tune = [axis for axis in axes if axis in training and axis not in compare]
+    return [axis for axis in axes if axis in compare], tune
 
 
 def _is_number(value: object) -> bool:
@@ -113,15 +149,21 @@ def _is_axes(value: object) -> bool:
     )
 
 
+def _is_configs(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
 _Check = tuple[str, Callable[[object], bool]]
 _TEXT: _Check = ("a string", _is_text)
 _COUNT: _Check = ("an integer of at least 0", _is_count)
+_NAMES: _Check = ("a list of strings", _is_list_of(_is_text))
 
 _REQUIRED_KEYS: dict[str, _Check] = {
     "task": _TEXT,
     "metric": _TEXT,
     "axes": ("a dictionary of non-empty lists", _is_axes),
-    "program_axes": ("a list of strings", _is_list_of(_is_text)),
+    "compare": _NAMES,
+    "tune": _NAMES,
     "seeds": ("a list of integers of at least 0", _is_list_of(_is_count)),
     "lanes": _COUNT,
     "validation_examples": _COUNT,
@@ -129,6 +171,12 @@ _REQUIRED_KEYS: dict[str, _Check] = {
 # A key with the value null counts as absent.
 _OPTIONAL_KEYS: dict[str, _Check] = {
     "format": _COUNT,
+    # All configurations in their order, without the axes that one lacks; absent: the full grid.
+    "configs": ("a non-empty list of dictionaries", _is_configs),
+    "larger_is_better": ("true or false", lambda value: isinstance(value, bool)),
+    # The column by which values are tuned; absent: validation_loss if recorded, else the metric.
+    "selection": _TEXT,
+    "test_metric": _TEXT,
     "classes": _COUNT,
     "chance": ("a number", _is_number),
     "steps": _COUNT,
@@ -137,7 +185,9 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     "optimizer": _TEXT,
     "build": _TEXT,
     "training_programs": _COUNT,
-    "unread_contractions": _COUNT,
+    "data_seed": _COUNT,
+    "patience": _COUNT,
+    "executors": _NAMES,
 }
 OUTLINE_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS, *PROVENANCE_COLUMNS)
 """Every key of the outline."""
@@ -195,10 +245,28 @@ def _check_outline(file: Path, data: object) -> None:
                 f"{file} has {name} = {value!r}; expected {expected}. The file may come from "
                 "another version of jinit: run the sweep again into an empty directory"
             )
-    if unknown := [axis for axis in outline["program_axes"] if axis not in outline["axes"]]:
+    _check_roles(file, outline)
+
+
+def _check_roles(file: Path, outline: Mapping[str, Any]) -> None:
+    """Raise if a role names no axis, an axis has two roles, or a configuration another axis."""
+    axes = outline["axes"]
+    for key in ("compare", "tune"):
+        _check_axes(file, key, outline[key], axes)
+    if both := [axis for axis in outline["compare"] if axis in outline["tune"]]:
         raise ValueError(
-            f"{file} has {unknown[0]!r} in program_axes; expected names of axes: "
-            f"{', '.join(outline['axes'])}. Run the sweep again into an empty directory"
+            f"{file} has {both[0]!r} in compare and in tune; expected it in one of them. "
+            "Run the sweep again into an empty directory"
+        )
+    for config in outline.get("configs") or ():
+        _check_axes(file, "configs", config, axes)
+
+
+def _check_axes(file: Path, key: str, names: Collection[str], axes: Collection[str]) -> None:
+    if unknown := [name for name in names if name not in axes]:
+        raise ValueError(
+            f"{file} has {unknown[0]!r} in {key}; expected names of axes: {', '.join(axes)}. "
+            "Run the sweep again into an empty directory"
         )
 
 

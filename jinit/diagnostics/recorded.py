@@ -1,5 +1,6 @@
 """Judge measurements that were made inside another program, such as that of a sweep."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -32,24 +33,29 @@ class RecordedJudge:
 
     Args:
       model: the traced network.
-      inputs: the batch on which the network was measured.
+      inputs: the arguments with which the network was measured.
       targets: its targets.
       loss: `loss(outputs, targets)`, a mean over examples.
       loss_name: name of the loss: `cross-entropy` has a known value for a uniform guess.
     """
 
     def __init__(
-        self, model: Model, inputs: PyTree, targets: PyTree, loss: Loss, loss_name: str
+        self,
+        model: Model,
+        inputs: Sequence[PyTree],
+        targets: PyTree,
+        loss: Loss,
+        loss_name: str,
     ) -> None:
         self._setting = Setting(model, loss, optimizer=None)
-        self._batch = Batch([inputs], [targets], jax.random.key(0))
+        self._batch = Batch(list(inputs), [targets], jax.random.key(0))
         self._gradients = partial(trained_gradients, self._setting, self._batch)
         output_shape = jax.tree.leaves(output_shapes(model))[0].shape
         self._context = DiagnosisContext(
             model,
             loss_name,
             classes=output_shape[-1] if output_shape else 1,
-            batch=batch_facts([inputs], [targets]),
+            batch=batch_facts(list(inputs), [targets]),
             loss_graph=cache(partial(loss_graph, self._setting, self._batch)),
         )
 

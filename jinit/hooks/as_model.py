@@ -5,18 +5,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import jax
-
-from jinit.model import Model, PyTree, abstract_inputs, trace
+from jinit.hooks.functions import trace_functions
+from jinit.model import Model, PyTree, abstract_inputs
 
 _EXPECTED = (
-    "expected a Linen module, a function rngs -> NNX module, or a pair of pure functions "
-    "(init, apply) with init(key) -> params and apply(params, x) -> outputs"
+    "expected a Linen module, a function rngs -> NNX module, a pair of pure functions "
+    "(init, apply) with init(key) -> params and apply(params, x) -> outputs, or for networks with "
+    "state (init, train, evaluate) with train(params, key, x) -> (outputs, params) and "
+    "evaluate(params, x) -> outputs"
 )
 
 
 def as_model(network: Any, *inputs: PyTree) -> Model:
-    """Return the Model of a Linen module, an NNX constructor, an `(init, apply)` pair, or a Model.
+    """Return the Model of a network that is to be trained.
+
+    It is a Linen module, an NNX constructor, a pair `(init, apply)`, a triple
+    `(init, train, evaluate)`, or a Model. If `apply` has the parameters `key` or `train`, they are
+    a key and true in training, and None and false in evaluation.
 
     Args:
       network: the network.
@@ -24,7 +29,6 @@ def as_model(network: Any, *inputs: PyTree) -> Model:
 
     Raises:
       TypeError: if `network` is none of these, or an NNX module whose weights are drawn already.
-      ValueError: if the network keeps state besides its parameters.
 
     >>> import jax, jax.numpy as jnp
     >>> pair = (lambda key: {"w": jnp.ones((4, 3))}, lambda params, x: x @ params["w"])
@@ -36,39 +40,23 @@ def as_model(network: Any, *inputs: PyTree) -> Model:
     if _is_instance(network, "flax.linen"):
         from jinit.hooks import linen
 
-        return _check_pure(type(network).__name__, linen.trace(network, *inputs))
+        return linen.trace_trained_module(network, *inputs)
     if _is_instance(network, "flax.nnx"):
         raise TypeError(
             f"{type(network).__name__} is an NNX module whose weights are drawn already, so every "
             "seed would start from the same ones. Give the function that constructs it instead: "
             "lambda rngs: Module(..., rngs=rngs), or build(config, rngs) in a sweep"
         )
-    if isinstance(network, tuple) and len(network) == 2 and all(map(callable, network)):
-        return _trace_pair(*network, *inputs)
+    if isinstance(network, tuple) and len(network) in (2, 3) and all(map(callable, network)):
+        return trace_functions(*network, inputs=inputs)
     if callable(network):
         from jinit.hooks import nnx
 
         constructor: Callable[[Any], Any] = network
-        return _check_pure("the module", nnx.trace(constructor, *inputs))
+        return nnx.trace_trained_constructor(constructor, *inputs)
     raise TypeError(f"cannot make a model of {type(network).__name__}: {_EXPECTED}")
-
-
-def _check_pure(name: str, model: Model) -> Model:
-    """Return the model if it is a function of trained parameters and inputs only."""
-    if not model.state_kinds:
-        return model
-    raise ValueError(
-        f"{name} keeps {', '.join(model.state_kinds)} besides its parameters, and a sweep trains "
-        "pure functions of parameters and inputs: build it without them (no dropout rngs, no "
-        "running statistics), or give a pair (init, apply) of pure functions"
-    )
 
 
 def _is_instance(value: Any, framework: str) -> bool:
     module = sys.modules.get(framework)
     return module is not None and isinstance(value, module.Module)
-
-
-def _trace_pair(init: Callable, apply: Callable, *inputs: PyTree) -> Model:
-    params = jax.eval_shape(init, jax.random.key(0))
-    return trace(apply, params, *inputs, init=init)

@@ -1,7 +1,7 @@
 """Linen modules as Models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import errors, linen
 from flax.linen import spmd
 
+from jinit.hooks.modes import find_modes
 from jinit.model import Model, PyTree, abstract_inputs, leaf_paths
 
 
@@ -65,6 +66,38 @@ def trace(
     )
 
 
+def trace_trained_module(module: linen.Module, *inputs: PyTree) -> Model:
+    """Return the Model of a Linen module that is to be trained.
+
+    Its `init` draws in evaluation mode, its `apply` is a call in training mode whose random
+    numbers are fixed, its `train` draws them from a key and updates collections such as
+    BatchNorm's statistics, and its `evaluate` is a call in evaluation mode.
+
+    Args:
+      module: an unbound Linen module.
+      inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
+
+    >>> import jax.numpy as jnp
+    >>> from flax import linen as nn
+    >>> trace_trained_module(nn.BatchNorm(), jnp.ones((8, 4))).state_kinds
+    ('batch_stats',)
+    """
+    modes = find_modes(type(module).__call__)
+    options: dict[str, Any] = dict(modes.evaluation)
+    model = trace(module, *inputs, **options)
+    calls = _Calls(module, model.inputs, None, modes.training)
+
+    def train(variables: PyTree, key: jax.Array, *values: PyTree) -> tuple[Any, PyTree]:
+        return calls.update(model.state_kinds, variables, key, *values)
+
+    return replace(
+        model,
+        apply=lambda variables, *values: train(variables, jax.random.key(0), *values)[0],
+        train=train,
+        evaluate=model.apply,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class _Calls:
     """A module, with the arguments that all of its calls share."""
@@ -83,6 +116,16 @@ class _Calls:
     def draw(self, key: jax.Array) -> PyTree:
         """Return initial variables."""
         return linen.meta.unbox(self.draw_boxed(key))
+
+    def update(
+        self, collections: tuple[str, ...], variables: PyTree, key: jax.Array, *inputs: PyTree
+    ) -> tuple[PyTree, PyTree]:
+        """Return the outputs and the updated variables; random numbers are drawn from the key."""
+        rngs = {"params": key, "dropout": key}
+        outputs, updates = self.module.apply(
+            variables, *inputs, rngs=rngs, mutable=list(collections), **self.kwargs
+        )
+        return outputs, {**variables, **linen.meta.unbox(updates)}
 
     def apply(self, collections: tuple[str, ...], variables: PyTree, *inputs: PyTree) -> PyTree:
         """Return the outputs; updates of the collections are dropped."""

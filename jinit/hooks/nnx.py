@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Self
 
 import jax
 import numpy as np
 from flax import nnx
 
+from jinit.hooks.modes import find_modes
 from jinit.model import Model, PyTree, abstract_inputs, leaf_paths
 
 Constructor = Callable[[nnx.Rngs], nnx.Module]
@@ -42,25 +43,43 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
             f"nnx.trace: expected a function of nnx.Rngs, got a {type(constructor).__name__}, "
             "whose weights are drawn already: give lambda rngs: Module(..., rngs=rngs)"
         )
-    shapes = abstract_inputs("nnx.trace", inputs)
-    drawing = _Drawing(constructor)
-    jaxpr, params = jax.make_jaxpr(drawing.draw_and_note, return_shape=True)(jax.random.key(0))
-    graphdef, rngs, state = drawing.parts
-    module = _Module(graphdef, rngs, state, drawing.draw_rngs, kwargs)
-    model = Model(
-        apply=module.apply,
-        params=params,
-        inputs=shapes,
-        init=drawing.draw,
-        init_jaxpr=jaxpr,
-        state_kinds=_state_kinds(rngs, state),
-        untrained_paths=module.untrained_paths(params),
-        wrap=module.wrap,
-        unwrap=_unwrap,
-        annotated_shardings=module.annotated_shardings,
+    module = _Module.from_constructor(constructor)
+    return module.model(abstract_inputs("nnx.trace", inputs), kwargs)
+
+
+def trace_trained_constructor(constructor: Constructor, *inputs: PyTree) -> Model:
+    """Return the Model of an NNX module that is to be trained, given its constructor.
+
+    Its `apply` is a call in training mode whose random numbers are fixed, its `train` draws them
+    from a key and updates state such as BatchNorm's statistics, and its `evaluate` is a call in
+    evaluation mode. The modes are those of `Module.train()` and `Module.eval()`, and of an
+    argument of the call such as `train`.
+
+    Args:
+      constructor: `rngs -> module`.
+      inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flax import nnx
+    >>> def construct(rngs):
+    ...     return nnx.BatchNorm(4, rngs=rngs)
+    >>> model = trace_trained_constructor(construct, jnp.ones((8, 4)))
+    >>> model.state_kinds
+    ('BatchStat',)
+    """
+    module = _Module.from_constructor(constructor)
+    modes = find_modes(module.kind.__call__)
+    model = module.model(abstract_inputs("nnx.trace", inputs), modes.evaluation)
+
+    def train(params: PyTree, key: jax.Array, *values: PyTree) -> tuple[Any, PyTree]:
+        return module.update(params, key, modes.training, *values)
+
+    return replace(
+        model,
+        apply=lambda params, *values: train(params, jax.random.key(0), *values)[0],
+        train=train,
+        evaluate=partial(module.evaluate, modes.evaluation),
     )
-    _check_call(model)
-    return model
 
 
 def trace_module(module: nnx.Module, *inputs: PyTree) -> Model:
@@ -88,6 +107,8 @@ class _Drawing:
     constructor: Constructor
     parts: tuple[Any, ...] = ()
     """Graph definition, abstract random states and abstract variables, once `draw_and_note` ran."""
+    kind: type = nnx.Module
+    """Class of the module, once it was constructed."""
 
     def draw(self, key: jax.Array) -> PyTree:
         """Return initial parameters."""
@@ -115,6 +136,7 @@ class _Drawing:
                 f"it returned {type(module).__name__}; for pure functions give the pair "
                 "(init, apply)"
             )
+        self.kind = type(module)
         graphdef, rngs, *others = nnx.split(module, nnx.RngState, ...)
         return graphdef, rngs, others[0]
 
@@ -123,23 +145,68 @@ class _Drawing:
 class _Module:
     """A module without values."""
 
+    drawing: _Drawing
+    init_jaxpr: Any
+    params: PyTree
+    """Abstract parameters."""
     graphdef: Any
     rngs: Any
     """Abstract random states; empty if the module has none."""
     state: Any
     """Abstract variables."""
-    draw_rngs: Callable[[jax.Array], Any]
-    kwargs: Mapping[str, Any]
-    """Keyword arguments of its call."""
 
-    def apply(self, params: PyTree, *inputs: PyTree) -> PyTree:
+    @classmethod
+    def from_constructor(cls, constructor: Constructor) -> Self:
+        """Return the module that a function of rngs constructs."""
+        drawing = _Drawing(constructor)
+        jaxpr, params = jax.make_jaxpr(drawing.draw_and_note, return_shape=True)(jax.random.key(0))
+        return cls(drawing, jaxpr, params, *drawing.parts)
+
+    @property
+    def kind(self) -> type:
+        """Class of the module."""
+        return self.drawing.kind
+
+    def model(self, inputs: tuple[PyTree, ...], kwargs: Mapping[str, Any]) -> Model:
+        """Return the Model, whose calls share keyword arguments."""
+        model = Model(
+            apply=partial(self.apply, kwargs),
+            params=self.params,
+            inputs=inputs,
+            init=self.drawing.draw,
+            init_jaxpr=self.init_jaxpr,
+            state_kinds=_state_kinds(self.rngs, self.state),
+            untrained_paths=self.untrained_paths(self.params),
+            wrap=self.wrap,
+            unwrap=_unwrap,
+            annotated_shardings=self.annotated_shardings,
+        )
+        _check_call(model)
+        return model
+
+    def apply(self, kwargs: Mapping[str, Any], params: PyTree, *inputs: PyTree) -> PyTree:
         """Return the outputs; the random states are the same in every call."""
         module: Any = self.wrap(params, jax.random.key(0))
-        return module(*inputs, **{name: _copy(value) for name, value in self.kwargs.items()})
+        return module(*inputs, **{name: _copy(value) for name, value in kwargs.items()})
+
+    def evaluate(self, kwargs: Mapping[str, Any], params: PyTree, *inputs: PyTree) -> PyTree:
+        """Return the outputs in evaluation mode."""
+        module: Any = self.wrap(params, jax.random.key(0))
+        module.eval()
+        return module(*inputs, **kwargs)
+
+    def update(
+        self, params: PyTree, key: jax.Array, kwargs: Mapping[str, Any], *inputs: PyTree
+    ) -> tuple[PyTree, PyTree]:
+        """Return outputs and updated variables in training mode, with random states from a key."""
+        module: Any = self.wrap(params, key)
+        module.train()
+        outputs = module(*inputs, **kwargs)
+        return outputs, _unwrap(module)
 
     def wrap(self, params: PyTree, key: jax.Array) -> nnx.Module:
         """Return the module with these parameters, and random states drawn from the key."""
-        return self._merge(params, self.draw_rngs(key) if self.rngs else self.rngs)
+        return self._merge(params, self.drawing.draw_rngs(key) if self.rngs else self.rngs)
 
     def annotated_shardings(self, mesh: jax.sharding.Mesh) -> PyTree:
         """Return the shardings that the variables ask for."""

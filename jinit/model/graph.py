@@ -69,7 +69,16 @@ class Graph:
         Returns:
           The graph, whose inputs and outputs are the flat leaves of the function's.
         """
-        return _Flattener(_INLINED_CALLS).flatten(jax.make_jaxpr(function)(*arguments))
+        return cls.from_jaxpr(jax.make_jaxpr(function)(*arguments))
+
+    @classmethod
+    def from_jaxpr(cls, closed: jex.ClosedJaxpr) -> "Graph":
+        """Flatten a traced computation, as `from_function` does.
+
+        Args:
+          closed: the traced computation.
+        """
+        return _Flattener(_INLINED_CALLS).flatten(closed)
 
     @classmethod
     def primal_from_jaxpr(cls, closed: jex.ClosedJaxpr) -> "Graph":

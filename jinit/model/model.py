@@ -50,6 +50,12 @@ class Model:
     """`init(key)`, which draws the network's own initial parameters; None if it is not known."""
     init_jaxpr: Any = None
     """The jaxpr of `init`, if it has been traced; its outputs are the flat leaves."""
+    train: Callable[..., tuple[Any, PyTree]] | None = None
+    """`train(params, key, *inputs)`, which returns outputs and updated state as in training; None
+    if the network behaves alike in training and evaluation."""
+    evaluate: Callable[..., Any] | None = None
+    """`evaluate(params, *inputs)`, which returns outputs as in evaluation; None if this is `apply`.
+    """
     state_kinds: tuple[str, ...] = ()
     """Kinds of values besides trained parameters, such as running statistics."""
     untrained_paths: frozenset[str] = frozenset()

@@ -2,24 +2,39 @@
 
 from jinit.sweep import tasks
 from jinit.sweep.between import between
-from jinit.sweep.engine import Progress, Sweep
+from jinit.sweep.data import Data
+from jinit.sweep.engine import Progress
+from jinit.sweep.halving import halving
+from jinit.sweep.lane_program import step_key
 from jinit.sweep.lanes import use_all_cores
+from jinit.sweep.losses import cross_entropy, squared_error
+from jinit.sweep.mean import Mean
 from jinit.sweep.networks import activation_function, mlp
 from jinit.sweep.search import random_search, sobol
 from jinit.sweep.space import Space, grid, zipped
-from jinit.sweep.tasks import Task
+from jinit.sweep.sweep import Sweep
+from jinit.sweep.task import Task
+from jinit.sweep.trial import Start, Trial
 
 __all__ = [
+    "Data",
+    "Mean",
     "Progress",
     "Space",
+    "Start",
     "Sweep",
     "Task",
+    "Trial",
     "activation_function",
     "between",
+    "cross_entropy",
     "grid",
+    "halving",
     "mlp",
     "random_search",
     "sobol",
+    "squared_error",
+    "step_key",
     "tasks",
     "use_all_cores",
     "zipped",

@@ -1,15 +1,17 @@
 """A block of lanes in training, and the records of its lanes."""
 
+import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jinit.record import METRIC_PREFIXES
 from jinit.sweep.groups import Member
-from jinit.sweep.space import record_value
-from jinit.sweep.trial import Scores, TrialState
+from jinit.sweep.lane_program import LaneState
 
 
 class Lane(NamedTuple):
@@ -18,6 +20,15 @@ class Lane(NamedTuple):
     member: Member
     seed_index: int
     """Place of the seed among the seeds of the sweep."""
+
+
+class Scores(NamedTuple):
+    """The metrics of the lanes of a block at one recording."""
+
+    step: int
+    metrics: Mapping[str, Any]
+    """Arrays `[lanes]` by column of the record."""
+    diverged_at: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,61 +49,93 @@ class BlockRun:
     """One block in training. Scores are read back later, in the order of their computation."""
 
     block: Block
-    state: TrialState
-    first_scores: Scores
+    state: Any
+    """State of the lanes on the devices, a `LaneState`."""
+    total_steps: int
     run_seconds: float = 0.0
     """Seconds from the end of the previous block to the end of this one."""
-    recorded_steps: list[int] = field(default_factory=lambda: [0])
-    score_history: list[Scores] = field(default_factory=list)
+    history: list[Scores] = field(default_factory=list)
+    test_metrics: Mapping[str, Any] = field(default_factory=dict)
+    queued_steps: int = 0
 
     def __post_init__(self) -> None:
-        self._pending = deque([(0, self.first_scores)])
+        self._pending: deque[Scores] = deque()
+        self.first_step, self.planned_steps = self.queued_steps, self.total_steps
+        diverged = self.history[-1].diverged_at >= 0 if self.history else np.zeros(1, bool)
+        self._diverged_before = int(np.sum(diverged))
 
-    def queue(self, steps: int, state: TrialState, scores: Scores) -> None:
-        """Append the results of `steps` more steps, which the device may still be computing."""
+    def queue(self, state: LaneState, scores: Scores, steps: int) -> None:
+        """Append the scores after some more steps, which the device may still be computing."""
         self.state = state
-        self._pending.append((steps, scores))
+        self.queued_steps += steps
+        self._pending.append(scores)
 
-    def read_scores(self) -> int:
-        """Wait for the oldest scores that have not been read; return the steps they cover."""
-        if not self.score_history:
-            self.score_history.append(jax.device_get(self._pending.popleft()[1]))
-        steps, scores = self._pending.popleft()
-        self.score_history.append(jax.device_get(scores))
-        self.recorded_steps.append(self.recorded_steps[-1] + steps)
-        return steps
+    def read_pending(self, keep: int = 0) -> "BlockRun":
+        """Wait for the scores that have not been read, and return the block.
+
+        Args:
+          keep: number of recordings, the last ones, that are left for later.
+        """
+        while len(self._pending) > keep:
+            self.history.append(jax.device_get(self._pending.popleft()))
+        return self
+
+    def release(self) -> None:
+        """Forget the state of the lanes, which frees the memory of the devices."""
+        self.state = None
+
+    def stop(self) -> None:
+        """End the block here: all its lanes have stopped."""
+        self.total_steps = self.queued_steps
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all steps have been queued."""
+        return self.queued_steps >= self.total_steps
 
     @property
     def is_finished(self) -> bool:
-        """Whether all scores have been read."""
-        return not self._pending
+        """Whether all steps have been queued and all scores have been read."""
+        return self.is_complete and not self._pending
 
     @property
-    def diverged_lanes(self) -> int:
-        """Number of lanes that have diverged, by the scores read so far."""
-        return int((self.score_history[-1].diverged_at[: len(self.block.lanes)] >= 0).sum())
+    def new_diverged_lanes(self) -> int:
+        """Number of lanes that have diverged since this run of the block began."""
+        diverged = self.history[-1].diverged_at[: len(self.block.lanes)] >= 0
+        return int(diverged.sum()) - self._diverged_before
 
-    def records(self, seeds: np.ndarray) -> list[dict[str, Any]]:
-        """Return one record per lane.
+    def curve(self, name: str, lane: int) -> list[float]:
+        """Return the recorded values of a metric of one lane.
 
         Args:
-          seeds: the seeds of the sweep.
+          name: column of the record.
+          lane: place of the lane in the block.
         """
-        return [self._record(seeds, *each) for each in enumerate(self.block.lanes)]
+        values: list[float] = []
+        for scores in self.history:
+            if name in scores.metrics:
+                values += np.ravel(scores.metrics[name][lane]).tolist()
+            else:
+                values.append(math.nan)
+        return values
 
-    def _record(self, seeds: np.ndarray, number: int, lane: Lane) -> dict[str, Any]:
-        curves = {
-            name: [float(getattr(scores, name)[number]) for scores in self.score_history]
-            for name in ("train_loss", "validation_loss", "validation_accuracy")
-        }
-        diverged_at = int(self.score_history[-1].diverged_at[number])
-        return {
-            **{name: record_value(value) for name, value in lane.member.config.items()},
-            "seed": int(seeds[lane.seed_index]),
-            "block": self.block.number,
-            "diverged_at": diverged_at if diverged_at >= 0 else None,
-            **{name: curve[-1] for name, curve in curves.items()},
-            "validation_loss_error": float(self.score_history[-1].validation_loss_error[number]),
-            "step": self.recorded_steps,
-            **{f"{name}_curve": curve for name, curve in curves.items()},
-        }
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the metrics that were recorded."""
+        return list(dict.fromkeys(name for scores in self.history for name in scores.metrics))
+
+
+def column_names(part: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics by column: with the part of the data before a name that has none.
+
+    Args:
+      part: `train`, `validation` or `test`.
+      metrics: values by name.
+
+    >>> column_names("train", {"loss": 1, "test_loss": 2})
+    {'train_loss': 1, 'test_loss': 2}
+    """
+    return {
+        name if name.startswith(METRIC_PREFIXES) else f"{part}_{name}": value
+        for name, value in metrics.items()
+    }

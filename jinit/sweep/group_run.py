@@ -1,164 +1,263 @@
-"""One group on the devices: its compiled programs, and the training of its blocks of lanes."""
+"""One group on the devices: the training of its blocks of lanes."""
 
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jinit.model.params import PyTree
 from jinit.sweep.batches import Batches
-from jinit.sweep.block import Block, BlockRun
+from jinit.sweep.block import Block, BlockRun, Lane, Scores, column_names
+from jinit.sweep.data import Data
+from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
-from jinit.sweep.initial_diagnoses import InitialDiagnoses
-from jinit.sweep.initial_parameters import InitialParameters
-from jinit.sweep.lanes import lane_sharding, map_lanes, pad_lanes, replicated_sharding
+from jinit.sweep.initial_states import InitialStates
+from jinit.sweep.lane_program import LaneState, first_lane_state
+from jinit.sweep.lanes import lane_sharding, pad_lanes
 from jinit.sweep.layout import BlockLayout
-from jinit.sweep.tasks import Task
-from jinit.sweep.trial import TaskData
+from jinit.sweep.patience import Patience
+from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
 
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
     """Data and settings that all groups of a sweep share."""
 
-    task: Task
+    data: Data | None
     mesh: Mesh
     seeds: np.ndarray
-    chunk_lengths: tuple[int, ...]
-    """Steps from one recording to the next."""
+    data_seed: int | None
+    """Seed of the order of the data and of the keys of the steps; None for that of each lane."""
+    rungs: tuple[int, ...]
+    """Steps after which configurations may be eliminated; the last one is that of all steps."""
+    record_every: int
+    steps_per_call: int
+    patience: Patience
+    wait: Callable[[Any], None]
+    """Waits until arrays are computed."""
+
+    @property
+    def data_seeds(self) -> np.ndarray:
+        """The seed of the order of the data, by seed of the sweep."""
+        if self.data_seed is None:
+            return self.seeds
+        return np.full_like(self.seeds, self.data_seed)
+
+    def recordings(self, rung: int) -> tuple[int, ...]:
+        """Return the steps from one recording to the next, up to a rung.
+
+        Args:
+          rung: number of the rung, counted from 0.
+        """
+        first = self.rungs[rung - 1] if rung else 0
+        full, rest = divmod(self.rungs[rung] - first, self.record_every)
+        return (self.record_every,) * full + ((rest,) if rest else ())
+
+    def calls(self, steps: int) -> tuple[int, ...]:
+        """Return the steps of the calls until the next recording."""
+        full, rest = divmod(steps, self.steps_per_call)
+        return (self.steps_per_call,) * full + ((rest,) if rest else ())
 
 
-class _LaneInputs(NamedTuple):
-    """Initial parameters and traced numbers of the lanes of a block."""
+class LaneInputs(NamedTuple):
+    """The lanes of a block on the devices, before their first step."""
 
-    params: PyTree
-    hyperparameters: dict[str, jax.Array]
+    lane: LaneState
+    numbers: dict[str, jax.Array]
+    seeds: jax.Array
+
+
+class _Call(NamedTuple):
+    """One call of the training program."""
+
+    steps: int
+    indices: jax.Array | None
+    stream: Any
 
 
 class GroupRun:
-    """The compiled programs of a group, which train its blocks."""
+    """The training of the blocks of a group."""
 
-    def __init__(
-        self,
-        group: Group,
-        layout: BlockLayout,
-        context: RunContext,
-        diagnoses: InitialDiagnoses | None,
-    ) -> None:
+    def __init__(self, group: Group, layout: BlockLayout, context: RunContext) -> None:
         self.group, self.layout, self.context = group, layout, context
-        self.diagnoses = diagnoses
-        self.initial_parameters = InitialParameters(context.seeds, group.members)
-        task = context.task
-        self._batches = Batches(context.seeds, len(task.train[0]), group.batch_size)
-        data = TaskData(*task.train, *task.validation)
-        self.data = jax.device_put(data, replicated_sharding(context.mesh))
-        begin_time = time.perf_counter()
-        self._compile_programs()
-        self.compile_seconds = time.perf_counter() - begin_time
+        self.initial_states = InitialStates(group, context.seeds)
+        self._batches = None
+        if group.batch_size is not None and context.data is not None:
+            seeds, examples = context.data_seeds, context.data.examples
+            self._batches = Batches(seeds, examples, group.batch_size)
+        recordings = [
+            each for rung in range(len(context.rungs)) for each in context.recordings(rung)
+        ]
+        lengths = [steps for each in set(recordings) for steps in context.calls(each)]
+        self.programs = GroupPrograms(group, layout, context.data, context.mesh, lengths)
 
-    def train(self, blocks: Iterable[Block]) -> Iterator[tuple[BlockRun, int]]:
+    def train(
+        self, blocks: Iterable[Block], rung: int = 0, saved: Mapping[Lane, SavedLane] | None = None
+    ) -> Iterator[BlockRun]:
         """Train one block after the other, and yield a block after each of its recordings.
 
         While the device trains, Python prepares the next chunk of steps, even if it belongs to the
-        next block, and reads the scores of the previous chunk. No program is queued while another
+        next block, and reads the scores of the previous one. No program is queued while another
         one runs: XLA on CPU would then train 10 % slower, and starting a program takes only 2 % of
         its time.
 
         Args:
           blocks: the blocks, in order.
+          rung: number of the rung up to which they are trained.
+          saved: lanes as they were saved at the rung before; None at the first one.
 
         Yields:
-          The block, and the number of steps that its new scores cover.
+          The block, whose scores have been read up to one of its recordings.
         """
         running: BlockRun | None = None
         for block in blocks:
-            inputs, done = self._draw_lane_inputs(block), 0
+            lanes, stream = self._draw_lanes(block, saved), self._chunks(rung)
             block_run: BlockRun | None = None
-            for steps in self.context.chunk_lengths:
-                examples = self._batches.example_indices(block.seed_indices, done, steps)
-                batches = self._put_lanes(examples)
+            if saved is not None:
+                block_run = self._resume_block(block, lanes, rung, saved)
+            for steps in self.context.recordings(rung):
+                calls = self._prepare_calls(block, block_run, steps, stream)
                 if running:
-                    jax.block_until_ready(running.state)
-                if not block_run:
-                    block_run = self._begin_block(block, inputs)
-                self._advance_block(block_run, steps, inputs, batches)
-                if running:
-                    yield running, running.read_scores()
-                running, done = block_run, done + steps
+                    self.context.wait(running.state)
+                if block_run is None:
+                    block_run = self._begin_block(block, lanes)
+                self._advance_block(block_run, lanes, calls)
+                if running and running is not block_run:
+                    yield running.read_pending()
+                elif running and not running.read_pending(keep=1).is_finished:
+                    yield running
+                running = block_run
+                if block_run.is_complete:
+                    break
         if running:
-            yield running, running.read_scores()
+            self.context.wait(running.state)
+            yield running.read_pending()
 
-    def _begin_block(self, block: Block, inputs: _LaneInputs) -> BlockRun:
-        results = self._begin(inputs.params, inputs.hyperparameters, self.data)
-        return BlockRun(block, *jax.block_until_ready(results))
+    def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
+        if saved is None:
+            state = self.initial_states.draw(block.lanes)
+            lane = jax.vmap(first_lane_state)(jax.tree.map(jnp.asarray, state))
+        else:
+            lane = stack_lanes([saved[each].state for each in block.lanes])
+        members, dtypes = [each.member for each in block.lanes], self.group.dtypes
+        numbers = {
+            name: np.array([member.numbers[name] for member in members], dtype)
+            for name, dtype in dtypes.items()
+        }
+        seeds = self.context.data_seeds[block.seed_indices].astype(np.uint32)
+        return LaneInputs(*jax.tree.map(self._put_lanes, (lane, numbers, seeds)))
 
-    def _advance_block(
-        self, block_run: BlockRun, steps: int, inputs: _LaneInputs, batches: jax.Array
-    ) -> None:
-        advance = self._advance[steps]
-        state, scores = advance(block_run.state, inputs.hyperparameters, batches, self.data)
-        block_run.queue(steps, state, scores)
+    def _begin_block(self, block: Block, lanes: LaneInputs) -> BlockRun:
+        """Return the block with its scores before the first step, on validation and probe data."""
+        lane, metrics = lanes.lane, {}
+        for part, kind in (("probe", "train"), ("validation", "validation")):
+            if self.programs.has(part):
+                diverged_at, scores = self.programs.evaluate(part, lane, lanes.numbers)
+                lane = lane._replace(diverged_at=diverged_at)
+                if part == "probe":
+                    names = self.programs.step_metrics
+                    scores = {name: each for name, each in scores.items() if name in names}
+                metrics |= column_names(kind, scores)
+        block_run = BlockRun(block, lane, self.context.rungs[0])
+        if metrics:
+            block_run.queue(lane, _scores(0, metrics, lane), 0)
+            self.context.wait(lane.diverged_at)
+            block_run.read_pending()
+        return block_run
 
-    def _draw_lane_inputs(self, block: Block) -> _LaneInputs:
-        params = self.initial_parameters.draw(block.lanes)
-        members = [lane.member for lane in block.lanes]
-        return _LaneInputs(
-            params=jax.tree.map(self._put_lanes, params),
-            hyperparameters={
-                name: self._put_lanes(
-                    np.array([member.hyperparameters[name] for member in members], np.float32)
-                )
-                for name in members[0].hyperparameters
-            },
+    def _resume_block(
+        self, block: Block, lanes: LaneInputs, rung: int, saved: Mapping[Lane, SavedLane]
+    ) -> BlockRun:
+        histories = [saved[lane].history for lane in block.lanes]
+        return BlockRun(
+            block,
+            lanes.lane,
+            self.context.rungs[rung],
+            history=stack_histories(histories),
+            queued_steps=self.context.rungs[rung - 1],
         )
 
-    def _compile_programs(self) -> None:
-        trial, layout, mesh = self.group.trial, self.layout, self.context.mesh
-        sharding = lane_sharding(mesh)
-        names = self.group.members[0].hyperparameters
-        numbers = {name: self._lane_struct((), np.float32) for name in names}
-        params = jax.tree.map(
-            lambda leaf: self._lane_struct(leaf.shape, leaf.dtype), trial.model.params
-        )
-        # Step 0 is scored once: a loop over tiles would take longer to compile than it saves.
-        device_lanes = layout.device_tiles * layout.tile_lanes
-        begin = jax.jit(
-            map_lanes(trial.begin, mesh, device_lanes, shared_count=1), out_shardings=sharding
-        )
-        advance = jax.jit(
-            map_lanes(trial.advance, mesh, layout.tile_lanes, shared_count=1),
-            donate_argnums=0,
-            out_shardings=sharding,
-        )
-        state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            jax.eval_shape(begin, params, numbers, self.data)[0],
-        )
-        lengths = tuple(dict.fromkeys(self.context.chunk_lengths))
-        batches = [self._lane_struct((steps, self.group.batch_size), np.int32) for steps in lengths]
-        lowered = [
-            begin.lower(params, numbers, self.data),
-            *(advance.lower(state, numbers, batch, self.data) for batch in batches),
-        ]
-        if self.diagnoses:
-            lowered.append(self.diagnoses.lower())
-        with ThreadPoolExecutor() as threads:  # XLA compiles without Python's lock
-            self._begin, *compiled = threads.map(lambda program: program.compile(), lowered)
-        if self.diagnoses:
-            self.diagnoses.program = compiled.pop()
-        self._advance = dict(zip(lengths, compiled, strict=True))
+    def _advance_block(self, block_run: BlockRun, lanes: LaneInputs, calls: list[_Call]) -> None:
+        lane, parts = block_run.state, []
+        for call in calls:
+            arguments = (lane, lanes.numbers, lanes.seeds, call.indices)
+            lane, metrics = self.programs.advance(call.steps, *arguments, stream=call.stream)
+            parts.append((call.steps, metrics))
+        metrics = column_names("train", _mean_metrics(parts))
+        if self.programs.has("validation"):
+            diverged_at, scores = self.programs.evaluate("validation", lane, lanes.numbers)
+            lane = lane._replace(diverged_at=diverged_at)
+            metrics |= column_names("validation", scores)
+        steps = sum(call.steps for call in calls)
+        done = block_run.queued_steps + steps
+        block_run.queue(lane, _scores(done, metrics, lane), steps)
+        stopped = self._stop_lanes(block_run)
+        is_last = block_run.queued_steps == self.context.rungs[-1] or stopped.all()
+        if is_last and self.programs.has("test"):
+            _, scores = self.programs.evaluate("test", lane, lanes.numbers)
+            block_run.test_metrics = column_names("test", scores)
 
-    def _lane_struct(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(
-            (self.layout.block_lanes, *shape), dtype, sharding=lane_sharding(self.context.mesh)
-        )
+    def _stop_lanes(self, block_run: BlockRun) -> np.ndarray:
+        """Freeze the lanes that have stopped, and end the block if it has no others.
 
-    def _put_lanes(self, array: np.ndarray) -> jax.Array:
+        Returns whether each lane has stopped.
+
+        Without patience only diverged lanes stop, by the scores that have been read already.
+        """
+        patience = self.context.patience
+        if patience.recordings is not None:
+            self.context.wait(block_run.state)
+            block_run.read_pending()
+        stopped = patience.stopped_lanes(block_run)
+        if stopped.all():
+            block_run.stop()
+        elif patience.recordings is not None:
+            is_active = self._put_lanes(~stopped)
+            block_run.state = block_run.state._replace(is_active=is_active)
+        return stopped
+
+    def _prepare_calls(
+        self, block: Block, block_run: BlockRun | None, steps: int, stream: Iterator[Any]
+    ) -> list[_Call]:
+        first = 0 if block_run is None else block_run.queued_steps
+        calls = []
+        for count in self.context.calls(steps):
+            indices = None
+            if self._batches is not None:
+                examples = self._batches.example_indices(block.seed_indices, first, count)
+                indices = self._put_lanes(examples)
+            calls.append(_Call(count, indices, next(stream)))
+            first += count
+        return calls
+
+    def _chunks(self, rung: int) -> Iterator[Any]:
+        """Yield the batches of every call of a block; None if the data is not a stream."""
+        if self.context.data is None or not self.context.data.is_stream:
+            return itertools.repeat(None)
+        recordings = self.context.recordings(rung)
+        lengths = [steps for each in recordings for steps in self.context.calls(each)]
+        skipped = self.context.rungs[rung - 1] if rung else 0
+        return self.context.data.train.chunks(lengths, skipped)
+
+    def _put_lanes(self, array: Any) -> jax.Array:
         """Return the array on the devices, padded to the lanes of a block."""
         padded = pad_lanes(array, self.layout.block_lanes)
         return jax.device_put(padded, lane_sharding(self.context.mesh))
+
+
+def _scores(step: int, metrics: Mapping[str, Any], lane: LaneState) -> Scores:
+    # The state is donated to the next call; what is read later must be a copy.
+    return Scores(step, metrics, jnp.copy(lane.diverged_at))
+
+
+def _mean_metrics(parts: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the means over the steps of several calls."""
+    if len(parts) == 1:
+        return dict(parts[0][1])
+    total = sum(steps for steps, _ in parts)
+    names = parts[0][1]
+    return {name: sum(steps * each[name] for steps, each in parts) / total for name in names}

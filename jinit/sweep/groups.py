@@ -1,237 +1,235 @@
-"""Configurations grouped by the training program and by the initial parameters that they share."""
+"""Configurations grouped by the training program and by the initial states that they share."""
 
-import inspect
-import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
+from jax import Array
 
-from jinit.hooks import as_model
-from jinit.model import Graph, Model
-from jinit.model.params import PyTree
-from jinit.sweep.optimizers import (
-    KERNEL_AXES,
-    OptimizerLike,
-    TrainingAxes,
-    build_optimizer,
-    check_traced_number,
-)
-from jinit.sweep.space import Config, record_value
-from jinit.sweep.tasks import Task, squared_error
+from jinit.model import Graph, PyTree
+from jinit.sweep.data import Data
+from jinit.sweep.lane_program import LaneProgram
+from jinit.sweep.space import Config, Space, record_value
+from jinit.sweep.traced_axes import find_traced_axes, number_dtype, run_abstractly
 from jinit.sweep.trial import Trial
-
-_PROBE_EXAMPLES = 256
-
-_Init = Callable[[jax.Array], PyTree]
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
     """One configuration of a group."""
 
+    number: int
+    """Place of the configuration in the space."""
     config: Config
-    model: Model
-    init: _Init
-    """Draws the initial parameters of the model from a key."""
-    init_fingerprint: str
-    """Fingerprint of `init`: members with equal ones have equal initial parameters."""
-    hyperparameters: dict[str, float]
+    numbers: dict[str, Any]
     """The traced numbers."""
+    init: Callable[[Array, Mapping[str, Any]], PyTree]
+    """Draws the initial state from a key and the traced numbers."""
+    init_fingerprint: str
+    """Fingerprint of `init`: members with equal ones have equal initial states."""
+    init_numbers: tuple[str, ...]
+    """The traced numbers that `init` uses."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """Configurations that share one training program."""
 
-    trial: Trial
+    program: LaneProgram
     members: tuple[Member, ...]
-    batch_size: int
+    batch_size: int | None
+    """Examples per step; None for a stream or without data."""
+    state: PyTree
+    """Abstract state of one lane."""
+    dtypes: Mapping[str, Any]
+    """Dtypes of the traced numbers."""
+    batch: PyTree
+    """Abstract batch of a step; None without data."""
+    validation: PyTree
+    """Abstract batch to validate on; None without data."""
 
+    def metric_names(self) -> tuple[str, ...]:
+        """Return the names of the metrics of validation, or of a step if there is no validation."""
+        trial, key = self.program.trial, jax.eval_shape(lambda: jax.random.key(0))
+        numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in self.dtypes.items()}
 
-@dataclass(frozen=True, eq=False)
-class _Network:
-    """The network that the axes which are not traced determine."""
+        def run(state: PyTree, numbers: Mapping[str, Any], key: Array, batch: PyTree) -> Any:
+            hyper = {**self.program.compiled, **numbers}
+            if trial.evaluate is not None and self.is_evaluated:
+                return dict(trial.evaluate(state, hyper, batch))
+            return dict(trial.step(state, hyper, batch, key)[1])
 
-    model: Model
-    init: _Init
-    init_fingerprint: str
+        batch = self.validation if self.is_evaluated else self.batch
+        return tuple(jax.eval_shape(run, self.state, numbers, key, batch))
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether lanes are scored on validation data."""
+        return self.program.trial.evaluate is not None and self.validation is not None
+
+    def step_operations(self) -> frozenset[str]:
+        """Return the names of the operations of a step, without those inside its loops."""
+        numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in self.dtypes.items()}
+
+        def step(state: PyTree, numbers: Mapping[str, Any], batch: PyTree, key: Array) -> Any:
+            hyper = {**self.program.compiled, **numbers}
+            return self.program.trial.step(state, hyper, batch, key)
+
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        graph = Graph.from_function(step, self.state, numbers, self.batch, key)
+        return frozenset(operation.name for operation in graph.operations)
 
 
 def group_configs(
-    configs: Sequence[Config],
-    build: Callable[..., Any],
-    task: Task,
-    optimizer: OptimizerLike,
-    axes: TrainingAxes,
+    space: Space, trial: Trial, data: Data | None, *, can_stop: bool = False
 ) -> tuple[Group, ...]:
-    """Group configurations by the computation of their networks and by how they are trained.
+    """Group configurations by the computations of their trials.
 
     Args:
-      configs: the configurations.
-      build: function of a configuration that returns a network.
-      task: the data to train on.
-      optimizer: a built optimizer, or a function of the learning rate, for all configurations
-        without one of their own.
-      axes: the axes of training; `build` does not get them.
+      space: the configurations.
+      trial: the trial.
+      data: its data; None if it has none.
+      can_stop: whether lanes can stop early.
 
     Returns:
       The groups, in the order of their first configurations.
 
     Raises:
-      ValueError: if a network does not fit the task, or two configurations are equal trials
-        because `build` ignores an axis.
-      TypeError: if `build` does not return a network.
+      ValueError: if two configurations are equal trials, because the trial ignores an axis.
     """
-    probe = min(_PROBE_EXAMPLES, len(task.train[0]))
-    networks: dict[tuple, _Network] = {}
-    members: dict[str, list[Member]] = {}
-    for config in configs:
-        others = (*axes.traced, *axes.compiled)
-        passed = {name: value for name, value in config.items() if name not in others}
-        numbers = {name: check_traced_number(name, config[name]) for name in axes.traced}
-        values = tuple(map(record_value, passed.values()))
-        if values not in networks:
-            networks[values] = _build_network(build, passed, task, probe, axes)
-        network = networks[values]
-        model = network.model
-        training = [record_value(config[name]) for name in axes.compiled]
-        program = f"{model.graph.fingerprint} {jax.tree.structure(model.params)} {training}"
-        member = Member(
-            config=config,
-            model=model,
-            init=network.init,
-            init_fingerprint=network.init_fingerprint,
-            hyperparameters=numbers,
-        )
-        members.setdefault(program, []).append(member)
-    for group in members.values():
-        _check_distinct(group)
-    return tuple(_build_group(group, task, optimizer, axes, probe) for group in members.values())
+    return _Grouping(space, trial, data, can_stop).groups()
 
 
-def _build_group(
-    members: Sequence[Member],
-    task: Task,
-    optimizer: OptimizerLike,
-    axes: TrainingAxes,
-    probe: int,
-) -> Group:
-    compiled = {name: members[0].config[name] for name in axes.compiled}
-    own_optimizer = compiled.get("optimizer", optimizer)
-    trial = Trial(
-        model=members[0].model,
-        loss=task.objective,
-        classes=task.classes,
-        optimizer=lambda numbers: build_optimizer(own_optimizer, {**compiled, **numbers}),
-        probe_examples=probe,
-    )
-    sized = replace(task, batch_size=compiled.get("batch_size", task.batch_size))
-    return Group(trial, tuple(members), sized.batch_size)
+class _Grouping:
+    """The search for equal computations among configurations."""
 
+    def __init__(self, space: Space, trial: Trial, data: Data | None, can_stop: bool) -> None:
+        self.space, self.trial, self.data, self.can_stop = space, trial, data, can_stop
+        self.validation = None if data is None else data.validation_struct()
+        self.batch = None if data is None else data.batch_struct()
+        self.traced = find_traced_axes(trial, space, self.batch, self.validation)
+        self.dtypes = {
+            name: number_dtype(values) for name, values in space.axes if name in self.traced
+        }
+        self.starts: dict[tuple, tuple[PyTree, str, tuple[str, ...]]] = {}
+        self.programs: dict[tuple, Any] = {}
 
-def _build_network(
-    build: Callable[..., Any],
-    config: Config,
-    task: Task,
-    probe: int,
-    axes: TrainingAxes,
-) -> _Network:
-    inputs, targets = task.train
-    example = jax.ShapeDtypeStruct((probe, *inputs.shape[1:]), inputs.dtype)
-    model = as_model(_call_build(build, config, axes), example)
-    _check_outputs(model, task, example, targets[:probe])
-    _check_kernels(model, axes.traced)
-    init = _init_function(model)
-    graph = Graph.from_function(init, jax.random.key(0)).prune()
-    return _Network(model, init, graph.fingerprint)
+    def groups(self) -> tuple[Group, ...]:
+        """Return the groups."""
+        members: dict[Any, list[tuple[Member, PyTree]]] = {}
+        for number, config in enumerate(self.space.configs()):
+            compiled = {name: each for name, each in config.items() if name not in self.traced}
+            numbers = {name: config[name] for name in self.traced if name in config}
+            member, state = self._member(number, config, compiled, numbers)
+            program = self._program(compiled, numbers)
+            kind = (program, str(jax.tree.structure(state)), tuple(map(str, _avals(state))))
+            kind = (*kind, tuple(numbers), record_value(compiled.get("batch_size")))
+            members.setdefault(kind, []).append((member, state))
+        for group in members.values():
+            _check_distinct([member for member, _ in group])
+        return tuple(self._group(group) for group in members.values())
 
-
-def _call_build(build: Callable[..., Any], config: Config, axes: TrainingAxes) -> Any:
-    passed = _BuildConfig(config, axes)
-    if "rngs" in inspect.signature(build).parameters:
-        return lambda rngs: build(passed, rngs=rngs)
-    return build(passed)
-
-
-class _BuildConfig(dict[str, Any]):
-    """The configuration passed to `build`; its errors name the axes that it has."""
-
-    def __init__(self, config: Config, training: TrainingAxes) -> None:
-        super().__init__(config)
-        self._training = training
-
-    def __missing__(self, name: str) -> Any:
-        axes = f"axes: {', '.join(map(repr, self))}" if self else "no axis"
-        if name in (*self._training.traced, *self._training.compiled):
-            kind = "a traced number" if name in self._training.traced else "an axis"
-            raise ValueError(
-                f"build asked its config for {name!r}, which is {kind} of the training "
-                f"program and not passed to build (the config has {axes}): leave it to the sweep"
+    def _group(self, members: Sequence[tuple[Member, PyTree]]) -> Group:
+        first, state = members[0]
+        compiled = {name: each for name, each in first.config.items() if name not in self.traced}
+        batch_size = None
+        if self.data is not None and not self.data.is_stream:
+            batch_size = self.data.check_batch_size(
+                compiled.get("batch_size", self.data.batch_size)
             )
-        raise ValueError(
-            f"build asked its config for {name!r}, but the space has {axes} for build: add "
-            f"{name}=[...] to jinit.grid(...), or do not ask for it in build"
+        return Group(
+            program=LaneProgram(self.trial, compiled, self.can_stop),
+            members=tuple(member for member, _ in members),
+            batch_size=batch_size,
+            state=state,
+            dtypes={name: self.dtypes[name] for name in first.numbers},
+            batch=self.batch,
+            validation=self.validation,
         )
 
+    def _member(
+        self, number: int, config: Config, compiled: Config, numbers: dict[str, Any]
+    ) -> tuple[Member, PyTree]:
+        def init(key: Array, traced: Mapping[str, Any]) -> PyTree:
+            return self.trial.init(key, {**compiled, **traced})
 
-def _init_function(model: Model) -> _Init:
-    if model.init is None:
-        raise ValueError(
-            "build returned a model that does not know how to draw its parameters: "
-            "trace it with init=..., or return a pair (init, apply)"
-        )
-    return model.init
+        label = (_label(compiled), tuple(numbers))
+        if label not in self.starts:
+            self.starts[label] = self._read_start(init, numbers)
+        state, fingerprint, used = self.starts[label]
+        return Member(number, config, numbers, init, fingerprint, used), state
+
+    def _read_start(
+        self, init: Callable, numbers: Mapping[str, Any]
+    ) -> tuple[PyTree, str, tuple[str, ...]]:
+        """Return the abstract state, the fingerprint of its draw, and the numbers it depends on."""
+        structs = self._structs(numbers)
+        closed, state = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0), structs)
+        graph = Graph.from_jaxpr(closed).prune()
+        structure = str(jax.tree.structure(state))
+        return state, f"{graph.fingerprint} {structure}", _used_names(graph, structs)
+
+    def _program(self, compiled: Config, numbers: Mapping[str, Any]) -> Any:
+        """Return a name of the computation of a configuration."""
+        if self.trial.program is not None:
+            return self.trial.program({**compiled, **numbers})
+        label = (_label(compiled), tuple(numbers))
+        if label not in self.programs:
+            self.programs[label] = self._fingerprint(compiled, numbers)
+        return self.programs[label]
+
+    def _fingerprint(self, compiled: Config, numbers: Mapping[str, Any]) -> str:
+        state = self.starts[_label(compiled), tuple(numbers)][0]
+
+        def run(state: PyTree, numbers: Mapping[str, Any]) -> Any:
+            drawn = Trial(lambda key, hyper: state, self.trial.step, self.trial.evaluate)
+            hyper = lambda given: {**compiled, **given}  # noqa: E731
+            return run_abstractly(drawn, hyper, self.batch, self.validation)(numbers)
+
+        structs = self._structs(numbers)
+        graph = Graph.from_function(run, state, structs).prune()
+        used = {*self.starts[_label(compiled), tuple(numbers)][2], *_used_names(graph, structs)}
+        for name in numbers:
+            if name not in used and len(dict(self.space.axes)[name]) > 1:
+                raise ValueError(
+                    f"axis {name!r} changes nothing: no function of the trial uses "
+                    f"hyper[{name!r}]; use it, or leave the axis out"
+                )
+        return graph.fingerprint
+
+    def _structs(self, numbers: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+        return {name: jax.ShapeDtypeStruct((), self.dtypes[name]) for name in numbers}
 
 
-def _check_outputs(
-    model: Model, task: Task, example: jax.ShapeDtypeStruct, targets: np.ndarray
-) -> None:
-    outputs = jax.eval_shape(model.apply, model.params, example)
-    shapes = jax.tree.map(lambda leaf: leaf.shape, outputs)
-    expected = (example.shape[0], task.outputs)
-    shape = getattr(outputs, "shape", None)
-    if task.classes and shape != expected:
-        raise ValueError(
-            f"task {task.name!r} has {task.classes} classes, so the network must map inputs of "
-            f"shape {example.shape} to logits of shape {expected}; it returns {shapes}"
-        )
-    if task.objective is squared_error and (shape is None or math.prod(shape) != targets.size):
-        raise ValueError(
-            f"task {task.name!r} has targets of shape {targets.shape}, so the network must return "
-            f"{targets.size} numbers for them; it returns {shapes}"
-        )
-    loss = jax.eval_shape(task.objective, outputs, targets)
-    if loss.shape != example.shape[:1]:
-        raise ValueError(
-            f"task {task.name!r}: the loss must return one number per example, shape "
-            f"{example.shape[:1]}, got shape {loss.shape}"
-        )
+def _used_names(graph: Graph, numbers: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the traced numbers, the last inputs of a graph, that it uses."""
+    operands = [each for operation in graph.operations for each in operation.operands]
+    read = {each for each in (*operands, *graph.outputs) if isinstance(each, int)}
+    names = sorted(numbers)  # the order of the leaves of a dictionary
+    inputs = graph.inputs[len(graph.inputs) - len(names) :]
+    return tuple(name for name, value in zip(names, inputs, strict=True) if value in read)
 
 
-def _check_kernels(model: Model, traced_axes: Collection[str]) -> None:
-    """Raise if an axis acts on the kernels and not all kernels are known."""
-    axes = [name for name in KERNEL_AXES if name in traced_axes]
-    if axes and (model.graph.unread_contractions or not model.contractions):
-        raise ValueError(
-            f"axis {axes[0]!r} acts on the kernels of the network, but some of them are used in a "
-            "computation that is not read, such as a custom derivative or a while loop: leave the "
-            "axis out, or write the layers without it"
-        )
+def _avals(tree: PyTree) -> list[tuple]:
+    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+
+def _label(config: Config) -> tuple:
+    return tuple((name, record_value(value)) for name, value in config.items())
 
 
 def _check_distinct(members: Sequence[Member]) -> None:
-    """Raise if two configurations have equal networks, initial parameters and numbers."""
+    """Raise if two configurations have equal programs, initial states and numbers."""
     seen: dict[tuple, Config] = {}
     for member in members:
-        trial = (member.init_fingerprint, tuple(member.hyperparameters.items()))
+        trial = (member.init_fingerprint, tuple(member.numbers.items()))
         other = seen.setdefault(trial, member.config)
         if other is not member.config:
             first = {name: record_value(value) for name, value in other.items()}
             second = {name: record_value(value) for name, value in member.config.items()}
-            axes = [name for name in first if first[name] != second[name]]
+            names = dict.fromkeys((*first, *second))
+            axes = [name for name in names if first.get(name) != second.get(name)]
             raise ValueError(
                 f"axis {' and '.join(map(repr, axes))} changes nothing: build returns the same "
                 "network with the same initial parameters for "
@@ -241,4 +239,4 @@ def _check_distinct(members: Sequence[Member]) -> None:
 
 
 def _pairs_text(config: Config, axes: Sequence[str]) -> str:
-    return ", ".join(f"{name}={config[name]}" for name in axes)
+    return ", ".join(f"{name}={config[name]}" for name in axes if name in config)

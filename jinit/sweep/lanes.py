@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -91,10 +92,13 @@ def replicated_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def pad_lanes(array: np.ndarray, lanes: int) -> np.ndarray:
+def pad_lanes(array: Any, lanes: int) -> Any:
     """Return the array with the first lane repeated until there are `lanes` of them.
 
     A fixed number of lanes keeps results reproducible.
     """
     missing = lanes - len(array)
-    return np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) if missing else array
+    if not missing:
+        return array
+    library = np if isinstance(array, np.ndarray) else jnp
+    return library.concatenate([array, library.repeat(array[:1], missing, axis=0)])

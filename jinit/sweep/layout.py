@@ -14,7 +14,7 @@ from jinit.sweep.groups import Group
 # eight. Convolutions of many kernels are slow: a CNN trains 496 one lane after the other and 165
 # in tiles of eight. Smaller networks need more lanes to outweigh the cost of each operation. An
 # accelerator needs many lanes.
-_CPU_TILE_LANES, _CPU_TILE_BYTES = 32, 2**17
+_CPU_TILE_LANES, _CPU_TILE_BYTES = 32, 3 * 2**17
 _ACCELERATOR_TILE_LANES = 256
 
 # Most tiles per device and block. An interrupt loses the block in training; with eight tiles one
@@ -85,9 +85,6 @@ def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
 def _most_tile_lanes(group: Group) -> int:
     if jax.default_backend() != "cpu":
         return _ACCELERATOR_TILE_LANES
-    model = group.trial.model
-    if any(operation.name == "conv_general_dilated" for operation in model.graph.operations):
-        return 1
-    leaves = jax.tree.leaves(model.params)
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    return min(max(_CPU_TILE_BYTES // max(size, 1), 1), _CPU_TILE_LANES)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(group.state))
+    lanes = min(max(_CPU_TILE_BYTES // max(size, 1), 1), _CPU_TILE_LANES)
+    return 1 if lanes > 1 and "conv_general_dilated" in group.step_operations() else lanes

@@ -1,7 +1,6 @@
 """The axes of training: which are traced and which are compiled, and the optimizer of a lane."""
 
 import inspect
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
@@ -32,9 +31,15 @@ class TrainingAxes(NamedTuple):
     """Axes whose values are traced numbers: those of one program."""
     compiled: tuple[str, ...]
     """Axes of training whose values are compiled into the program."""
+    options: tuple[str, ...] = ()
+    """Those of them that are the learning rate or another option of the optimizer."""
+    loss_options: tuple[str, ...] = ()
+    """Those of them that are options of the loss."""
 
 
-def training_axes(space: Space, optimizer: OptimizerLike) -> TrainingAxes:
+def training_axes(
+    space: Space, optimizer: OptimizerLike, loss_options: Sequence[str] = ()
+) -> TrainingAxes:
     """Find the axes that training takes: rates, penalties, options of the optimizer, batch size.
 
     A number is traced if the optimizer can be built and used with a traced one. Others are
@@ -45,76 +50,103 @@ def training_axes(space: Space, optimizer: OptimizerLike) -> TrainingAxes:
       space: the axes and their values.
       optimizer: a built optimizer, or a function of the learning rate that returns one; for all
         configurations, unless the space has an axis `optimizer`.
+      loss_options: axes that are options of the loss.
 
     Returns:
       The axes.
 
     Raises:
       TypeError: if an optimizer is neither.
-      ValueError: if the learning rate is given twice, or not at all, or an axis is an option of
-        only some optimizers.
+      ValueError: if the learning rate is given twice, or not at all, or a configuration has an
+        option of another optimizer than its own.
     """
     values = dict(space.axes)
-    optimizers = values.get("optimizer", (optimizer,))
-    options = [name for name in _option_axes(space.names, optimizers) if name not in TRAINING_AXES]
-    compiled = [
-        name
-        for name in options
-        if not all(_is_traceable(each, name, values, options) for each in optimizers)
-    ]
-    known = {*KERNEL_AXES, *options} - set(compiled)
+    configs = _option_configs(space, optimizer)
+    options = _unique(name for _, config in configs for name in config)
+    kinds = _unique(
+        name for name in (*options, *loss_options) if not _has_numbers(values[name])
+    ) + _unique(
+        name for each, config in configs for name in config if not _is_traceable(each, name, config)
+    )
+    known = {*KERNEL_AXES, *options, *loss_options} - set(kinds)
     return TrainingAxes(
         traced=tuple(name for name in space.names if name in known),
-        compiled=tuple(name for name in space.names if name in (*TRAINING_AXES, *compiled)),
+        compiled=tuple(name for name in space.names if name in (*TRAINING_AXES, *kinds)),
+        options=options,
+        loss_options=tuple(loss_options),
     )
 
 
-def _option_axes(names: Sequence[str], optimizers: Sequence[OptimizerLike]) -> list[str]:
-    """Return the axes that are the learning rate or another option of the optimizers."""
-    found = {record_value(each): _options_of(names, each) for each in optimizers}
-    for axis in dict.fromkeys(itertools.chain.from_iterable(found.values())):
-        having = [name for name, options in found.items() if axis in options]
-        lacking = [name for name in found if name not in having]
-        if lacking:
-            raise ValueError(
-                f"axis {axis!r} is an option of {having[0]}, but not of {lacking[0]}: run one "
-                "sweep for each of them"
-            )
-    return next(iter(found.values()))
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
-def _options_of(names: Sequence[str], optimizer: OptimizerLike) -> list[str]:
-    options = _option_names(optimizer)
-    rates = [name for name in names if name in RATE_AXES]
-    if options is None:
-        if rates:
-            raise ValueError(
-                f"the space has an axis {rates[0]!r}, but the optimizer is built already and has "
-                "its own learning rate: give the function instead, such as optimizer=optax.adam"
-            )
-        return []
-    if len(rates) != 1:
+def _option_configs(
+    space: Space, optimizer: OptimizerLike
+) -> list[tuple[OptimizerLike, dict[str, Any]]]:
+    """Return every optimizer with the options of each kind of configuration that has it."""
+    found: dict[tuple, tuple[OptimizerLike, dict[str, Any]]] = {}
+    names = {
+        record_value(each): _options_of(space.names, each)
+        for each in dict(space.axes).get("optimizer", (optimizer,))
+    }
+    for config in space.configs():
+        each = config.get("optimizer", optimizer)
+        options = _config_options(config, each, names)
+        found.setdefault((record_value(each), tuple(options)), (each, options))
+    return list(found.values())
+
+
+def _config_options(
+    config: Mapping[str, Any], optimizer: OptimizerLike, names: Mapping[Any, Sequence[str]]
+) -> dict[str, Any]:
+    """Return the options of the optimizer in a configuration, checked."""
+    own = names[record_value(optimizer)]
+    for other, options in names.items():
+        for name in options:
+            if name in config and name not in own:
+                raise ValueError(
+                    f"axis {name!r} is an option of {other}, but not of {record_value(optimizer)}: "
+                    "give each its own axes, grid(optimizer=[...], ...) + grid(...)"
+                )
+    rates = [name for name in RATE_AXES if name in config]
+    if _option_names(optimizer) is not None and len(rates) != 1:
         raise ValueError(
             "the optimizer is a function of the learning rate, so the space needs exactly one "
             f"axis lr=[...], got {rates or 'none'}; or build it: optimizer=optax.adam(1e-3)"
         )
-    return [name for name in names if name in (*RATE_AXES, *options)]
+    return {name: config[name] for name in own if name in config}
 
 
-def _is_traceable(
-    optimizer: OptimizerLike, axis: str, values: Mapping[str, Sequence[Any]], options: Sequence[str]
-) -> bool:
+def _options_of(names: Sequence[str], optimizer: OptimizerLike) -> list[str]:
+    options = _option_names(optimizer)
+    if options is not None:
+        options = (*RATE_AXES, *options)
+        return [name for name in names if name in options and name not in TRAINING_AXES]
+    if rates := [name for name in names if name in RATE_AXES]:
+        raise ValueError(
+            f"the space has an axis {rates[0]!r}, but the optimizer is built already and has "
+            "its own learning rate: give the function instead, such as optimizer=optax.adam"
+        )
+    return []
+
+
+def _has_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(each, Real) and not isinstance(each, bool) for each in values)
+
+
+def _is_traceable(optimizer: OptimizerLike, axis: str, options: Mapping[str, Any]) -> bool:
     """Return whether an optimizer can be built and used with a traced number on an axis."""
-    if any(isinstance(value, bool) or not isinstance(value, Real) for value in values[axis]):
-        return False
-    if not all(map(math.isfinite, values[axis])):
-        return True  # an error, which names the value
-    first = {name: values[name][0] for name in options}
+    value = options[axis]
+    if not _has_numbers([value]) or not math.isfinite(value):
+        return True  # no number: compiled anyway; not finite: an error, which names the value
 
     def update(number: Any) -> Any:
-        built = build_optimizer(optimizer, first | {axis: number})
-        weights = jnp.ones((2, 2))
-        return built.update(weights, built.init(weights), weights)
+        built = optax.with_extra_args_support(build_optimizer(optimizer, {**options, axis: number}))
+        weights, value = jnp.ones((2, 2)), jnp.ones(())
+        state = built.init(weights)
+        arguments = {"value": value, "grad": weights, "value_fn": lambda params: params.sum()}
+        return built.update(weights, state, weights, **arguments)
 
     try:
         jax.eval_shape(update, jax.ShapeDtypeStruct((), jnp.float32))
@@ -137,18 +169,18 @@ def check_rates(axis: str, values: Iterable[Any]) -> None:
             )
 
 
-def check_traced_number(axis: str, value: Any) -> float:
-    """Return the value of a traced axis as a float.
+def check_numbers(axis: str, values: Iterable[Any]) -> None:
+    """Raise if a value of a traced axis is not a finite number.
 
     Raises:
-      ValueError: if the value is not a finite number.
+      ValueError: if a value is not.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(
-            f"axis {axis!r}: expected finite numbers, which the training program takes as traced "
-            f"values, got {value!r}"
-        )
-    return float(value)
+    for value in values:
+        if not _has_numbers([value]) or not math.isfinite(value):
+            raise ValueError(
+                f"axis {axis!r}: expected finite numbers, which the training program takes as "
+                f"traced values, got {value!r}"
+            )
 
 
 def build_optimizer(
@@ -157,8 +189,7 @@ def build_optimizer(
     """Return the optimizer of one lane, built from its options, traced ones among them."""
     if not callable(optimizer):
         return optimizer
-    others = (*KERNEL_AXES, *TRAINING_AXES)
-    options = {name: value for name, value in options.items() if name not in others}
+    options = dict(options)
     rate = next(options.pop(name) for name in RATE_AXES if name in options)
     return optimizer(rate, **options)
 

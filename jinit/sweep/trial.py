@@ -1,194 +1,127 @@
-"""The pure functions of one lane: train a network with given hyperparameters."""
+"""The pure functions of one trial, as any training can be written."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import optax
-from jax import Array
 
-from jinit.diagnostics import Measurements, Signal, keep_compact, layer_signals, measure
-from jinit.model import Model
-from jinit.model.params import PyTree
-from jinit.sweep.convolutions import canonical_convolutions
-from jinit.sweep.tasks import ExampleLoss
+from jinit.model import PyTree
 
-Hyperparameters = Mapping[str, Array]
-"""Traced numbers by the name of their axis."""
+Hyper = Mapping[str, Any]
+"""One value of every axis: a traced number, or the value itself if it is compiled."""
+
+Metrics = Mapping[str, Any]
+"""Numbers by name; `evaluate` may return `Mean`s."""
 
 
-class TrialState(NamedTuple):
-    """State of a lane between two steps."""
+class Start(NamedTuple):
+    """The recorded part of a diagnosis before the first step."""
 
-    params: PyTree
-    optimizer_state: PyTree
-    step: Array
-    diverged_at: Array
-    """First step whose loss was not finite; -1 if there is none."""
-
-
-class TaskData(NamedTuple):
-    """The arrays of a task, shared by all lanes."""
-
-    inputs: Array
-    targets: Array
-    validation_inputs: Array
-    validation_targets: Array
+    verdict: str
+    layers: tuple[str, ...]
+    statistics: Mapping[str, Any]
+    """One list of numbers per column of the record, one number per layer."""
 
 
-class Scores(NamedTuple):
-    """Scores of a lane at one recording."""
-
-    train_loss: Array
-    validation_loss: Array
-    validation_accuracy: Array
-    validation_loss_error: Array
-    """Standard error of the validation loss over the validation examples."""
-    diverged_at: Array
+_RESULTS = "Trial: step must return a state and a dictionary of metrics"
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The pure functions of one lane, for one architecture."""
+    """A training as pure functions, of which a sweep runs many at once as lanes of one program.
 
-    model: Model
-    loss: ExampleLoss
-    classes: int | None
-    optimizer: Callable[[Hyperparameters], optax.GradientTransformation]
-    probe_examples: int
-    """Number of training examples on which the network is measured at step 0."""
+    `init(key, hyper) -> state` draws the state, any tree of arrays. `step(state, hyper, batch, key)
+    -> (state, metrics)` trains on one batch; `key` differs in every step. `evaluate(state, hyper,
+    batch) -> metrics` scores a batch of the data to validate or to test on. Metrics are
+    dictionaries of numbers; those of `evaluate` are means over the batch, or `Mean`s. A metric that
+    is not finite (`loss`, if there is one, else any) means that the lane has diverged.
 
-    def begin(
-        self, params: PyTree, hyperparameters: Hyperparameters, data: TaskData
-    ) -> tuple[TrialState, Scores]:
-        """Return the state before the first step, and its scores.
+    `hyper` maps every axis of the space to a value. Numbers are traced, so that their values share
+    one program, wherever the functions can be traced with them; all other values are Python values.
 
-        Args:
-          params: initial parameters.
-          hyperparameters: traced numbers.
-          data: the arrays of the task.
+    Args:
+      init: draws the state.
+      step: trains on one batch.
+      evaluate: scores a batch; None if the trial has no metrics but those of its steps.
+      diagnose: `diagnose(state, hyper) -> Start`, judges a state before the first step; not traced.
+      program: names the computation of `step` and `evaluate` for one `hyper`: values with equal
+        names share programs. By default the computations themselves are compared, which takes a
+        trace of each.
+      params: `params(state)`, the parameters to save; the whole state by default.
+      compiled: axes whose values are never traced.
 
-        Returns:
-          State and scores.
+    Raises:
+      TypeError: if one of the functions is not callable.
+
+    >>> import jax, jax.numpy as jnp
+    >>> def step(state, hyper, batch, key):
+    ...     return state - hyper["lr"] * 2 * state, {"loss": state**2}
+    >>> trial = Trial(lambda key, hyper: jax.random.normal(key), step)
+    >>> float(trial.step(jnp.ones(()), {"lr": 0.5}, None, None)[0])
+    0.0
+    """
+
+    init: Callable[[jax.Array, Hyper], PyTree]
+    step: Callable[[PyTree, Hyper, Any, jax.Array], tuple[PyTree, Metrics]]
+    evaluate: Callable[[PyTree, Hyper, Any], Metrics] | None = None
+    diagnose: Callable[[PyTree, Hyper], Start] | None = None
+    program: Callable[[Hyper], Hashable] | None = None
+    params: Callable[[PyTree], PyTree] | None = None
+    compiled: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("init", "step"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"Trial: {name} must be a function, got {getattr(self, name)!r}")
+        for name in ("evaluate", "diagnose", "program", "params"):
+            if (value := getattr(self, name)) is not None and not callable(value):
+                raise TypeError(f"Trial: {name} must be a function or None, got {value!r}")
+
+    def run_step(
+        self, state: PyTree, hyper: Hyper, batch: Any, key: jax.Array
+    ) -> tuple[PyTree, dict[str, Any]]:
+        """Run `step`, and check what it returns.
+
+        Raises:
+          TypeError: if it is not a state like the one given, and a dictionary of metrics.
         """
-        params = self.scale_kernels(params, hyperparameters)
-        optimizer_state = self.optimizer(hyperparameters).init(params)
-        state = TrialState(
-            params=params,
-            optimizer_state=optimizer_state,
-            step=jnp.zeros((), jnp.int32),
-            diverged_at=jnp.full((), -1, jnp.int32),
-        )
-        probe = data.inputs[: self.probe_examples], data.targets[: self.probe_examples]
-        loss = self.mean_loss(self.model.apply(params, probe[0]), probe[1])
-        scores = self._scores(state, loss, data)
-        return state._replace(diverged_at=scores.diverged_at), scores
-
-    def measure(self, params: PyTree, inputs: Array, targets: Array) -> tuple[Measurements, Signal]:
-        """Return all that the verdict on initial parameters depends on, and what is recorded.
-
-        Args:
-          params: initial parameters, scaled.
-          inputs: the first training examples.
-          targets: their targets.
-        """
-        measured = keep_compact(
-            measure(self.model, params, [inputs], lambda outputs: self.mean_loss(outputs, targets))
-        )
-        return measured, layer_signals(self.model, measured)
-
-    def advance(
-        self, state: TrialState, hyperparameters: Hyperparameters, batches: Array, data: TaskData
-    ) -> tuple[TrialState, Scores]:
-        """Train for some steps, then score.
-
-        Args:
-          state: the state before the first of these steps.
-          hyperparameters: traced numbers.
-          batches: indices of training examples `[steps, batch_size]`.
-          data: the arrays of the task.
-
-        Returns:
-          State and scores after the last step.
-        """
-        optimizer = self.optimizer(hyperparameters)
-
-        def step(state: TrialState, examples: Array) -> tuple[TrialState, Array]:
-            inputs, targets = data.inputs[examples], data.targets[examples]
-            (_, loss), gradients = jax.value_and_grad(self._objective, has_aux=True)(
-                state.params, hyperparameters, inputs, targets
+        results = self.step(state, hyper, batch, key)
+        if not isinstance(results, tuple | list) or len(results) != 2:
+            raise TypeError(f"{_RESULTS}, got {_shapes(results)}")
+        after, metrics = results
+        if not isinstance(metrics, Mapping):
+            raise TypeError(f"{_RESULTS}, got {_shapes(metrics)} for the metrics")
+        if (seen := _shapes(after)) != (expected := _shapes(state)):
+            raise TypeError(
+                f"Trial: step returns another state than init: init has {expected}, step has "
+                f"{seen}; the loop over steps needs equal structures, shapes and dtypes"
             )
-            updates, optimizer_state = optimizer.update(
-                gradients, state.optimizer_state, state.params
-            )
-            params = optax.apply_updates(state.params, updates)
-            return self._next_state(state, params, optimizer_state, loss), loss
+        return after, dict(metrics)
 
-        fast_step = canonical_convolutions(step) if jax.default_backend() == "cpu" else step
-        state, losses = jax.lax.scan(fast_step, state, batches)
-        scores = self._scores(state, losses.mean(), data)
-        return state._replace(diverged_at=scores.diverged_at), scores
+    @classmethod
+    def from_train(cls, train: Callable[[jax.Array, Hyper], Metrics]) -> "Trial":
+        """Return the trial of one function that trains from beginning to end.
 
-    def mean_loss(self, outputs: PyTree, targets: Array) -> Array:
-        """Return the mean loss over examples."""
-        return self.loss(outputs, targets).mean()
+        It is one step of a sweep: run it with `steps=1`.
 
-    def _objective(
-        self, params: PyTree, hyperparameters: Hyperparameters, inputs: Array, targets: Array
-    ) -> tuple[Array, Array]:
-        loss = self.mean_loss(self.model.apply(params, inputs), targets)
-        return loss + self._penalty(params, hyperparameters), loss
+        Args:
+          train: `train(key, hyper) -> metrics`. A metric is a number, or a curve, an array whose
+            last value counts.
 
-    def _penalty(self, params: PyTree, hyperparameters: Hyperparameters) -> Array | float:
-        penalty = 0.0
-        kernels = self._kernels(params)
-        if "l1" in hyperparameters:
-            penalty += hyperparameters["l1"] * sum(jnp.abs(kernel).sum() for kernel in kernels)
-        if "l2" in hyperparameters:
-            penalty += hyperparameters["l2"] * sum(jnp.square(kernel).sum() for kernel in kernels)
-        return penalty
+        >>> import jax
+        >>> trial = Trial.from_train(lambda key, hyper: {"loss": hyper["lr"] ** 2})
+        >>> trial.step(jax.random.key(0), {"lr": 3.0}, None, None)[1]
+        {'loss': 9.0}
+        """
 
-    def _kernels(self, params: PyTree) -> list[Array]:
-        leaves = jax.tree.leaves(params)
-        return [leaves[index] for index in self._kernel_indices]
+        def step(key: jax.Array, hyper: Hyper, batch: Any, step_key: jax.Array) -> Any:
+            del batch, step_key
+            return key, train(key, hyper)
 
-    def scale_kernels(self, params: PyTree, hyperparameters: Mapping[str, Any]) -> PyTree:
-        """Return parameters whose kernels are multiplied by the gain, if it is an axis."""
-        if "gain" not in hyperparameters:
-            return params
-        leaves, structure = jax.tree.flatten(params)
-        for index in self._kernel_indices:
-            gain = jnp.asarray(hyperparameters["gain"], leaves[index].dtype)
-            leaves[index] = leaves[index] * gain
-        return jax.tree.unflatten(structure, leaves)
+        return cls(lambda key, hyper: key, step)
 
-    @property
-    def _kernel_indices(self) -> list[int]:
-        return sorted({layer.kernel for layer in self.model.contractions})
 
-    def _next_state(
-        self, state: TrialState, params: PyTree, optimizer_state: PyTree, loss: Array
-    ) -> TrialState:
-        has_diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-        diverged_at = jnp.where(has_diverged, state.step, state.diverged_at)
-        return TrialState(params, optimizer_state, state.step + 1, diverged_at)
-
-    def _scores(self, state: TrialState, train_loss: Array, data: TaskData) -> Scores:
-        outputs = self.model.apply(state.params, data.validation_inputs)
-        losses = self.loss(outputs, data.validation_targets)
-        loss = losses.mean()
-        accuracy = jnp.full((), jnp.nan)
-        if self.classes:
-            hits = outputs.argmax(-1) == data.validation_targets
-            accuracy = jnp.where(jnp.isfinite(loss), hits.mean(), jnp.nan)
-        has_diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-        return Scores(
-            train_loss=train_loss,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
-            validation_loss_error=losses.std() / math.sqrt(losses.shape[0]),
-            diverged_at=jnp.where(has_diverged, state.step, state.diverged_at),
-        )
+def _shapes(tree: PyTree) -> str:
+    """Return a tree as text, with dtypes and shapes in place of its arrays."""
+    return str(jax.tree.map(lambda leaf: jax.typeof(leaf).str_short(), tree))

@@ -151,15 +151,6 @@ class Dropping(nn.Module):
         return nn.Dropout(0.5, deterministic=deterministic)(nn.Dense(4)(x))
 
 
-def test_state_besides_parameters_is_refused():
-    with pytest.raises(ValueError, match="Normalized keeps batch_stats besides its parameters"):
-        as_model(Normalized(), X)
-    with pytest.raises(ValueError, match=r"keeps BatchStat besides its parameters, .* wi.*pair"):
-        as_model(lambda rngs: nnx.BatchNorm(5, rngs=rngs), X)
-    with pytest.raises(ValueError, match=r"keeps RngCount, RngKey besides .*no dropout rngs"):
-        as_model(lambda rngs: nnx.Dropout(0.5, rngs=rngs), X)
-
-
 class Stateful(nnx.Module):
     def __init__(self, rngs):
         self.dense = nnx.Linear(5, 4, rngs=rngs)
@@ -190,7 +181,7 @@ def test_state_is_traced_with_the_parameters():
 
 def test_random_numbers_in_a_call_need_keys():
     with pytest.raises(ValueError, match=r'PRNG for "dropout".*with deterministic=True, or give k'):
-        _ = as_model(Dropping(), X).graph
+        _ = jinit.linen.trace(Dropping(), X).graph
     model = jinit.linen.trace(Dropping(), X, deterministic=True)
     assert model.layer_names == ("params/Dense_0/kernel",)
     dropping = jinit.linen.trace(Dropping(), X, rngs={"dropout": jax.random.key(1)})

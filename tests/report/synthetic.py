@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from jinit.record import FORMAT
+from jinit.record import FORMAT, default_roles
 
 Row = dict[str, Any]
 
@@ -69,13 +69,15 @@ def write_sweep(
     """Write sweep.json and the records, in another order than the lanes."""
     rows = list(rows)
     seeds = sorted({row["seed"] for row in rows})
+    compare, tune = default_roles(axes, ["lr", "l2"])
     outline = {
         "format": FORMAT,
         "validation_examples": 2000,
         "task": "digits",
         "metric": "validation_accuracy",
         "axes": axes,
-        "program_axes": [axis for axis in axes if axis in ("activation", "depth")],
+        "compare": compare,
+        "tune": tune,
         "seeds": seeds,
         "steps": STEPS[-1],
         "classes": 10,

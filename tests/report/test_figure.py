@@ -9,8 +9,9 @@ from matplotlib.image import imread
 from report.synthetic import STEPS, diverged, grid, lane, write_accuracies, write_sweep
 
 from jinit.report import Results, write_figure
+from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.curve_panel import annotate_guesses, curve_limits, draw_curves
-from jinit.report.sweep.facets import Candidate, find_facets
+from jinit.report.sweep.facets import find_facets
 from jinit.report.sweep.figure import sweep_figure
 from jinit.report.sweep.profile import mean_profile
 from jinit.report.sweep.records import read_records
@@ -94,7 +95,7 @@ def test_panels_and_their_names(tmp_path):
 
 @pytest.mark.parametrize(("count", "panels"), [(4, 12), (5, 15), (8, 24)])
 def test_many_facets_wrap(tmp_path, count, panels):
-    axes = {"init": ["a"], "depth": list(range(1, count + 1))}
+    axes = {"init": ["a", "bb"], "depth": list(range(1, count + 1))}
     figure = drawn(write_sweep(tmp_path, axes, grid(axes, 2, varied)))
     assert len(figure.axes) == panels
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jinit.report.sweep.intervals import mean_interval, paired_interval
+from jinit.report.sweep.intervals import mean_interval
+from jinit.report.sweep.paired import paired_interval
 
 SAMPLES = [
     np.random.default_rng(seed).normal(0.9, 0.02, size) for seed, size in enumerate((2, 3, 8, 30))
@@ -57,6 +58,18 @@ def test_a_difference_by_rounding_counts_as_zero():
     interval = paired_interval(first, second)
     assert interval is not None
     assert (interval.low, interval.high) == (0.0, 0.0)
+
+
+def test_the_rounding_of_counts_widens_an_interval():
+    """Three equal differences of one example in 100 are not decisive, ten examples are."""
+    zeros = dict.fromkeys(range(3), 0.0)
+    for difference, is_decided in ((0.01, False), (0.1, True)):
+        first = dict.fromkeys(range(3), difference)
+        interval = paired_interval(first, zeros, resolution=0.01)
+        assert interval is not None
+        assert (interval.low > 0) is is_decided
+        error = math.sqrt(0.01**2 / 6 / 3)
+        assert interval.half_width == pytest.approx(stats.t.ppf(0.975, 2) * error)
 
 
 def test_one_value_leaves_the_interval_open():

@@ -1,14 +1,18 @@
 """Recommendations for sweeps with a known answer, and the exact text of their sentences."""
 
+import io
+import re
 from itertools import product
 
 import numpy as np
 import pytest
 from report.synthetic import diverged, lane, write_accuracies, write_sweep
+from rich.console import Console
 
 from jinit.report import Results
+from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.comparison import compare_candidates
-from jinit.report.sweep.facets import Candidate, Facet
+from jinit.report.sweep.facets import Facet
 from jinit.report.sweep.intervals import MeanInterval
 from jinit.report.sweep.metric import Metric
 
@@ -67,7 +71,13 @@ def test_a_wide_tie_does_not_call_candidates_interchangeable(tmp_path):
         write_accuracies(tmp_path, {"a": [0.9, 0.95, 0.8], "b": [0.95, 0.6, 0.9]})
     )
     assert not recommendation.is_clear
-    assert recommendation.sentence.endswith("use a, or run more seeds to decide.")
+    assert recommendation.sentence == (
+        "relu: a and b cannot be distinguished with 3 seeds (88.3 % to 81.7 %); too few seeds to "
+        "decide: run at least 4 seeds, better 8."
+    )
+    accuracies = {"a": [0.9, 0.95, 0.8, 0.9], "b": [0.95, 0.6, 0.9, 0.9]}
+    more = only_recommendation(write_accuracies(tmp_path / "more", accuracies))
+    assert more.sentence.endswith("use a, or run more seeds to decide.")
 
 
 def test_zero_variance_is_decided_by_the_values(tmp_path):
@@ -82,7 +92,7 @@ def test_zero_variance_is_decided_by_the_values(tmp_path):
         "relu: a and b cannot be distinguished with 3 seeds (90.0 %); use either."
     )
     assert apart.is_clear
-    assert "b: 10.0 points worse [10.0, 10.0], 3 paired seeds" in apart.sentence
+    assert "b: 10.0 points worse [9.9, 10.1], 3 paired seeds" in apart.sentence
 
 
 def test_nothing_is_recommended_where_nothing_learned(tmp_path):
@@ -141,15 +151,17 @@ def test_every_lane_diverged(tmp_path):
         assert "(every run diverged)" in recommendation.sentence
 
 
-def test_a_diverged_loss_counts_as_the_worst(tmp_path):
+def test_a_diverged_loss_counts_as_that_of_an_untrained_network(tmp_path):
     axes = {"init": ["a", "b"]}
     rows = [lane({"init": "a"}, seed, 0.9) for seed in range(2)] + [diverged({"init": "a"}, 2)]
     rows += [lane({"init": "b"}, seed, 0.5) for seed in range(3)]
     recommendation = only_recommendation(
         write_sweep(tmp_path, axes, rows, metric="validation_loss", classes=None)
     )
-    assert recommendation.leader == {"init": "a"}
-    assert recommendation.mean == pytest.approx((0.1 + 0.1 + 0.5) / 3)
+    assert recommendation.leader == {"init": "b"}
+    assert recommendation.comparisons[0].candidate.interval.mean == pytest.approx(
+        (0.1 + 0.1 + 2.3) / 3
+    )
 
 
 def test_one_seed_claims_nothing(tmp_path):
@@ -287,6 +299,66 @@ def test_few_seeds_above_chance_are_not_called_a_failure(tmp_path):
         "validation accuracy 66.0 % (62.0 to 70.0); a guess has 50.0 %); run at least 4 seeds, "
         "better 8."
     )
+
+
+@pytest.mark.parametrize("accuracies", [[0.66, 0.66], [0.68, 0.62], [0.7, 0.62]])
+def test_two_seeds_near_a_frequent_class_are_too_few(tmp_path, accuracies):
+    """The most frequent class has 63 % of 114 examples, with a standard error of 4 points."""
+    changes = {"chance": 0.63, "classes": 2, "validation_examples": 114}
+    recommendation = only_recommendation(write_accuracies(tmp_path, {"a": accuracies}, **changes))
+    assert recommendation.leader is None
+    assert "too few seeds to tell whether a learned better than guessing" in recommendation.sentence
+    assert recommendation.sentence.endswith("run at least 4 seeds, better 8.")
+
+
+def test_a_regression_halfway_to_its_best_is_no_failure(tmp_path):
+    """A loss of 0.33 against 0.5 for a guess, of which the validation examples are too few."""
+    none = dict.fromkeys(("validation_accuracy", "validation_accuracy_curve"))
+    rows = [
+        lane({"init": init}, seed, 1 - loss - 0.001 * seed, validation_loss_error=0.06, **none)
+        for init, loss in (("a", 0.05), ("b", 0.33))
+        for seed in range(8)
+    ]
+    changes = {"metric": "validation_loss", "classes": None, "chance": 0.5}
+    both = only_recommendation(write_sweep(tmp_path / "two", {"init": ["a", "b"]}, rows, **changes))
+    assert both.sentence.startswith("use a, with validation loss 0.0535 ± 0.0020, better than")
+    assert both.sentence.endswith("; too few validation examples to tell whether b learned.")
+    alone = only_recommendation(write_sweep(tmp_path / "one", {"init": ["b"]}, rows[8:], **changes))
+    assert alone.sentence == (
+        "too few validation examples to tell whether b learned better than guessing (best: b with "
+        "validation loss 0.3335 ± 0.0020; a guess has 0.5); validate on more examples, or train "
+        "more steps."
+    )
+
+
+def test_twelve_candidates_of_which_some_are_worse(tmp_path):
+    """Without a correction the list of ties would be shorter: here `k` is worse at 5 % alone."""
+    generator = np.random.default_rng(3)
+    seeds = generator.normal(0, 0.02, 8)
+    accuracies = {
+        name: (0.9 + seeds + generator.normal(0, 0.01, 8)).tolist() for name in "abcdefghij"
+    }
+    accuracies["k"] = [value - 0.015 for value in accuracies["a"]]
+    accuracies["l"] = [value - 0.3 for value in accuracies["a"]]
+    recommendation = only_recommendation(write_accuracies(tmp_path, accuracies))
+    ties = [each["init"] for each in recommendation.ties]
+    undecided = [each for each in recommendation.comparisons if not each.is_decided]
+    assert "l" not in ties
+    assert len(ties) == 10 > len(undecided)
+    assert "cannot be distinguished with 8 seeds" in recommendation.sentence
+
+
+def test_a_percentage_has_no_impossible_interval(tmp_path):
+    accuracies = {"a": [0.95, 0.1], "b": [0.5, 0.55], "c": [0.1, 0.1, 0.1, 0.97]}
+    for first, second in (("a", "b"), ("b", "c")):
+        chosen = {name: accuracies[name] for name in (first, second)}
+        results = Results(write_accuracies(tmp_path / first, chosen))
+        stream = io.StringIO()
+        Console(file=stream, width=120).print(results.table())
+        text = results.best()[0].sentence + stream.getvalue().split("at initialization")[0]
+        numbers = [float(number) for number in re.findall(r"± (\d+\.\d)", text)]
+        assert all(number <= 50 for number in numbers)
+        assert "true difference at most" not in text
 
 
 def test_a_candidate_with_few_seeds_is_named_apart_from_failures(tmp_path):

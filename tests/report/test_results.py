@@ -85,15 +85,19 @@ def test_an_outline_without_a_task(tmp_path, text):
             r"has axes = {'init': 3}; expected a dictionary of non-empty",
         ),
         ({"axes": {"init": []}}, "expected a dictionary of non-empty lists"),
-        ({"program_axes": [1]}, r"has program_axes = \[1\]; expected a list of strings"),
-        ({"program_axes": ["no"]}, r"has 'no' in program_axes; expected names of axes: init"),
+        ({"compare": [1]}, r"has compare = \[1\]; expected a list of strings"),
+        ({"tune": ["no"]}, r"has 'no' in tune; expected names of axes: init"),
+        ({"tune": ["init"]}, r"has 'init' in compare and in tune; expected it in one of them"),
+        ({"configs": []}, r"has configs = \[\]; expected a non-empty list of dictionaries"),
+        ({"configs": [{"no": 1}]}, r"has 'no' in configs; expected names of axes: init"),
+        ({"larger_is_better": 1}, "has larger_is_better = 1; expected true or false"),
         ({"seeds": ["0"]}, r"has seeds = \['0'\]; expected a list of integers of at least 0"),
         ({"lanes": True}, "has lanes = True; expected an integer of at least 0"),
         ({"chance": "high"}, "has chance = 'high'; expected a number"),
         ({"classes": [10]}, r"has classes = \[10\]; expected an integer of at least 0"),
-        ({"format": 3}, r"has format 3, and this version of jinit reads format 2: pip install"),
-        ({"format": 1}, r"has format 1, and this version of jinit reads format 2: run the sweep"),
-        ({"format": None}, r"has format 0, and this version .* reads format 2: run the sweep"),
+        ({"format": 4}, r"has format 4, and this version of jinit reads format 3: pip install"),
+        ({"format": 1}, r"has format 1, and this version of jinit reads format 3: run the sweep"),
+        ({"format": None}, r"has format 0, and this version .* reads format 3: run the sweep"),
     ],
 )
 def test_an_outline_with_wrong_inner_types(tmp_path, changes, message):
@@ -140,7 +144,7 @@ def test_an_unknown_metric(tmp_path):
 
 def test_no_finished_block(tmp_path):
     results = Results(write_sweep(tmp_path, {"init": ["a"]}, []))
-    for read in (results.frame, results.best, results.table, results.plot):
+    for read in (results.frame, results.best, results.table, results.plot, results.comparison):
         with pytest.raises(ValueError, match="contains no finished block of runs: the sweep"):
             read()
 
@@ -198,6 +202,8 @@ def output(code):
     [
         ("pyarrow", "best", "Reading records needs pyarrow"),
         ("pandas", "frame", "A frame of the records needs pandas"),
+        ("pandas", "comparison", "A comparison needs pandas"),
+        ("pandas", "importance", "The importance of axes needs pandas"),
         ("rich", "table", "A table needs rich"),
         ("matplotlib", "plot", "Drawing needs matplotlib"),
     ],

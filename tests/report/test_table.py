@@ -1,6 +1,7 @@
 """The table as plain text, at widths of 60 to 120 columns."""
 
 import io
+from itertools import product
 
 import pytest
 from report.synthetic import diverged, lane, write_accuracies, write_sweep
@@ -156,3 +157,51 @@ def test_losses_keep_two_digits_of_their_error(value, half, text):
 def test_numbers_that_are_not_finite():
     assert (compact_text(float("nan")), compact_text(float("inf"))) == ("–", "inf")
     assert Metric("validation_accuracy").metric_text(float("nan")) == "–"
+
+
+TUNED_AXES = {
+    "init": ["activation_scaled(gelu)", "orthogonal(scale=1.4142135)"],
+    "lr": [0.0001, 0.00316],
+    "l2": [0.0, 0.0001],
+    "batch_size": [32, 512],
+    "optimizer": ["adamw", "momentum"],
+}
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 100, 120])
+@pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])
+def test_tuned_values_and_the_metric_stay_in_a_narrow_terminal(tmp_path, width, metric):
+    rows = [
+        lane(config, seed, 0.5 + 0.05 * seed + 0.1 * (config["lr"] < 0.001))
+        for config in [dict(zip(TUNED_AXES, values, strict=True))
+                       for values in product(*TUNED_AXES.values())]
+        for seed in range(4)
+    ]  # fmt: skip
+    roles = {"compare": ["init"], "tune": ["lr", "l2", "batch_size", "optimizer"]}
+    directory = write_sweep(tmp_path, TUNED_AXES, rows, metric=metric, **roles)
+    text = table_text(directory, width)
+    table = text.split("outcome: did")[0]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    number = {"validation_accuracy": "67.5 ± 10.3", "validation_loss": "0.33 ± 0.10"}[metric]
+    assert table.count(number) == 2
+    together = "".join(table.split())
+    assert "0.0001" in together
+    assert "adamw" in together
+    assert "learning rates, values of l2, batch sizes and optimizers: the best" in " ".join(
+        text.split()
+    )
+    assert ("lr=0.0001" in together) == (width < 80)
+
+
+def test_a_metric_of_another_name_and_the_test_metric_have_columns(tmp_path):
+    rows = [
+        lane({"init": "a"}, seed, 0.5, validation_reward=10.0 + seed, test_accuracy=0.75)
+        for seed in range(4)
+    ]
+    changes = {"metric": "validation_reward", "larger_is_better": True}
+    directory = write_sweep(tmp_path, {"init": ["a"]}, rows, test_metric="test_accuracy", **changes)
+    text = table_text(directory, 140)
+    assert line(text, "a")[-6:] == ["75.0", "±", "0.0", "11.5", "±", "2.1"]
+    assert "test" in text.splitlines()[2] + text.splitlines()[1]
+    assert "reward" in text

@@ -4,10 +4,14 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import linen as nn
 from flax import nnx
 
 import jinit
+from jinit.sweep.groups import Group, group_configs
+from jinit.sweep.optimizers import training_axes
+from jinit.sweep.supervised import loss_options, supervised_trial
 
 FEATURES, CLASSES, WIDTH = 6, 3, 8
 
@@ -67,7 +71,10 @@ def build_nnx(config: dict, rngs: nnx.Rngs) -> nnx.Module:
 
 def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) -> jinit.Sweep:
     """Return a sweep of 20 steps, from options of Sweep and axes."""
-    names = ("optimizer", "seeds", "steps", "record_every", "lanes", "measure_start")
+    names = (
+        "optimizer", "seeds", "steps", "record_every", "steps_per_call", "lanes", "data_seed",
+        "metric", "maximize", "patience", "measure_start",
+    )  # fmt: skip
     given = {
         name: options.pop(name)
         for name in names
@@ -75,3 +82,13 @@ def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) ->
     }
     settings = {"seeds": 2, "steps": 20} | given
     return jinit.Sweep(on or task(), build, jinit.grid(**options), **settings)
+
+
+def groups(
+    build: Any = shallow, on: jinit.Task | None = None, optimizer: Any = optax.adam, **axes: Any
+) -> tuple[Group, ...]:
+    """Return the groups of the configurations of a grid."""
+    space, data = jinit.grid(**axes), on or task()
+    training = training_axes(space, optimizer, loss_options(data, space.names))
+    trial = supervised_trial(data, build, optimizer, training, space.names)
+    return group_configs(space, trial, data)

@@ -140,13 +140,13 @@ def test_provenance(main):
     assert frame["run_seconds"].gt(0).all()
     outline = json.loads((directory / "sweep.json").read_text())
     assert outline["lanes"] == 36
-    assert outline["format"] == 2
+    assert outline["format"] == 3
     assert set(outline) == set(OUTLINE_KEYS)
     assert outline["steps"] == 20
     assert outline["seeds"] == [0, 1, 2]
     assert outline["axes"]["lr"] == [1e-2, 3e-2]
-    assert outline["program_axes"] == ["activation"]
-    assert outline["unread_contractions"] == 0
+    assert outline["larger_is_better"]
+    assert (outline["compare"], outline["tune"]) == (["init"], ["lr"])
     assert outline["optax_version"] == row["optax_version"]
 
 
@@ -173,8 +173,8 @@ def communicates(compiled):
 
 def test_initializers_cost_no_compilation_and_lanes_do_not_communicate(recorded):
     _, programs = recorded
-    # For each activation one that begins, two that train, by eight and by four steps, and one that
-    # measures an initialization.
+    # For each activation two that train, by eight and by four steps, and two that score, on the
+    # first training examples and on the validation examples.
     assert len(programs) == 2 * 4
     assert not any(map(communicates, programs))
 
@@ -197,7 +197,7 @@ def test_regression_and_inputs_of_more_axes(tmp_path):
         on=jinit.Task("sum", data, data, batch_size=8), init=["he_normal"], lr=[1e-2],
     )  # fmt: skip
     frame = one.run(tmp_path / "out").frame()
-    assert frame["validation_accuracy"].isna().all()
+    assert "validation_accuracy" not in frame
     assert np.isfinite(frame["validation_loss"]).all()
     outline = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert (outline["metric"], outline["classes"]) == ("validation_loss", None)

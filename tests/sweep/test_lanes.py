@@ -7,7 +7,7 @@ import optax
 from jax.sharding import Mesh
 from sweep.small import shallow, sweep, task
 
-from jinit.sweep import engine
+from jinit.sweep import engine, group_training
 from jinit.sweep.batches import Batches
 from jinit.sweep.layout import BlockLayout
 
@@ -40,7 +40,7 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     assert set(frame["lane_width"]) == {2}
     assert_equal_lanes(frame, wide, rtol=1e-5)
     in_turn = BlockLayout(devices=1, device_tiles=3, tile_lanes=2)
-    monkeypatch.setattr(engine, "choose_layout", lambda *_: in_turn)
+    monkeypatch.setattr(group_training, "choose_layout", lambda *_: in_turn)
     frame = five_lanes(tmp_path / "in turn")
     assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)
@@ -85,6 +85,7 @@ def test_a_diverged_lane_is_recorded_and_does_not_affect_others(tmp_path):
         assert row["diverged_at"] == first_step_without_a_finite_loss(int(row["seed"]), 1e12)
         assert row["diverged_at"] > 0
         assert np.isnan(row["validation_accuracy"])
+        assert row["step"][-1] >= row["diverged_at"] > row["step"][-2]
         assert np.isfinite(row["train_loss_curve"][0])
     assert others["diverged_at"].isna().all()
     for name in (*CURVES, "activation_std", "gradient_std", "train_loss"):

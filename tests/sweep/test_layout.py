@@ -1,20 +1,15 @@
 """Layouts of lanes: all lanes, few idle places, and blocks of the number asked for."""
 
-import optax
 import pytest
 from flax import linen as nn
-from sweep.small import CLASSES, FEATURES, shallow, task
+from sweep.small import CLASSES, FEATURES, groups, shallow
 
 import jinit
-from jinit.sweep.groups import group_configs
 from jinit.sweep.layout import BlockLayout, choose_layout
-from jinit.sweep.optimizers import training_axes
 
 
 def make_group(build):
-    space = jinit.grid(init=["he_normal"], lr=[1e-2])
-    axes = training_axes(space, optax.adam)
-    return group_configs(space.configs(), build, task(), optax.adam, axes)[0]
+    return groups(build, init=["he_normal"], lr=[1e-2])[0]
 
 
 @pytest.fixture(scope="module")

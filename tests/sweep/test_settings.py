@@ -50,11 +50,11 @@ def test_options_replace_axes_and_settings():
 def test_a_file(tmp_path):
     sweep, name = read(tmp_path, TOML)
     assert (name, sweep.task.name, sweep.task.batch_size) == ("mine", "breast_cancer", 8)
-    assert (sweep.seeds, sweep.steps, sweep.record_every) == ((1, 5), 7, 3)
-    assert sweep.axes.traced == ("lr", "weight_decay")
+    assert (sweep.seeds, sweep.steps, sweep.definition.record_every) == ((1, 5), 7, 3)
+    assert sweep.definition.training == ("lr", "weight_decay")
     inits = [values for axis, values in sweep.space.axes if axis == "init"]
     assert inits == [(jinit.he_normal(), jinit.normal(0.1))]
-    init, _ = sweep.build({"depth": 2, "init": jinit.he_normal(), "activation": "tanh"})
+    init, _ = sweep.definition.build({"depth": 2, "init": jinit.he_normal(), "activation": "tanh"})
     assert jax.eval_shape(init, jax.random.key(0))["layer_01"]["kernel"].shape == (5, 5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn import datasets
 
 import jinit
-from jinit.sweep.tasks import cross_entropy, squared_error
+from jinit.sweep import cross_entropy, squared_error
 
 X, Y = np.ones((12, 4)), np.arange(12) % 3
 
@@ -75,11 +75,14 @@ def test_losses():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"train": X}, r"task 'mine': train must be a pair \(inputs, targets\), got"),
+        ({"train": X}, r"task 'mine': train must be a pair \(inputs, targets\) or a"),
         ({"train": (X, Y[:5])}, "train has 12 inputs and 5 targets; expected the same number"),
-        ({"validation": (X[:0], Y[:0])}, "validation has 0 inputs and 0 targets; .* at least one"),
-        ({"train": (X * np.nan, Y)}, "train inputs have NaN or infinity; clean them first"),
-        ({"validation": (X, X[:, 0] * np.inf)}, "validation targets have NaN or infinity"),
+        (
+            {"validation": (X[:0], Y[:0])},
+            "validation has arrays with \\[0\\] examples .* at least one",
+        ),
+        ({"train": (X * np.nan, Y)}, "train has NaN or infinity; clean it first"),
+        ({"validation": (X, X[:, 0] * np.inf)}, "validation has NaN or infinity"),
         ({"batch_size": 0}, "batch_size=0, expected an integer from 1 to 12, the number of tr"),
         ({"batch_size": 13}, "batch_size=13, expected an integer from 1 to 12"),
         ({"batch_size": "4"}, "batch_size='4', expected an integer from 1 to 12"),

@@ -34,12 +34,12 @@ def own_warm_up(lr, warm_up_steps):
 )  # fmt: skip
 def test_numbers_are_traced_where_that_is_possible(optimizer, axes, traced, compiled):
     space = jinit.grid(lr=[0.1], **axes, depth=[2])
-    assert training_axes(space, optimizer) == (traced, compiled)
+    assert training_axes(space, optimizer)[:2] == (traced, compiled)
 
 
 def test_a_built_optimizer_has_no_options():
     space = jinit.grid(init=["zeros"], gain=[1.0], momentum=[0.9])
-    assert training_axes(space, optax.adam(1e-3)) == (("gain",), ())
+    assert training_axes(space, optax.adam(1e-3))[:2] == (("gain",), ())
 
 
 @pytest.fixture(scope="module")

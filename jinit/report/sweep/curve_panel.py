@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jinit.report.sweep.facets import Candidate
+from jinit.report.sweep.candidate import Candidate
+from jinit.report.sweep.figure_title import TEXT_COLOR
 from jinit.report.sweep.measures import Curves, seed_curves
+from jinit.report.sweep.metric import Metric, known_direction
 from jinit.report.sweep.profile import mean_profile
 from jinit.report.text import compact_text, join_names
 
@@ -15,25 +17,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LineStyles = Mapping[str, Mapping[str, Any]]
-"""Line options of matplotlib by the label of a candidate."""
+"""Line options of matplotlib by the name of a candidate."""
 
-TEXT_COLOR = "#333333"
 BAND_OPACITY = 0.16
 # Losses above this multiple of the median loss at step 0 are cut off to keep the others visible.
 _LOSS_HEADROOM = 3.0
 _LONGEST_NOTE = 46  # characters that fit into the width of a panel
 
 
-def loss_column(candidates: Iterable[Candidate]) -> str:
-    """Return the column of the curves to draw: validation loss if recorded, else train loss.
+def curve_column(candidates: Iterable[Candidate], metric: Metric) -> str:
+    """Return the column of the curves to draw.
 
-    >>> loss_column([])
+    It is the validation loss if recorded, else the train loss; where the metric is neither a loss
+    nor an accuracy, it is the metric.
+
+    Args:
+      candidates: the candidates whose curves are drawn.
+      metric: the metric of the sweep.
+
+    >>> curve_column([], Metric("validation_accuracy"))
     'train_loss_curve'
     """
-    is_recorded = any(
-        row.get("validation_loss_curve") for candidate in candidates for row in candidate.records
-    )
-    return "validation_loss_curve" if is_recorded else "train_loss_curve"
+    wanted = ["validation_loss_curve"]
+    if known_direction(metric.name) is None:
+        wanted.insert(0, f"{metric.name}_curve")
+    records = [row for candidate in candidates for row in candidate.records]
+    recorded = [name for name in wanted if any(row.get(name) for row in records)]
+    return (*recorded, "train_loss_curve")[0]
 
 
 def curve_limits(candidates: Sequence[Candidate], column: str) -> tuple[float, float] | None:
@@ -76,7 +86,7 @@ def draw_curves(
     Args:
       axes: the axes to draw on.
       candidates: the candidates; the first is drawn on top.
-      styles: line options by label.
+      styles: line options by name.
       column: the column of the curves.
       limits: limits of a logarithmic loss axis; None for a linear axis.
 
@@ -91,7 +101,7 @@ def draw_curves(
     for rank, candidate in enumerate(candidates):
         curves = seed_curves(candidate, column)
         profile = mean_profile(curves.lines, logarithmic=limits is not None)
-        options = {**styles[candidate.label], "zorder": 4 - rank / len(candidates)}
+        options = {**styles[candidate.name], "zorder": 4 - rank / len(candidates)}
         color = options["color"]
         axes.plot(curves.steps, profile.mean, **options)
         axes.fill_between(

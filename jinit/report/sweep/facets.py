@@ -1,102 +1,36 @@
-"""Records grouped for comparison: facets hold candidates, candidates hold one record per seed."""
+"""Records grouped for comparison: a facet holds candidates, each with one record per seed."""
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from jinit.report.sweep.intervals import FEW_SEEDS, MeanInterval, mean_interval
+from jinit.report.sweep.candidate import Candidate, RecordRow
+from jinit.report.sweep.labels import candidate_label, competitor_label, facet_label
 from jinit.report.sweep.metric import Metric
-from jinit.report.sweep.outcome import LEARNED, LEARNED_SLOWLY, has_diverged
-from jinit.report.sweep.outline import Outline, canonical_value
-from jinit.report.text import value_text
+from jinit.report.sweep.outcome import diverged_value, has_diverged
+from jinit.report.sweep.outline import AxisValues, Outline, canonical_value
+from jinit.report.sweep.tuning import best_rows, selection_metric
 
-RecordRow = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One configuration in a facet: its records, and the metric by seed.
-
-    Args:
-      config: value by candidate axis.
-      label: the configuration for people, without axes that have one value.
-      records: its records, sorted by seed.
-      metric_by_seed: the metric by seed; a diverged lane has the worst value.
-      diverged_seeds: the seeds that diverged.
-
-    >>> candidate = Candidate(
-    ...     config={"init": "ones"},
-    ...     label="ones",
-    ...     records=(),
-    ...     metric_by_seed={0: 0.5, 1: 0.5},
-    ...     diverged_seeds=(),
-    ... )
-    >>> candidate.interval.mean
-    0.5
-    """
-
-    config: dict[str, Any]
-    label: str
-    records: tuple[RecordRow, ...]
-    metric_by_seed: dict[int, float]
-    diverged_seeds: tuple[int, ...]
-
-    @cached_property
-    def interval(self) -> MeanInterval:
-        """Mean of the metric over the seeds and its 95 % interval."""
-        return mean_interval(self.metric_by_seed.values())
-
-    @property
-    def learned_runs(self) -> int:
-        """Number of runs that learned, slowly or not."""
-        return sum(row.get("outcome") in (LEARNED, LEARNED_SLOWLY) for row in self.records)
-
-    def has_learned(self, metric: Metric) -> bool:
-        """Return whether the configuration learns, beyond the uncertainty over examples and seeds.
-
-        A few seeds say too little about the mean, so that most of their runs must have learned.
-
-        Args:
-          metric: the metric of the sweep.
-        """
-        if len(self.records) < FEW_SEEDS:
-            return 2 * self.learned_runs > len(self.records) or not self.records
-        return self.learned_runs > 0 and metric.has_learned(self.interval)
-
-    def may_have_learned(self, metric: Metric) -> bool:
-        """Return whether some runs learned, or all of a few are better than a guess.
-
-        Args:
-          metric: the metric of the sweep.
-        """
-        is_few = 0 < len(self.records) < FEW_SEEDS
-        values = self.metric_by_seed.values()
-        return self.learned_runs > 0 or (is_few and all(map(metric.is_better_than_chance, values)))
-
-    @property
-    def full_label(self) -> str:
-        """The label, and how many of its runs diverged, if any."""
-        diverged = len(self.diverged_seeds)
-        if not diverged:
-            return self.label
-        return f"{self.label} ({diverged} of {len(self.metric_by_seed)} diverged)"
+_Row = TypeVar("_Row", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True)
 class Facet:
-    """One combination of the program axes, and the candidates compared in it, best first.
+    """One combination of the axes that neither compete nor are tuned, with its candidates.
 
-    Candidates with at least two seeds come first, because one run says nothing about the spread.
+    A candidate is a competitor with the best of its tuned values. Candidates with at least two
+    seeds come first, because one run says nothing about the spread.
 
     Args:
-      config: value by program axis.
+      config: value by axis of the facet.
       label: the combination for people.
       candidates: the candidates, best first.
-      absent: labels of the candidates of which no run has finished.
+      absent: labels of the competitors of which no run has finished.
       expected_runs: number of runs when the sweep is complete; 0 if it is unknown.
+      finished_runs: number of runs that have finished, of all configurations.
+      tuned_axes: the axes whose values were chosen by these runs.
+      test_metric: a column of the test examples to show besides the metric; None without one.
 
     >>> Facet({"activation": "relu"}, "relu", ()).label
     'relu'
@@ -107,28 +41,26 @@ class Facet:
     candidates: tuple[Candidate, ...]
     absent: tuple[str, ...] = ()
     expected_runs: int = 0
-
-    @property
-    def finished_runs(self) -> int:
-        """Number of runs that have finished."""
-        return sum(len(each.metric_by_seed) for each in self.candidates)
+    finished_runs: int = 0
+    tuned_axes: tuple[str, ...] = ()
+    test_metric: Metric | None = None
 
 
 def find_facets(records: Iterable[RecordRow], outline: Outline) -> tuple[Facet, ...]:
-    """Group records by the program axes, then by the candidate axes, in the order of the axes.
+    """Group records by the axes of the facets, then by those that compete.
 
     Args:
       records: the records, in the order of the axes and the seeds.
       outline: the outline of the sweep.
 
     Returns:
-      One facet per combination of the program axes.
+      One facet per combination of the axes that neither compete nor are tuned.
 
     >>> outline = Outline(
     ...     task="digits",
     ...     metric=Metric("loss"),
     ...     axes={"init": ["zeros"], "depth": [2, 4]},
-    ...     program_axes=("depth",),
+    ...     compare=("init",),
     ...     seeds=(0,),
     ...     total_lanes=2,
     ... )
@@ -136,96 +68,106 @@ def find_facets(records: Iterable[RecordRow], outline: Outline) -> tuple[Facet, 
     >>> [facet.label for facet in find_facets(rows, outline)]
     ['depth 2', 'depth 4']
     """
+    rows = tuple(records)
+    selection = selection_metric(rows, outline)
+    expected = {
+        _facet_key(configs[0], outline): configs
+        for configs in group_by_axes(outline.configurations, outline.facet_axes)
+    }
     return tuple(
-        _build_facet(config, group, outline)
-        for config, group in _group_by_axes(records, outline.program_axes)
+        _build_facet(group, expected.get(_facet_key(group[0], outline), ()), outline, selection)
+        for group in group_by_axes(rows, outline.facet_axes)
     )
 
 
-def candidate_labels(outline: Outline) -> list[str]:
-    """Return the label of every candidate of the outline, in the order of the axes.
+def group_by_axes(rows: Iterable[_Row], axes: Iterable[str]) -> list[tuple[_Row, ...]]:
+    """Return the records of every combination of values of some axes, in their order.
+
+    Args:
+      rows: the records, or configurations.
+      axes: the axes.
+
+    >>> rows = [{"lr": 1, "seed": 0}, {"lr": 2, "seed": 0}, {"lr": 1.0, "seed": 1}]
+    >>> [len(group) for group in group_by_axes(rows, ["lr"])]
+    [2, 1]
+    """
+    axes = tuple(axes)
+    groups: dict[tuple, list[_Row]] = {}
+    for row in rows:
+        key = tuple(canonical_value(row.get(axis)) for axis in axes)
+        groups.setdefault(key, []).append(row)
+    return [tuple(group) for group in groups.values()]
+
+
+def competitor_labels(outline: Outline) -> list[str]:
+    """Return the label of every competitor, in the order of the configurations.
+
+    Args:
+      outline: the outline of the sweep.
 
     >>> axes = {"init": ["zeros", "ones"], "lr": [0.1, 1.0]}
-    >>> outline = Outline("digits", Metric("loss"), axes, (), (0,), total_lanes=4)
-    >>> candidate_labels(outline)[:2]
-    ['zeros [lr=0.1]', 'zeros [lr=1]']
+    >>> outline = Outline("digits", Metric("loss"), axes, ("init",), (0,), 4, tune=("lr",))
+    >>> competitor_labels(outline)
+    ['zeros', 'ones']
     """
-    axes = outline.candidate_axes
-    combinations = itertools.product(*(outline.axes[axis] for axis in axes))
-    return [_candidate_label(dict(zip(axes, row, strict=True)), outline) for row in combinations]
+    return _distinct_labels(outline.configurations, outline)
 
 
-def _group_by_axes(
-    rows: Iterable[RecordRow], axes: tuple[str, ...]
-) -> list[tuple[dict[str, Any], tuple[RecordRow, ...]]]:
-    groups: dict[tuple, list[RecordRow]] = {}
-    for row in rows:
-        groups.setdefault(tuple(canonical_value(row[axis]) for axis in axes), []).append(row)
-    return [({axis: group[0][axis] for axis in axes}, tuple(group)) for group in groups.values()]
+def _distinct_labels(configs: Iterable[AxisValues], outline: Outline) -> list[str]:
+    return list(dict.fromkeys(competitor_label(config, outline) for config in configs))
 
 
-def _build_facet(config: dict[str, Any], rows: tuple[RecordRow, ...], outline: Outline) -> Facet:
-    metric = outline.metric
-    finite = [row[metric.name] for row in rows if not has_diverged(row, metric)]
-    worst = metric.worst_value(finite)
-    groups = _group_by_axes(rows, outline.candidate_axes)
-    candidates = [_build_candidate(each, group, outline, worst) for each, group in groups]
-    labels, present = candidate_labels(outline), {each.label for each in candidates}
+def _facet_key(row: Mapping[str, Any], outline: Outline) -> tuple:
+    return tuple(canonical_value(row.get(axis)) for axis in outline.facet_axes)
+
+
+def _build_facet(
+    rows: tuple[RecordRow, ...], configs: Sequence[AxisValues], outline: Outline, selection: Metric
+) -> Facet:
+    """Build a facet from its records and the configurations that it should have."""
+    metric, config = outline.metric, {axis: rows[0].get(axis) for axis in outline.facet_axes}
+    worst = diverged_value(rows, metric)
+    chosen = _choose_rows(rows, outline, selection)
+    candidates = [_build_candidate(group, outline, worst) for group in chosen]
+    present = {each.name for each in candidates}
     return Facet(
         config,
-        _facet_label(config, outline),
+        facet_label(config, outline),
         tuple(sorted(candidates, key=lambda each: _sort_key(each, metric))),
-        absent=tuple(label for label in labels if label not in present),
-        expected_runs=len(labels) * len(outline.seeds),
+        absent=tuple(each for each in _distinct_labels(configs, outline) if each not in present),
+        expected_runs=len(configs) * len(outline.seeds),
+        finished_runs=len(rows),
+        tuned_axes=outline.varying_tuned_axes,
+        test_metric=outline.test_metric,
     )
 
 
-def _build_candidate(
-    config: dict[str, Any], rows: tuple[RecordRow, ...], outline: Outline, worst: float
-) -> Candidate:
-    metric = outline.metric
+def _choose_rows(
+    rows: tuple[RecordRow, ...], outline: Outline, selection: Metric
+) -> list[tuple[RecordRow, ...]]:
+    """Return the records of the best configuration of every competitor."""
+    worst = diverged_value(rows, selection)
+    competitors = group_by_axes(rows, outline.compare)
+    groups = [group_by_axes(competitor, outline.tune) for competitor in competitors]
+    return [best_rows(each, selection, worst) for each in groups]
+
+
+def _build_candidate(rows: tuple[RecordRow, ...], outline: Outline, worst: float) -> Candidate:
+    metric, first = outline.metric, rows[0]
+    axes = [axis for axis in outline.axes if axis not in outline.facet_axes]
     diverged = {row["seed"] for row in rows if has_diverged(row, metric)}
     return Candidate(
-        config=config,
-        label=_candidate_label(config, outline),
+        config={axis: first[axis] for axis in axes if first.get(axis) is not None},
+        label=candidate_label(first, outline),
         records=rows,
         metric_by_seed={
             row["seed"]: worst if row["seed"] in diverged else row[metric.name] for row in rows
         },
         diverged_seeds=tuple(sorted(diverged)),
+        competitor=competitor_label(first, outline),
     )
 
 
 def _sort_key(candidate: Candidate, metric: Metric) -> tuple[bool, bool, float]:
     mean = candidate.interval.mean
     return len(candidate.metric_by_seed) < 2, math.isnan(mean), -metric.merit(mean)
-
-
-def _facet_label(config: Mapping[str, Any], outline: Outline) -> str:
-    """Return words without their axis (`relu`), and numbers with it if they vary (`depth 2`)."""
-    words, varying = _text_values(config), _varying_number_axes(config, outline)
-    return ", ".join([*words, *(f"{axis} {value_text(config[axis])}" for axis in varying)])
-
-
-def _candidate_label(config: Mapping[str, Any], outline: Outline) -> str:
-    """Return words, then numbers in brackets (`he_normal [lr=0.1]`).
-
-    A list of labels needs commas between two of them.
-    """
-    words = ", ".join(_text_values(config))
-    pairs = [f"{axis}={value_text(config[axis])}" for axis in _varying_number_axes(config, outline)]
-    if not words:
-        return ", ".join(pairs) or "the initialization"
-    return f"{words} [{', '.join(pairs)}]" if pairs else words
-
-
-def _text_values(config: Mapping[str, Any]) -> list[str]:
-    return [value_text(value) for value in config.values() if isinstance(value, str)]
-
-
-def _varying_number_axes(config: Mapping[str, Any], outline: Outline) -> list[str]:
-    return [
-        axis
-        for axis, value in config.items()
-        if axis in outline.varying_axes and not isinstance(value, str)
-    ]

@@ -1,26 +1,26 @@
 """A sweep as one figure: learning curves above, signal by layer below, a column per facet."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jinit.report.extras import explain_missing_extra
+from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.curve_panel import (
-    TEXT_COLOR,
     LineStyles,
     annotate_guesses,
+    curve_column,
     curve_limits,
     draw_curves,
-    loss_column,
 )
-from jinit.report.sweep.facets import Candidate, Facet, candidate_labels
-from jinit.report.sweep.measures import seed_curves
+from jinit.report.sweep.facets import Facet, competitor_labels
+from jinit.report.sweep.figure_title import TEXT_COLOR, write_title
+from jinit.report.sweep.measures import last_values
 from jinit.report.sweep.outline import Outline
 from jinit.report.sweep.signal_panel import SIGNAL_COLUMNS, draw_signal, has_zero_std
-from jinit.report.text import escape_unprintable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
       MissingExtraError: if matplotlib is not installed.
 
     >>> from jinit.report.sweep.metric import Metric
-    >>> outline = Outline("digits", Metric("loss"), {"init": ["ones"]}, (), (0,), total_lanes=1)
+    >>> outline = Outline("digits", Metric("loss"), {"init": ["ones"]}, ("init",), (0,), 1)
     >>> ones = Candidate({"init": "ones"}, "ones", ({"step": [0], "seed": 0},), {0: 1.0}, ())
     >>> len(sweep_figure([Facet({}, "relu", (ones,))], outline).axes)
     1
@@ -83,8 +83,9 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     size = (max(3.4 * columns, 6.8), 2.5 * height * rows + 1.4)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     grid = figure.subplots(height * rows, columns, squeeze=False)
-    column = loss_column(drawn)
-    panels = _Panels(outline, styles, column, curve_limits(drawn, column))
+    column = curve_column(drawn, outline.metric)
+    limits = curve_limits(drawn, column) if column.endswith("loss_curve") else None
+    panels = _Panels(outline, styles, column, limits)
     for index in range(rows * columns):
         row, place = divmod(index, columns)
         axes = grid[height * row : height * (row + 1), place]
@@ -93,8 +94,9 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
         else:
             for empty in axes:
                 empty.remove()
-    _write_title(figure, facets, outline, len(styles))
-    _write_legend(figure, styles, columns)
+    mean = f"mean of {len(outline.seeds)} seeds with 95 % interval"
+    write_title(figure, outline, mean, _title_parts(facets, len(styles)))
+    _write_legend(figure, styles, _legend_labels(drawn), columns)
     return figure
 
 
@@ -119,50 +121,58 @@ def _has_signals(candidates: Sequence[Candidate]) -> bool:
 
 
 def _drawn_candidates(facet: Facet, styles: LineStyles) -> list[Candidate]:
-    return [candidate for candidate in facet.candidates if candidate.label in styles]
+    return [candidate for candidate in facet.candidates if candidate.name in styles]
 
 
 def _choose_styles(facets: Sequence[Facet], outline: Outline) -> dict[str, dict[str, Any]]:
-    """Return line options by label for the candidates drawn, the best ranks first."""
+    """Return line options by name for the candidates drawn, the best ranks first."""
     ranks: dict[str, int] = {}
     for facet in facets:
         for rank, candidate in enumerate(facet.candidates):
-            ranks[candidate.label] = min(rank, ranks.get(candidate.label, rank))
-    chosen = sorted(ranks, key=lambda label: ranks[label])[:_MOST_LINES]
+            ranks[candidate.name] = min(rank, ranks.get(candidate.name, rank))
+    chosen = sorted(ranks, key=lambda name: ranks[name])[:_MOST_LINES]
     numbers = _style_numbers(chosen, outline)
     return {
-        label: {
-            "color": _LINE_COLORS[numbers[label] % len(_LINE_COLORS)],
-            "linestyle": _LINE_DASHES[numbers[label] // len(_LINE_COLORS)],
+        name: {
+            "color": _LINE_COLORS[numbers[name] % len(_LINE_COLORS)],
+            "linestyle": _LINE_DASHES[numbers[name] // len(_LINE_COLORS)],
             "linewidth": 1.6,
         }
-        for label in chosen
+        for name in chosen
     }
 
 
-def _style_numbers(labels: Sequence[str], outline: Outline) -> dict[str, int]:
-    """Return a number by label: its place among all candidates, or the next that is free."""
+def _style_numbers(names: Sequence[str], outline: Outline) -> dict[str, int]:
+    """Return a number by name: its place among all competitors, or the next that is free."""
     count = len(_LINE_COLORS) * len(_LINE_DASHES)
-    places = {label: place for place, label in enumerate(candidate_labels(outline))}
+    places = {name: place for place, name in enumerate(competitor_labels(outline))}
     numbers: dict[str, int] = {}
-    for label in sorted(labels, key=lambda label: places.get(label, len(places))):
-        number = places.get(label, len(places)) % count
+    for name in sorted(names, key=lambda name: places.get(name, len(places))):
+        number = places.get(name, len(places)) % count
         while number in numbers.values():
             number = (number + 1) % count
-        numbers[label] = number
+        numbers[name] = number
     return numbers
+
+
+def _legend_labels(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return a label by name, with the tuned values if they are the same in every facet."""
+    labels: dict[str, set[str]] = {}
+    for each in candidates:
+        labels.setdefault(each.name, set()).add(each.label)
+    return {name: found.pop() if len(found) == 1 else name for name, found in labels.items()}
 
 
 def _guess_losses(
     candidates: Sequence[Candidate], outline: Outline, column: str
 ) -> dict[str, float]:
-    """Return the last loss by label, median over seeds, of the candidates that did not learn."""
+    """Return the last loss by name, median over seeds, of the candidates that did not learn."""
     failed = [each for each in candidates if not each.has_learned(outline.metric)]
-    lines = {each.label: seed_curves(each, column).lines for each in failed}
+    losses = {each.name: last_values(each, column) for each in failed}
     return {
-        _shorten_label(label): float(np.median(line[:, -1]))
-        for label, line in lines.items()
-        if line.size
+        _shorten_label(name): float(np.median(values))
+        for name, values in losses.items()
+        if values.size
     }
 
 
@@ -184,24 +194,23 @@ def _label_axes(axes: "Axes", x: str, y: str) -> None:
     axes.tick_params(which="both", colors=TEXT_COLOR, labelsize=8)
 
 
-def _write_title(figure: "Figure", facets: Sequence[Facet], outline: Outline, drawn: int) -> None:
+def _title_parts(facets: Sequence[Facet], drawn: int) -> list[str]:
+    """Return what marks mean, and how many of the candidates are drawn."""
     candidates = [candidate for facet in facets for candidate in facet.candidates]
-    labels = {candidate.label for candidate in candidates}
-    seeds = len(outline.seeds)
-    parts = [
-        escape_unprintable(outline.task),
-        f"mean of {seeds} seeds with 95 % interval" if seeds > 1 else "one seed",
-    ]
+    names = {candidate.name for candidate in candidates}
+    parts = []
     if any(candidate.diverged_seeds for candidate in candidates):
         parts.append("× diverged")
     if has_zero_std(candidates):
         parts.append("▽ zero")
-    if len(labels) > drawn:
-        parts.append(f"best {drawn} of {len(labels)} candidates")
-    figure.suptitle("  ·  ".join(parts), parse_math=False, fontsize=10, color=TEXT_COLOR)
+    if len(names) > drawn:
+        parts.append(f"best {drawn} of {len(names)} candidates")
+    return parts
 
 
-def _write_legend(figure: "Figure", styles: LineStyles, columns: int) -> None:
+def _write_legend(
+    figure: "Figure", styles: LineStyles, labels: Mapping[str, str], columns: int
+) -> None:
     """Write a legend below the panels.
 
     The texts are set after the legend is built, because matplotlib hides labels such as `_x`.
@@ -218,6 +227,6 @@ def _write_legend(figure: "Figure", styles: LineStyles, columns: int) -> None:
         fontsize=8,
         handlelength=3.0,
     )
-    for text, label in zip(legend.get_texts(), styles, strict=True):
+    for text, name in zip(legend.get_texts(), styles, strict=True):
         text.set_parse_math(False)
-        text.set_text(_shorten_label(label))
+        text.set_text(_shorten_label(labels[name]))

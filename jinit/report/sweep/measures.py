@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jinit.report.sweep.facets import Candidate, RecordRow
+from jinit.report.sweep.candidate import Candidate, RecordRow
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,19 @@ def seed_curves(candidate: Candidate, column: str) -> Curves:
         values = float_array(row.get(column))
         line[: values.size] = values[: steps.size]
     return Curves(steps, lines)
+
+
+def last_values(candidate: Candidate, column: str) -> np.ndarray:
+    """Return the last recorded value of the curve of every seed that has one; NaN if it diverged.
+
+    Curves of runs that stopped early are shorter than others.
+
+    >>> rows = ({"loss": [2.0, 1.0, 0.5]}, {"loss": [2.0, 1.5]}, {"loss": []})
+    >>> last_values(Candidate({}, "zeros", rows, {}, ()), "loss").tolist()
+    [0.5, 1.5]
+    """
+    lines = [float_array(row.get(column)) for row in candidate.records]
+    return np.array([line[-1] for line in lines if line.size])
 
 
 def _stack_lines(lines: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,8 +1,10 @@
-"""The outcome of every run: learned, learned slowly, did not learn, or diverged.
+"""The outcome of every run: learned, learned slowly, unclear, did not learn, or diverged.
 
 A run has learned if its metric is better than that of a guess by more than three standard errors
 over the validation examples. It has learned slowly if it is then still nearer to the guess than to
-the best configuration of the sweep.
+the best configuration of the sweep. A run that is within three standard errors of a guess did not
+learn only if it came less than a tenth of the way from the guess to a perfect run, which has
+accuracy 1 or loss 0. Otherwise the validation examples are too few to tell, and it is unclear.
 """
 
 import math
@@ -14,11 +16,12 @@ import numpy as np
 
 from jinit.report.sweep.intervals import FLOAT32_RESOLUTION
 from jinit.report.sweep.metric import Metric
-from jinit.report.sweep.outline import Outline, canonical_value
+from jinit.report.sweep.outline import Outline
 
-LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = (
+LEARNED, LEARNED_SLOWLY, UNCLEAR, DID_NOT_LEARN, DIVERGED = (
     "learned",
     "learned slowly",
+    "unclear",
     "did not learn",
     "diverged",
 )
@@ -26,6 +29,7 @@ LEARNED, LEARNED_SLOWLY, DID_NOT_LEARN, DIVERGED = (
 OUTCOME_STYLES = {
     LEARNED: "green",
     LEARNED_SLOWLY: "yellow",
+    UNCLEAR: "yellow",
     DID_NOT_LEARN: "red",
     DIVERGED: "bold red",
 }
@@ -33,6 +37,9 @@ OUTCOME_STYLES = {
 
 STANDARD_ERRORS = 3.0
 """Standard errors by which a run must be better than a guess: a guess is with probability 0.1 %."""
+
+# Chosen, not derived: less than this share of the way to a perfect run is no sign of learning.
+_SMALL_SHARE = 0.1
 
 _Row = Mapping[str, Any]
 
@@ -65,22 +72,33 @@ class OutcomeScale:
         """
         if has_diverged(row, self.metric):
             return DIVERGED
+        if math.isnan(self.guess):
+            return UNCLEAR
         value = row[self.metric.name]
         lead = self._lead(value)
         rounding = FLOAT32_RESOLUTION * abs(value)
         if not lead > max(STANDARD_ERRORS * self._standard_error(row), rounding):
-            return DID_NOT_LEARN
+            is_small = not lead > max(_SMALL_SHARE * self._lead(self._perfect_value), rounding)
+            return DID_NOT_LEARN if is_small else UNCLEAR
         return LEARNED_SLOWLY if lead < self._lead(self.best) / 2 else LEARNED
 
     def _lead(self, value: float) -> float:
         return self.metric.merit(value) - self.metric.merit(self.guess)
 
+    @property
+    def _perfect_value(self) -> float:
+        """The metric of a perfect run; the best that is known where there is no such value."""
+        if self.metric.is_percentage:
+            return 1.0
+        is_bounded = self.metric.name.endswith(("loss", "error")) and self.guess > 0
+        return 0.0 if is_bounded and not self.best < 0 else self.best
+
     def _standard_error(self, row: _Row) -> float:
         """Return the standard error of the metric over the validation examples."""
-        if self.metric.larger_is_better:
+        if self.metric.is_percentage:
             hits = min(max(row[self.metric.name], 0.0), 1.0)
             return math.sqrt(hits * (1 - hits) / max(self.examples, 1))
-        error = row.get("validation_loss_error")
+        error = row.get(f"{self.metric.name}_error")
         return error if error is not None and math.isfinite(error) else 0.0
 
 
@@ -104,7 +122,7 @@ def outcomes(rows: Sequence[_Row], outline: Outline) -> list[str]:
 
     >>> axes = {"init": ["zeros", "he_normal"]}
     >>> metric = Metric("validation_loss", chance=2.3)
-    >>> outline = Outline("digits", metric, axes, (), (0,), total_lanes=2)
+    >>> outline = Outline("digits", metric, axes, ("init",), (0,), total_lanes=2)
     >>> losses = {"zeros": 2.3, "he_normal": 0.1}
     >>> rows = [{"init": init, "validation_loss": loss} for init, loss in losses.items()]
     >>> outcomes(rows, outline)
@@ -114,26 +132,42 @@ def outcomes(rows: Sequence[_Row], outline: Outline) -> list[str]:
     return [scale.outcome(row) for row in rows]
 
 
+def diverged_value(rows: Sequence[_Row], metric: Metric) -> float:
+    """Return the value that stands for a diverged run: the worst of all, and that of a guess.
+
+    Args:
+      rows: the records that are compared with each other.
+      metric: the metric.
+
+    >>> rows = [{"loss": 0.5, "loss_curve": [2.3, 0.5]}, {"loss": None}]
+    >>> diverged_value(rows, Metric("loss"))
+    2.3
+    """
+    values = [row[metric.name] for row in rows if not has_diverged(row, metric)]
+    return metric.worst_value([*values, _guess(rows, metric)])
+
+
 def _find_scale(rows: Sequence[_Row], outline: Outline) -> OutcomeScale:
     metric = outline.metric
-    guess = metric.chance if metric.chance is not None else _best_untrained(rows, metric)
-    return OutcomeScale(metric, guess, _best_mean(rows, outline), outline.validation_examples)
+    best = _best_mean(rows, outline)
+    return OutcomeScale(metric, _guess(rows, metric), best, outline.validation_examples)
 
 
-def _best_untrained(rows: Iterable[_Row], metric: Metric) -> float:
-    """Return the best metric of an untrained network, which stands for an unknown guess."""
+def _guess(rows: Iterable[_Row], metric: Metric) -> float:
+    """Return the metric of a guess; the best of an untrained network stands for an unknown one."""
+    if metric.chance is not None:
+        return metric.chance
     firsts = [(row.get(f"{metric.name}_curve") or [None])[0] for row in rows]
     finite = [first for first in firsts if first is not None and math.isfinite(first)]
     return max(finite, key=metric.merit, default=math.nan)
 
 
-def _best_mean(rows: Iterable[_Row], outline: Outline) -> float:
+def _best_mean(rows: Sequence[_Row], outline: Outline) -> float:
     """Return the best mean over seeds of all configurations; divergence counts as the worst."""
     metric, groups = outline.metric, {}
     for row in rows:
-        config = tuple(canonical_value(row[axis]) for axis in outline.axes)
         value = math.nan if has_diverged(row, metric) else row[metric.name]
-        groups.setdefault(config, []).append(value)
-    worst = metric.worst_value(value for values in groups.values() for value in values)
+        groups.setdefault(outline.config_key(row), []).append(value)
+    worst = diverged_value(rows, metric)
     means = [float(np.mean(np.nan_to_num(values, nan=worst))) for values in groups.values()]
     return max(means, key=metric.merit, default=math.nan)

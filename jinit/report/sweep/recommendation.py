@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jinit.report.sweep.comparison import Comparison, compare_candidates
+from jinit.report.sweep.comparison import (
+    Comparison,
+    all_decided,
+    compare_candidates,
+    undecided,
+)
 from jinit.report.sweep.facets import Facet
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.sentences import finding_sentence
@@ -14,7 +19,7 @@ class Recommendation:
     """The recommended initialization for one facet.
 
     Args:
-      facet: value by program axis.
+      facet: value by axis of the facet.
       leader: the configuration with the best mean; None if it did not learn better than chance.
       mean: mean of the metric of the best candidate over seeds.
       interval: its 95 % interval; infinite with one seed.
@@ -44,13 +49,13 @@ class Recommendation:
 
     @property
     def ties(self) -> tuple[dict[str, Any], ...]:
-        """The configurations that are not decidedly worse than the leader."""
-        return tuple(each.other_config for each in self.comparisons if not each.is_decided)
+        """The configurations that are not shown to be worse than the leader."""
+        return tuple(each.other_config for each in undecided(self.comparisons))
 
     @property
     def is_clear(self) -> bool:
         """Whether the leader is better than every other candidate, each interval above zero."""
-        return bool(self.comparisons) and not self.ties and not self.absent
+        return all_decided(self.comparisons) and not self.absent
 
 
 def recommend_candidate(facet: Facet, metric: Metric) -> Recommendation:
@@ -63,7 +68,7 @@ def recommend_candidate(facet: Facet, metric: Metric) -> Recommendation:
     Returns:
       The recommendation.
 
-    >>> from jinit.report.sweep.facets import Candidate
+    >>> from jinit.report.sweep.candidate import Candidate
     >>> def candidate(name, *values):
     ...     return Candidate({"init": name}, name, (), dict(enumerate(values)), ())
     >>> facet = Facet({}, "relu", (candidate("a", 0.9, 0.8), candidate("b", 0.2, 0.1)))

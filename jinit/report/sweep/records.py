@@ -31,7 +31,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
 
     >>> from jinit.report.sweep.metric import Metric
     >>> axes = {"init": ["zeros"]}
-    >>> outline = Outline("digits", Metric("validation_loss"), axes, (), (0,), total_lanes=1)
+    >>> outline = Outline("digits", Metric("validation_loss"), axes, ("init",), (0,), total_lanes=1)
     >>> read_records(Path("no/such/sweep"), outline)
     Traceback (most recent call last):
     ValueError: no/such/sweep/records contains no finished block of runs...
@@ -64,10 +64,32 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
     return _add_outcomes(table.take(_sort_indices(table, outline, directory)), outline)
 
 
+def number_columns(records: "pyarrow.Table", outline: Outline) -> list[str]:
+    """Return the columns that can be a metric: numbers that are neither axes nor about the run.
+
+    Args:
+      records: the records of a sweep.
+      outline: its outline.
+
+    >>> import pyarrow
+    >>> from jinit.report.sweep.metric import Metric
+    >>> outline = Outline("digits", Metric("validation_loss"), {"lr": [0.1]}, (), (0,), 1)
+    >>> table = pyarrow.table({"lr": [0.1], "seed": [0], "validation_loss": [0.5]})
+    >>> number_columns(table, outline)
+    ['validation_loss']
+    """
+    others = (*outline.axes, "compile_seconds")
+    return [
+        field.name
+        for field in records.schema
+        if str(field.type) in ("double", "float") and field.name not in others
+    ]
+
+
 def _add_outcomes(table: "pyarrow.Table", outline: Outline) -> "pyarrow.Table":
     """Return the records with the outcome of every run, after the verdict at initialization."""
     metric = outline.metric.name
-    names = (*outline.axes, metric, f"{metric}_curve", "validation_loss_error", "diverged_at")
+    names = (*outline.axes, metric, f"{metric}_curve", f"{metric}_error", "diverged_at")
     known = [name for name in dict.fromkeys(names) if name in table.column_names]
     column = outcomes(table.select(known).to_pylist(), outline)
     return table.add_column(_outcome_place(table.column_names), OUTCOME_COLUMN, [column])

@@ -3,15 +3,25 @@
 import math
 from collections.abc import Sequence
 
+from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.comparison import FacetFinding
-from jinit.report.sweep.facets import Candidate
 from jinit.report.sweep.intervals import FEW_SEEDS
+from jinit.report.sweep.measures import finite_values
 from jinit.report.text import join_names
 
 # Chosen, not derived: candidates are called interchangeable if their difference is surely below
 # 2 percentage points of accuracy, or below a tenth of the leader's loss.
 _SMALL_ACCURACY = 0.02
 _SMALL_LOSS_RATIO = 0.1
+
+_PLURALS = {
+    "lr": "learning rates",
+    "learning_rate": "learning rates",
+    "batch_size": "batch sizes",
+    "optimizer": "optimizers",
+    "weight_decay": "weight decays",
+}
+_MORE_SEEDS = f"run at least {FEW_SEEDS} seeds, better 8"
 
 
 def finding_sentence(finding: FacetFinding) -> str:
@@ -32,7 +42,27 @@ def finding_sentence(finding: FacetFinding) -> str:
     'relu: ones is the only candidate, with validation accuracy 50.0 %.'
     """
     prefix = f"{finding.facet.label}: " if finding.facet.label else ""
-    return f"{prefix}{_claim(finding)}{_missing_phrase(finding)}."
+    return f"{prefix}{_claim(finding)}{_tuned_phrase(finding)}{_missing_phrase(finding)}."
+
+
+def _tuned_phrase(finding: FacetFinding) -> str:
+    """Return which values were chosen on the same runs, so that the means are a little too good."""
+    axes = finding.facet.tuned_axes
+    if not axes or not finding.has_learned:
+        return ""
+    return f"; {tuned_axes_text(axes)} chosen on the same runs"
+
+
+def tuned_axes_text(axes: Sequence[str]) -> str:
+    """Return names of axes as a plural.
+
+    Args:
+      axes: the axes, at least one.
+
+    >>> tuned_axes_text(["lr"]), tuned_axes_text(["lr", "l2"])
+    ('learning rates', 'learning rates and values of l2')
+    """
+    return join_names([_PLURALS.get(axis, f"values of {axis}") for axis in axes])
 
 
 def _missing_phrase(finding: FacetFinding) -> str:
@@ -61,8 +91,10 @@ def _claim(finding: FacetFinding) -> str:
 
 
 def _metric_phrase(finding: FacetFinding) -> str:
-    metric, values = finding.metric, finding.leader.metric_by_seed.values()
-    return f"{metric.title} {metric.sample_text(values)}"
+    metric, leader, test = finding.metric, finding.leader, finding.facet.test_metric
+    text = f"{metric.title} {metric.sample_text(leader.metric_by_seed.values())}"
+    tested = finite_values(leader, test.name).tolist() if test else []
+    return f"{text} ({test.title} {test.sample_text(tested)})" if test and tested else text
 
 
 def _guess_phrase(finding: FacetFinding) -> str:
@@ -74,35 +106,43 @@ def _no_learning_claim(finding: FacetFinding) -> str:
     candidates = finding.facet.candidates
     if all(len(each.diverged_seeds) == len(each.metric_by_seed) for each in candidates):
         reason = "every run diverged"
+        advice = "lower the learning rate or the scale of the initialization"
     else:
         best = f"best: {finding.leader.full_label} with {_metric_phrase(finding)}"
         reason = f"{best}{_guess_phrase(finding)}"
-    return (
-        f"no candidate learned better than guessing ({reason}); change the learning rate, the "
-        "number of steps or the depth, then compare again"
-    )
+        advice = "change the learning rate, the number of steps or the depth"
+    return f"no candidate learned better than guessing ({reason}); {advice}, then compare again"
 
 
 def _unclear_claim(finding: FacetFinding) -> str:
     best = f"best: {finding.leader.full_label} with {_metric_phrase(finding)}"
+    cause, advice = _unclear_cause(finding)
+    names = join_names(_labels(finding.unclear), "or")
     return (
-        f"{_unclear_text(finding)} better than guessing ({best}{_guess_phrase(finding)}); run at "
-        f"least {FEW_SEEDS} seeds, better 8"
+        f"{cause} to tell whether {names} learned better than guessing "
+        f"({best}{_guess_phrase(finding)}); {advice}"
     )
 
 
 def _unclear_text(finding: FacetFinding) -> str:
-    """Return which candidates learned in some runs only, too few to say that they learn."""
+    """Return of which candidates it cannot be said whether they learn, and why."""
     names = join_names(_labels(finding.unclear), "or")
+    return f"{_unclear_cause(finding)[0]} to tell whether {names} learned"
+
+
+def _unclear_cause(finding: FacetFinding) -> tuple[str, str]:
+    """Return why it cannot be said whether a candidate learns, and what to do."""
     if max(len(each.records) for each in finding.unclear) < FEW_SEEDS:
-        return f"too few seeds to tell whether {names} learned"
-    return f"too few runs learned to tell whether {names} learned"
+        return "too few seeds", _MORE_SEEDS
+    if any(each.unclear_runs > each.learned_runs for each in finding.unclear):
+        return "too few validation examples", "validate on more examples, or train more steps"
+    return "too few runs learned", "run more seeds, or train more steps"
 
 
 def _few_seeds_claim(finding: FacetFinding) -> str:
     return (
         f"too few seeds to compare candidates; {finding.leader.full_label} has the best mean, with "
-        f"{_metric_phrase(finding)}, which may be luck: run at least {FEW_SEEDS} seeds, better 8"
+        f"{_metric_phrase(finding)}, which may be luck: {_MORE_SEEDS}"
     )
 
 
@@ -126,11 +166,16 @@ def _best_claim(finding: FacetFinding) -> str:
 def _tie_claim(finding: FacetFinding) -> str:
     group = [finding.leader, *(tie.candidate for tie in finding.ties)]
     means = [finding.metric.metric_text(each.interval.mean) for each in (group[0], group[-1])]
-    seeds = max(len(each.metric_by_seed) for each in group)
     return (
-        f"{join_names(_labels(group))} cannot be distinguished with {seeds} seeds "
+        f"{join_names(_labels(group))} cannot be distinguished with {_seeds(finding)} seeds "
         f"({' to '.join(dict.fromkeys(means))}{_bound_phrase(finding)}); {_advice(finding, group)}"
     )
+
+
+def _seeds(finding: FacetFinding) -> int:
+    """Return the number of seeds of the leader and of those that cannot be told from it."""
+    group = [finding.leader, *(tie.candidate for tie in finding.ties)]
+    return max(len(each.metric_by_seed) for each in group)
 
 
 def _largest_difference(finding: FacetFinding) -> float | None:
@@ -142,9 +187,13 @@ def _largest_difference(finding: FacetFinding) -> float | None:
 
 def _bound_phrase(finding: FacetFinding) -> str:
     largest = _largest_difference(finding)
-    if largest is None or largest <= 0:
+    if largest is None or largest <= 0 or _seeds(finding) < FEW_SEEDS:
         return ""
-    return f", true difference at most {finding.metric.difference_text(largest)}"
+    if not finding.metric.is_possible_difference(largest):
+        return ""
+    text = finding.metric.difference_text(largest)
+    is_visible = text != finding.metric.difference_text(0.0)
+    return f", true difference at most {text}" if is_visible else ""
 
 
 def _advice(finding: FacetFinding, group: Sequence[Candidate]) -> str:
@@ -154,9 +203,11 @@ def _advice(finding: FacetFinding, group: Sequence[Candidate]) -> str:
     if len(steady) < len(group):
         return f"use {join_names([each.label for each in steady], 'or')}, which never diverged"
     largest, best = _largest_difference(finding), abs(finding.leader.interval.mean)
-    small = _SMALL_ACCURACY if finding.metric.larger_is_better else _SMALL_LOSS_RATIO * best
+    small = _SMALL_ACCURACY if finding.metric.is_percentage else _SMALL_LOSS_RATIO * best
     if largest is not None and largest <= small:
         return "use either" if len(group) == 2 else "use any of them"
+    if _seeds(finding) < FEW_SEEDS:
+        return f"too few seeds to decide: {_MORE_SEEDS}"
     return f"use {finding.leader.label}, or run more seeds to decide"
 
 

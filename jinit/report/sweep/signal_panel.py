@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.curve_panel import BAND_OPACITY, LineStyles
-from jinit.report.sweep.facets import Candidate
 from jinit.report.sweep.measures import hidden_layer_indices, layer_values
 from jinit.report.sweep.profile import MeanProfile, mean_profile
 
@@ -32,7 +32,7 @@ def draw_signal(
     Args:
       axes: the axes to draw on.
       candidates: the candidates; the first is drawn on top.
-      styles: line options by label.
+      styles: line options by name.
       column: `activation_std` or `gradient_std`.
 
     >>> from matplotlib.figure import Figure
@@ -43,13 +43,13 @@ def draw_signal(
     >>> [label.get_text() for label in axes.get_xticklabels()]
     ['1', 'output']
     """
-    stds = {each.label: layer_values(each, column) for each in candidates}
-    profiles = {label: mean_profile(lines, logarithmic=True) for label, lines in stds.items()}
+    stds = {each.name: layer_values(each, column) for each in candidates}
+    profiles = {name: mean_profile(lines, logarithmic=True) for name, lines in stds.items()}
     edges = _edges(profiles.values())
     axes.set_yscale("log")
-    for rank, (label, profile) in enumerate(profiles.items()):
-        options = {**styles[label], "zorder": 4 - rank / len(profiles)}
-        _draw_stds(axes, stds[label], profile, options, edges)
+    for rank, (name, profile) in enumerate(profiles.items()):
+        options = {**styles[name], "zorder": 4 - rank / len(profiles)}
+        _draw_stds(axes, stds[name], profile, options, edges)
     _label_layers(axes, candidates)
 
 

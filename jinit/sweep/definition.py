@@ -1,0 +1,192 @@
+"""All that defines a sweep, checked."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optax
+
+from jinit.record import METRIC_PREFIXES, RESERVED_COLUMNS
+from jinit.sweep.counts import as_integer, check_count
+from jinit.sweep.data import Data
+from jinit.sweep.halving import Halving
+from jinit.sweep.optimizers import (
+    RATE_AXES,
+    OptimizerLike,
+    check_numbers,
+    check_rates,
+    training_axes,
+)
+from jinit.sweep.space import Space
+from jinit.sweep.supervised import loss_options, supervised_trial
+from jinit.sweep.sweep_metric import check_metric
+from jinit.sweep.task import Task
+from jinit.sweep.trial import Trial
+
+_DEFAULT_RECORDINGS = 10
+_MOST_SEED = 2**32
+
+
+@dataclass(frozen=True, eq=False)
+class SweepDefinition:
+    """All that defines a sweep."""
+
+    data: Data | None
+    build: Callable[..., Any] | None
+    trial: Trial
+    space: Space
+    halving: Halving | None
+    optimizer: OptimizerLike | None
+    seeds: tuple[int, ...]
+    steps: int
+    record_every: int
+    rungs: tuple[int, ...]
+    """Steps after which configurations may be eliminated; the last one is that of all steps."""
+    steps_per_call: int
+    lanes: int | None
+    data_seed: int | None
+    metric: str | None
+    """Column by which runs are compared; None to choose it by what is recorded."""
+    maximize: bool | None
+    patience: int | None
+    training: tuple[str, ...]
+    """Axes of training, which `build` does not get."""
+
+    @property
+    def total_lane_steps(self) -> int:
+        """Steps of all lanes together, if none stops early."""
+        configurations, total, done = len(self.space.configs()), 0, 0
+        for rung, steps in enumerate(self.rungs):
+            total += configurations * len(self.seeds) * (steps - done)
+            done = steps
+            if self.halving is not None:
+                configurations = self.halving.remaining(rung)
+        return total
+
+
+def define_sweep(
+    data: Data | None,
+    build: Callable[..., Any] | Trial,
+    space: Space | Halving,
+    *,
+    optimizer: OptimizerLike | None,
+    seeds: int | Sequence[int],
+    steps: int,
+    record_every: int | None,
+    steps_per_call: int | None,
+    lanes: int | None,
+    data_seed: int | None,
+    metric: str | None,
+    maximize: bool | None,
+    patience: int | None,
+    measure_start: bool,
+) -> SweepDefinition:
+    """Check the arguments of `jinit.Sweep`, and return the definition.
+
+    Raises:
+      TypeError: if an argument has the wrong type.
+      ValueError: if an argument has a value that cannot work.
+    """
+    search = space if isinstance(space, Halving) else None
+    if isinstance(space, Halving):
+        space = space.space
+    _check_instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
+    _check_instance("measure_start", measure_start, bool, "True or False")
+    if reserved := sorted(filter(_is_reserved, space.names)):
+        raise ValueError(f"axis {reserved[0]!r} is the name of a recorded column; rename it")
+    if isinstance(build, Trial):
+        trial, training = _check_trial(data, build, optimizer), space.names
+    else:
+        optimizer = _check_optimizer(optimizer, space)
+        trial, training = _supervise(data, build, space, optimizer, measure_start)
+    steps = check_count("steps", steps)
+    interval = -(-steps // _DEFAULT_RECORDINGS) if record_every is None else record_every
+    interval = check_count("record_every", interval)
+    check_metric(metric, maximize)
+    return SweepDefinition(
+        data=data,
+        build=build.step if isinstance(build, Trial) else build,
+        trial=trial,
+        space=space,
+        halving=search,
+        optimizer=optimizer,
+        seeds=_check_seeds(seeds),
+        steps=steps,
+        record_every=interval,
+        rungs=(steps,) if search is None else search.steps(steps, interval),
+        steps_per_call=check_count("steps_per_call", steps_per_call or steps),
+        lanes=None if lanes is None else check_count("lanes", lanes),
+        data_seed=None if data_seed is None else _check_seeds([data_seed])[0],
+        metric=metric,
+        maximize=maximize,
+        patience=None if patience is None else check_count("patience", patience),
+        training=tuple(training),
+    )
+
+
+def _check_trial(data: Data | None, trial: Trial, optimizer: OptimizerLike | None) -> Trial:
+    if data is not None:
+        _check_instance("task", data, Data, "jinit.Data(name, train, ...), a jinit.Task or None")
+    if optimizer is not None:
+        raise ValueError(
+            "optimizer: a Trial has its own; build it in its functions init and step, from hyper"
+        )
+    return trial
+
+
+def _supervise(
+    data: Data | None,
+    build: Callable[..., Any],
+    space: Space,
+    optimizer: OptimizerLike,
+    measure_start: bool,
+) -> tuple[Trial, tuple[str, ...]]:
+    """Return the trial of a supervised task, and its axes of training."""
+    task = _check_instance("task", data, Task, "jinit.tasks.digits() or a jinit.Task")
+    if not callable(build):
+        raise TypeError(
+            f"build: expected a function of a config that returns a network, or a jinit.Trial, "
+            f"got {build!r}"
+        )
+    axes = training_axes(space, optimizer, loss_options(task, space.names))
+    for axis, values in space.axes:
+        if axis in RATE_AXES:
+            check_rates(axis, values)
+        if axis in axes.traced:
+            check_numbers(axis, values)
+    names = space.names
+    trial = supervised_trial(task, build, optimizer, axes, names, measure_start=measure_start)
+    return trial, (*axes.traced, *axes.compiled)
+
+
+def _check_optimizer(optimizer: OptimizerLike | None, space: Space) -> OptimizerLike:
+    if optimizer is not None and "optimizer" in space.names:
+        raise ValueError(
+            "the optimizer is given twice, as an axis of the space and as optimizer=...: leave "
+            "one of them out"
+        )
+    return optax.adam if optimizer is None else optimizer
+
+
+def _check_instance(name: str, value: Any, kind: type, example: str) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {example}, got {type(value).__name__}")
+    return value
+
+
+def _is_reserved(axis: str) -> bool:
+    return axis in RESERVED_COLUMNS or axis.startswith(METRIC_PREFIXES)
+
+
+def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if (count := as_integer(seeds)) is not None:
+        return tuple(range(check_count("seeds", count)))
+    given = list(seeds) if isinstance(seeds, Iterable) else []
+    checked = [seed for seed in map(as_integer, given) if seed is not None]
+    checked = [seed for seed in checked if 0 <= seed < _MOST_SEED]
+    if not given or len(set(checked)) != len(given):
+        raise ValueError(
+            f"seeds: expected a number of seeds, or distinct integers from 0 to 2**32 - 1, "
+            f"got {seeds!r}"
+        )
+    return tuple(checked)

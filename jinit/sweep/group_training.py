@@ -1,0 +1,119 @@
+"""A group of a sweep from compilation to its records."""
+
+import itertools
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+from jinit.record import LAYER_COLUMNS
+from jinit.sweep.block import BlockRun, Lane
+from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.groups import Group
+from jinit.sweep.initial_states import InitialStates
+from jinit.sweep.lane_records import lane_records
+from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.store import Store
+from jinit.sweep.trial import Start
+from jinit.sweep.waiting import Waiting
+
+
+class GroupTraining:
+    """The training of a group, and the records of its lanes.
+
+    Args:
+      number: its place among the groups of the sweep.
+      group: the group.
+      context: what all groups share.
+      store: where records are written.
+      origin: columns of provenance.
+    """
+
+    run: GroupRun
+    layout: BlockLayout
+
+    def __init__(
+        self,
+        number: int,
+        group: Group,
+        context: RunContext,
+        store: Store,
+        origin: dict[str, Any],
+    ) -> None:
+        self.number, self.group, self.context = number, group, context
+        self._store, self._origin = store, origin
+        # Seeds outermost: an unfinished sweep has run all configurations equally often.
+        pairs = itertools.product(range(len(context.seeds)), group.members)
+        self.lanes = [Lane(member, seed_index) for seed_index, member in pairs]
+        self.is_compiled = False
+
+    def compile(self, lanes_per_block: int | None, waiting: Waiting) -> None:
+        """Choose the layout of the lanes, and compile the programs.
+
+        Args:
+          lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
+          waiting: waits for the compiler.
+        """
+        devices = self.context.mesh.size
+        self.layout = choose_layout(self.group, len(self.lanes), devices, lanes_per_block)
+        begin_time = time.perf_counter()
+        self.run = GroupRun(self.group, self.layout, self.context)
+        self._starts = _Starts(self.group, self.run.initial_states)
+        self._starts.find(self.lanes[0])  # while the programs are compiled
+        waiting.for_futures(self.run.programs.pending)
+        self._columns = {
+            "group": self.number,
+            "lane_width": self.layout.tile_lanes,
+            "compile_seconds": time.perf_counter() - begin_time,
+            **self._origin,
+        }
+        self.is_compiled = True
+
+    def write(self, block_run: BlockRun, lanes: Iterable[int]) -> None:
+        """Write the records of some lanes of a block.
+
+        Args:
+          block_run: the block.
+          lanes: their places in the block.
+        """
+        columns = self._columns | {"run_seconds": block_run.run_seconds}
+        places = list(lanes)
+        found = [_start_columns(self._starts.find(block_run.block.lanes[each])) for each in places]
+        context = self.context
+        records = lane_records(
+            block_run, places, context.seeds, context.patience, context.rungs[-1]
+        )
+        if places:
+            self._store.write_block(
+                [record | each | columns for record, each in zip(records, found, strict=True)]
+            )
+
+
+class _Starts:
+    """The diagnoses of the initial states of a group; lanes with equal ones share one."""
+
+    def __init__(self, group: Group, initial_states: InitialStates) -> None:
+        self._group, self._initial_states = group, initial_states
+        self._found: dict[tuple, Start] = {}
+
+    def find(self, lane: Lane) -> Start | None:
+        """Return the diagnosis of a lane; None if the trial has none."""
+        program = self._group.program
+        if program.trial.diagnose is None:
+            return None
+        member = lane.member
+        label = member.init_fingerprint, self._initial_states.start(member, lane.seed_index)
+        if label not in self._found:
+            stacked = self._initial_states.draw([lane])
+            state = jax.tree.map(lambda leaf: leaf[0], stacked)
+            hyper = {**member.config, **member.numbers}
+            self._found[label] = program.trial.diagnose(state, hyper)
+        return self._found[label]
+
+
+def _start_columns(start: Start | None) -> dict[str, Any]:
+    """Return the columns on a lane before its first step."""
+    if start is None:
+        return {"at_initialization": None, "layers": [], **{name: [] for name in LAYER_COLUMNS}}
+    return {"at_initialization": start.verdict, "layers": list(start.layers), **start.statistics}

@@ -1,0 +1,168 @@
+"""The computation of one lane: some steps of a trial, and its scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jinit.model import PyTree
+from jinit.sweep.convolutions import canonical_convolutions
+from jinit.sweep.mean import Mean, as_mean, mean_values
+from jinit.sweep.trial import Metrics, Trial
+
+_STEP_KEYS = 0x73746570
+"""Folded into the key of a seed, so that no step draws the random bits of the initialization."""
+
+
+class LaneState(NamedTuple):
+    """State of a lane between two steps."""
+
+    state: PyTree
+    """State of the trial."""
+    step: Array
+    diverged_at: Array
+    """First step with a metric that is not finite; -1 if there is none."""
+    is_active: Array
+    """Whether the lane is trained; used only if lanes can stop early."""
+
+
+def first_lane_state(state: PyTree) -> LaneState:
+    """Return the state of a lane before its first step.
+
+    Args:
+      state: state of the trial.
+    """
+    return LaneState(state, jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32), jnp.array(True))
+
+
+def step_key(seed: int | Array, step: int | Array) -> Array:
+    """Return the key that a trial gets in one step, equal for all configurations.
+
+    It is fold_in(fold_in(key(seed), 0x73746570), step).
+
+    Args:
+      seed: the seed of the lane, or `data_seed` of the sweep if it is given.
+      step: the step, counted from 0.
+
+    >>> bool(step_key(0, 1) == step_key(0, 2))
+    False
+    """
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _STEP_KEYS), step)
+
+
+@dataclass(frozen=True, eq=False)
+class LaneProgram:
+    """The functions of one lane, for one value of every compiled axis.
+
+    Args:
+      trial: the trial.
+      compiled: values of the axes that are not traced.
+      can_stop: whether lanes can stop early, and then keep their state.
+    """
+
+    trial: Trial
+    compiled: Mapping[str, Any]
+    can_stop: bool = False
+
+    def advance(
+        self,
+        lane: LaneState,
+        numbers: Mapping[str, Array],
+        seed: Array,
+        indices: Array | None,
+        steps: int,
+        train: PyTree,
+        stream: PyTree,
+    ) -> tuple[LaneState, Metrics]:
+        """Train for some steps.
+
+        Args:
+          lane: the state before the first of these steps.
+          numbers: the traced numbers.
+          seed: seed of the keys of the steps.
+          indices: indices of training examples `[steps, batch_size]`; None for a stream.
+          steps: number of steps.
+          train: training data with examples along axis 0.
+          stream: batches of a stream, stacked along axis 0; None for none.
+
+        Returns:
+          The state after the last step, and the mean over the steps of every metric.
+        """
+
+        def step(lane: LaneState, given: tuple[Any, Any]) -> tuple[LaneState, Metrics]:
+            examples, batch = given
+            if examples is not None:
+                batch = jax.tree.map(lambda leaf: leaf[examples], train)
+            key = step_key(seed, lane.step)
+            state, metrics = self.trial.run_step(lane.state, self._hyper(numbers), batch, key)
+            diverged_at = first_divergence(lane, metrics)
+            after = LaneState(state, lane.step + 1, diverged_at, lane.is_active)
+            return after, metrics
+
+        fast_step = canonical_convolutions(step) if jax.default_backend() == "cpu" else step
+        after, metrics = jax.lax.scan(fast_step, lane, (indices, stream), length=steps)
+        if self.can_stop:
+            after = jax.tree.map(partial(jnp.where, lane.is_active), after, lane)
+        return after, {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
+
+    def evaluate(
+        self, lane: LaneState, numbers: Mapping[str, Array], data: PyTree, batch_size: int
+    ) -> tuple[Array, Metrics]:
+        """Score a lane on data, in batches.
+
+        Args:
+          lane: the lane.
+          numbers: the traced numbers.
+          data: tree of arrays with examples along axis 0.
+          batch_size: most examples that are evaluated at once.
+
+        Returns:
+          The step of the first divergence, and the metrics over all examples.
+        """
+        examples = jax.tree.leaves(data)[0].shape[0]
+        size = min(batch_size, examples)
+        full = examples // size
+
+        def score(batch: PyTree) -> dict[str, Mean]:
+            count = jax.tree.leaves(batch)[0].shape[0]
+            evaluate = self.trial.evaluate or (lambda *_: {})
+            metrics = evaluate(lane.state, self._hyper(numbers), batch)
+            return {name: as_mean(metric, count) for name, metric in metrics.items()}
+
+        score = canonical_convolutions(score) if jax.default_backend() == "cpu" else score
+        parts = []
+        if full > 1:
+            batches = jax.tree.map(
+                lambda leaf: leaf[: full * size].reshape(full, size, *leaf.shape[1:]), data
+            )
+            means = jax.lax.map(score, batches)
+            parts += [jax.tree.map(lambda leaf, i=i: leaf[i], means) for i in range(full)]
+        elif full:
+            parts.append(score(jax.tree.map(lambda leaf: leaf[:size], data)))
+        if examples % size:
+            parts.append(score(jax.tree.map(lambda leaf: leaf[full * size :], data)))
+        total = parts[0]
+        for part in parts[1:]:
+            total = {name: mean.merge(part[name]) for name, mean in total.items()}
+        values = {name: mean.value for name, mean in total.items()}
+        return first_divergence(lane, values), mean_values(total)
+
+    def _hyper(self, numbers: Mapping[str, Array]) -> dict[str, Any]:
+        return {**self.compiled, **numbers}
+
+
+def first_divergence(lane: LaneState, metrics: Metrics) -> Array:
+    """Return the step at which a lane diverged, given the metrics of its present step.
+
+    Args:
+      lane: the state before this step.
+      metrics: the metrics; `loss` counts, or if there is none, all of them.
+    """
+    counted = [metrics["loss"]] if "loss" in metrics else list(metrics.values())
+    finite = [jnp.isfinite(value).all() for value in counted]
+    is_finite = jnp.stack(finite).all() if finite else jnp.array(True)
+    return jnp.where((lane.diverged_at < 0) & ~is_finite, lane.step, lane.diverged_at)

@@ -1,0 +1,147 @@
+"""The sweep as users build it."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jinit.report import Results
+from jinit.sweep.data import Data
+from jinit.sweep.definition import define_sweep
+from jinit.sweep.engine import Progress, SweepRun
+from jinit.sweep.halving import Halving
+from jinit.sweep.optimizers import OptimizerLike
+from jinit.sweep.space import Space
+from jinit.sweep.trial import Trial
+
+
+class Sweep:
+    """Train every configuration of a space with every seed, as lanes of few compiled programs.
+
+    Configurations whose trainings trace to the same computation share one training program, because
+    initializers only draw initial parameters, and the learning rate, gain, weight decay, l1 and l2
+    are traced numbers. A seed has the same key, `jax.random.key(seed)`, the same order of the
+    data and the same keys of the steps in every configuration, so that configurations can be
+    compared in pairs. If a lane reaches NaN or infinity, the step is recorded and other lanes are
+    not affected.
+
+    Args:
+      task: the data to train on; a `jinit.Data` or None for a trial of your own.
+      build: `build(config)` returns a Linen module, a pair `(init, apply)` or a triple
+        `(init, train, evaluate)` of pure functions; `build(config, rngs)` returns an NNX module.
+        `config` has the axes that are not axes of training. Or a `jinit.Trial`.
+      space: the axes and their values, from `jinit.grid`, `jinit.random_search`, `jinit.sobol` or
+        `jinit.halving`.
+      optimizer: function of the learning rate (and of options that are axes), or a built optimizer;
+        by default Adam, or the values of the axis `optimizer`.
+      seeds: number of seeds, or the seeds themselves.
+      steps: optimizer steps.
+      record_every: steps from one recording to the next; a tenth of the steps by default.
+      steps_per_call: most steps of one call of the compiled program; the batches of a stream for
+        one call are in memory at once.
+      lanes: lanes per block over all devices. The last bit of the results depends on it.
+      data_seed: seed of the order of the data and of dropout, for all lanes; by default that of
+        each lane.
+      metric: column by which runs are compared, such as `validation_loss`; chosen by the task by
+        default.
+      maximize: whether more of the metric is better; not needed for a loss or an accuracy.
+      patience: recordings without improvement of the metric after which a lane stops; by default
+        only diverged lanes stop.
+      measure_start: whether each distinct initialization is measured and judged, as by
+        `jinit.diagnose`, before the first step.
+
+    Raises:
+      TypeError: if an argument has the wrong type.
+      ValueError: if an argument has a value that cannot work.
+
+    >>> import jinit, optax
+    >>> def build(config):
+    ...     return jinit.sweep.mlp(64, 10, depth=2, width=16, init=config["init"])
+    >>> space = jinit.grid(init=["zeros", "he_normal"], lr=[1e-2])
+    >>> sweep = jinit.Sweep(jinit.tasks.digits(), build, space, seeds=2, steps=20)
+    >>> sweep.total_lanes
+    4
+    """
+
+    def __init__(
+        self,
+        task: Data | None,
+        build: Callable[..., Any] | Trial,
+        space: Space | Halving,
+        *,
+        optimizer: OptimizerLike | None = None,
+        seeds: int | Sequence[int] = 8,
+        steps: int = 500,
+        record_every: int | None = None,
+        steps_per_call: int | None = None,
+        lanes: int | None = None,
+        data_seed: int | None = None,
+        metric: str | None = None,
+        maximize: bool | None = None,
+        patience: int | None = None,
+        measure_start: bool = True,
+    ) -> None:
+        self.definition = define_sweep(
+            task,
+            build,
+            space,
+            optimizer=optimizer,
+            seeds=seeds,
+            steps=steps,
+            record_every=record_every,
+            steps_per_call=steps_per_call,
+            lanes=lanes,
+            data_seed=data_seed,
+            metric=metric,
+            maximize=maximize,
+            patience=patience,
+            measure_start=measure_start,
+        )
+
+    @property
+    def task(self) -> Data | None:
+        """The data to train on."""
+        return self.definition.data
+
+    @property
+    def space(self) -> Space:
+        """The axes and their values."""
+        return self.definition.space
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of every configuration."""
+        return self.definition.seeds
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of every run."""
+        return self.definition.steps
+
+    @property
+    def total_lanes(self) -> int:
+        """Number of configurations times number of seeds."""
+        return len(self.space.configs()) * len(self.seeds)
+
+    def run(
+        self,
+        directory: str | os.PathLike[str],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Results:
+        """Train everything and record it in a directory.
+
+        Blocks of lanes are written when they are finished, so an interrupted sweep keeps them.
+
+        Args:
+          directory: the output directory; created if it does not exist.
+          progress: called with the progress after every stage and recording, and once per second
+            in between: `print` shows one line each time, None nothing.
+
+        Returns:
+          The results, read from the directory.
+
+        Raises:
+          ValueError: if the directory cannot be written to or already holds a sweep, or `build`
+            returns a network that cannot be trained on the task.
+          TypeError: if `build` does not return a network.
+        """
+        return SweepRun(self.definition, progress or (lambda _: None)).run(directory)

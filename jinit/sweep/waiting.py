@@ -1,0 +1,43 @@
+"""Waiting for compilers and devices without standing still in silence."""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+import jax
+
+_SECONDS_BETWEEN_SIGNS = 1.0
+_SHORTEST_SLEEP, _LONGEST_SLEEP = 0.0001, 0.001
+
+
+class Waiting:
+    """Waits for work, and gives a sign of life once per second.
+
+    Args:
+      sign: called once per second while something is waited for.
+    """
+
+    def __init__(self, sign: Callable[[], None]) -> None:
+        self._sign = sign
+
+    def for_arrays(self, tree: Any) -> None:
+        """Wait until the arrays of a tree are computed."""
+        last, sleep = time.monotonic(), _SHORTEST_SLEEP
+        leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "is_ready")]
+        while not all(leaf.is_ready() for leaf in leaves):
+            time.sleep(sleep)
+            sleep = min(2 * sleep, _LONGEST_SLEEP)
+            if time.monotonic() - last >= _SECONDS_BETWEEN_SIGNS:
+                self._sign()
+                last = time.monotonic()
+
+    def for_futures(self, futures: Iterable[Future]) -> None:
+        """Wait until futures are done, and raise the error of the first one that failed."""
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, _SECONDS_BETWEEN_SIGNS, FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            if pending and not done:
+                self._sign()
