@@ -2,18 +2,22 @@
 
 from jinit.sweep import tasks
 from jinit.sweep.between import between
+from jinit.sweep.convolutional_network import cnn
 from jinit.sweep.data import Data
 from jinit.sweep.engine import Progress
 from jinit.sweep.halving import halving
 from jinit.sweep.lane_program import step_key
 from jinit.sweep.lanes import use_all_cores
+from jinit.sweep.layers import activation_function
 from jinit.sweep.losses import cross_entropy, squared_error
 from jinit.sweep.mean import Mean
-from jinit.sweep.networks import activation_function, mlp
+from jinit.sweep.networks import mlp
+from jinit.sweep.recurrent_network import lstm
 from jinit.sweep.search import random_search, sobol
 from jinit.sweep.space import Space, grid, zipped
 from jinit.sweep.sweep import Sweep
 from jinit.sweep.task import Task
+from jinit.sweep.transformer_network import transformer
 from jinit.sweep.trial import Start, Trial
 
 __all__ = [
@@ -27,15 +31,18 @@ __all__ = [
     "Trial",
     "activation_function",
     "between",
+    "cnn",
     "cross_entropy",
     "grid",
     "halving",
+    "lstm",
     "mlp",
     "random_search",
     "sobol",
     "squared_error",
     "step_key",
     "tasks",
+    "transformer",
     "use_all_cores",
     "zipped",
 ]

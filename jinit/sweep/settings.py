@@ -12,9 +12,10 @@ import optax
 from jinit.choice import check_choice
 from jinit.sweep.between import Between
 from jinit.sweep.counts import check_count
+from jinit.sweep.layers import activation_function
 from jinit.sweep.load_function import load_function
 from jinit.sweep.named_optimizer import optimizer_function
-from jinit.sweep.networks import activation_function, mlp
+from jinit.sweep.networks import mlp
 from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES, TRAINING_AXES
 from jinit.sweep.space import Config
 from jinit.sweep.space_settings import SEARCH_KEYS, build_space, read_ranges

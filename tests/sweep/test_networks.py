@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import jinit
-from jinit.sweep.networks import activation_function, mlp
+from jinit.sweep.layers import activation_function
+from jinit.sweep.networks import mlp
 
 
 def test_an_mlp_has_its_layers_and_activation():
