@@ -21,9 +21,17 @@ _FIGURE_FILE = "sweep.png"
 
 @click.command("sweep")
 @click.argument("file", required=False, metavar="[FILE.toml]", type=click.Path(path_type=Path))
-@click.option("--task", help="digits or breast_cancer.  [default: digits]")
-@click.option("--depth", type=click.IntRange(min=1), help="Hidden layers.  [default: 8]")
-@click.option("--width", type=click.IntRange(min=1), help="Units of a layer.  [default: 64]")
+@click.option(
+    "--task",
+    help="digits, breast_cancer, mnist1d, characters, teacher_student or teacher_student_classes."
+    "  [default: digits]",
+)
+@click.option(
+    "--network",
+    help="mlp, cnn, transformer or lstm.  [default: mlp, or transformer for characters]",
+)
+@click.option("--depth", type=click.IntRange(min=1), help="Hidden layers.  [default of mlp: 8]")
+@click.option("--width", type=click.IntRange(min=1), help="Units of a layer.  [default of mlp: 64]")
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds per configuration.  [default: 8]")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimizer steps.  [default: 300]")
 @click.option(

@@ -11,7 +11,7 @@ from jax import lax
 from jinit.sweep.counts import check_count
 from jinit.sweep.feed_forward import FeedForward, Functions, Product
 from jinit.sweep.layers import (
-    Activation,
+    ActivationLike,
     InitLike,
     activation_function,
     check_rate,
@@ -27,7 +27,7 @@ def cnn(
     channels: Sequence[int] = (16, 32),
     depth: int = 1,
     kernel_size: int = 3,
-    activation: str | Activation = "relu",
+    activation: ActivationLike = "relu",
     init: InitLike = "he_normal",
     normalization: str = "batch",
     statistics_momentum: float = 0.9,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import Array
 
-from jinit.sweep.layers import Activation, add_last, draw_affine, drop
+from jinit.sweep.layers import add_last, draw_affine, drop
 from jinit.sweep.normalization import Normalization
 
 Functions = tuple[Callable[..., Any], ...]
@@ -46,7 +46,7 @@ class FeedForward:
 
     products: Sequence[Product]
     init: Callable[..., Array]
-    activation: Activation
+    activation: Callable[[Array], Array]
     normalization: Normalization
     dropout: float
 

@@ -11,9 +11,9 @@ from jinit.choice import check_choice
 from jinit.initializers import from_spec
 from jinit.theory import ACTIVATIONS
 
-Activation = Callable[[Array], Array]
+ActivationLike = str | Callable[[Array], Array]
 
-InitLike = Callable[..., Array] | str
+InitLike = str | Callable[..., Array]
 
 Layer = Mapping[str, Any]
 """Parameters of a layer by name."""
@@ -22,7 +22,7 @@ _GATED_UNITS = ("bilinear", "glu", "reglu", "geglu", "swiglu")
 """Activations of two arguments, which the layers here do not have."""
 
 
-def activation_function(activation: str | Activation) -> Activation:
+def activation_function(activation: ActivationLike) -> Callable[[Array], Array]:
     """Return the activation of that name; a function is returned unchanged.
 
     Args:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jinit.sweep.counts import check_count
 from jinit.sweep.feed_forward import FeedForward, Functions, Product
 from jinit.sweep.layers import (
-    Activation,
+    ActivationLike,
     InitLike,
     activation_function,
     check_rate,
@@ -23,7 +23,7 @@ def mlp(
     *,
     depth: int = 8,
     width: int = 64,
-    activation: str | Activation = "relu",
+    activation: ActivationLike = "relu",
     init: InitLike = "he_normal",
     normalization: str = "none",
     statistics_momentum: float = 0.9,

@@ -1,37 +1,48 @@
 """A sweep built from a TOML file and command-line options."""
 
-import inspect
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optax
 
 from jinit.choice import check_choice
-from jinit.sweep.between import Between
-from jinit.sweep.counts import check_count
-from jinit.sweep.layers import activation_function
 from jinit.sweep.load_function import load_function
 from jinit.sweep.named_optimizer import optimizer_function
-from jinit.sweep.networks import mlp
-from jinit.sweep.optimizers import KERNEL_AXES, RATE_AXES, TRAINING_AXES
-from jinit.sweep.space import Config
+from jinit.sweep.network_settings import (
+    check_axis_names,
+    check_axis_values,
+    choose_network,
+    network_builder,
+)
+from jinit.sweep.optimizers import RATE_AXES
+from jinit.sweep.space import Space
 from jinit.sweep.space_settings import SEARCH_KEYS, build_space, read_ranges
 from jinit.sweep.sweep import Sweep
 from jinit.sweep.task import Task
-from jinit.sweep.tasks import TASKS
+from jinit.sweep.task_settings import build_task
 
+# Keys that are arguments of `Sweep`.
+_SWEEP_KEYS = (
+    "seeds",
+    "steps",
+    "record_every",
+    "steps_per_call",
+    "lanes",
+    "data_seed",
+    "metric",
+    "patience",
+    "measure_start",
+)
 _KEYS = (
     "task",
     "batch_size",
     "model",
+    "network",
     "optimizer",
-    "seeds",
-    "steps",
-    "record_every",
     "width",
+    *_SWEEP_KEYS,
     *SEARCH_KEYS,
 )
 _TABLES = ("space",)
@@ -57,7 +68,7 @@ DEFAULT_SPACE: dict[str, list[Any]] = {
     "depth": [8],
     "lr": [1e-3],
 }
-"""The space of `jinit sweep` by default."""
+"""The space of `jinit sweep` by default, for an MLP; other networks have only `init` and `lr`."""
 
 
 def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep, str]:
@@ -74,23 +85,30 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
       ValueError: if the file cannot be read, or a key or a value in it is wrong.
     """
     settings = _read_file(file) if file else {}
-    space = settings.pop("space", DEFAULT_SPACE)
-    space = space | {axis: [overrides[axis]] for axis in _AXIS_OPTIONS if axis in overrides}
-    space = read_ranges(file, space)
+    given_axes = settings.pop("space", None)
     settings |= {key: value for key, value in overrides.items() if key not in _AXIS_OPTIONS}
-    task = _build_task(settings)
-    build = _find_build(settings, task, file)
+    task = build_task(settings)
+    network = None if "model" in settings else choose_network(settings.get("network"), task)
+    axes = _default_axes(network) if given_axes is None else given_axes
+    axes = axes | {axis: [overrides[axis]] for axis in _AXIS_OPTIONS if axis in overrides}
+    axes = read_ranges(file, axes)
     optimizer = _find_optimizer(settings)
-    if "model" not in settings:
-        _check_axes(space, optimizer or optax.adam)
-    if not set(space) & set(RATE_AXES):
-        raise ValueError(f"{file}: [space] needs a learning rate, such as lr = [0.001]")
-    names = ("seeds", "steps", "record_every")
-    given = {name: settings[name] for name in names if name in settings}
-    options: dict[str, Any] = {"steps": 300} | given
-    found = build_space(file, settings, space)
-    sweep = Sweep(task, build, found, optimizer=optimizer, **options)
+    if network is None:
+        build, space = _load_model(settings, file), _find_space(file, settings, axes)
+    else:
+        check_axis_names(network, task, axes, optimizer or optax.adam)
+        width = {"width": settings["width"]} if "width" in settings else {}
+        build = network_builder(network, task, width)
+        space = _find_space(file, settings, axes)
+        check_axis_values(network, build, space, axes)
+    sweep = Sweep(task, build, space, optimizer=optimizer, **_sweep_options(settings, task, file))
     return sweep, file.stem if file else task.name
+
+
+def _default_axes(network: str | None) -> dict[str, list[Any]]:
+    if network == "mlp":
+        return DEFAULT_SPACE
+    return {axis: DEFAULT_SPACE[axis] for axis in ("init", "lr")}
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -102,6 +120,12 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is not valid TOML: {error}") from error
     for key in settings:
         check_choice(f"key in {file}", key, (*_KEYS, *_TABLES))
+    if "model" in settings and (built_in := {"network", "width"} & set(settings)):
+        raise ValueError(
+            f"{file}: {min(built_in)} is for the networks of jinit, and model names your own: "
+            "write options of it under [space], such as width = [64], and build finds them in its "
+            "config"
+        )
     if not isinstance(settings.get("space", {}), dict):
         raise ValueError(f"{file}: space must be a table: [space], then init = [...]")
     if "model" in settings and "space" not in settings:
@@ -112,10 +136,10 @@ def _read_file(file: Path) -> dict[str, Any]:
     return settings
 
 
-def _build_task(settings: Mapping[str, Any]) -> Task:
-    name = check_choice("task", settings.get("task", "digits"), TASKS)
-    sizes = {"batch_size": settings["batch_size"]} if "batch_size" in settings else {}
-    return TASKS[name](**sizes)
+def _find_space(file: Path | None, settings: Mapping[str, Any], axes: Mapping[str, Any]) -> Space:
+    if not set(axes) & set(RATE_AXES):
+        raise ValueError(f"{file}: [space] needs a learning rate, such as lr = [0.001]")
+    return build_space(file, settings, axes)
 
 
 def _find_optimizer(
@@ -126,50 +150,14 @@ def _find_optimizer(
     return optimizer_function("optimizer", settings["optimizer"])
 
 
-def _find_build(settings: Mapping[str, Any], task: Task, file: Path | None) -> Callable[..., Any]:
-    if "model" in settings:
-        if "width" in settings:
-            raise ValueError(
-                f"{file}: width is an option of the built-in MLP, and model names another network: "
-                "write width = [...] under [space], and build finds it in its config"
-            )
-        return load_function("model =", settings["model"], file.parent if file else Path())
-    features = task.train[0][0].size
-    return partial(
-        _build_mlp, features=features, outputs=task.outputs, width=settings.get("width", 64)
-    )
+def _load_model(settings: Mapping[str, Any], file: Path | None) -> Callable[..., Any]:
+    return load_function("model =", settings["model"], file.parent if file else Path())
 
 
-def _build_mlp(config: Config, features: int, outputs: int, width: int) -> Any:
-    options: dict[str, Any] = {"width": width} | config
-    return mlp(features, outputs, **options)
-
-
-def _check_axes(space: Mapping[str, Any], optimizer: Callable[..., Any]) -> None:
-    """Raise if the built-in network and its optimizer do not have an axis, or a value is wrong."""
-    known = ("init", "activation", "depth", "width", "lr", *KERNEL_AXES, *TRAINING_AXES)
-    names = _values(space, "optimizer")
-    optimizers = [optimizer_function("axis 'optimizer'", name) for name in names] or [optimizer]
-    for each in optimizers:
-        option = (
-            f"axis of the built-in MLP trained by {each.__name__} (give another optimizer, such "
-            "as 'adamw' for weight_decay, or model = 'module:function')"
-        )
-        for axis in space:
-            check_choice(option, axis, (*known, *inspect.signature(each).parameters))
-    for activation in _values(space, "activation"):
-        activation_function(activation)
-    for axis in ("depth", "width"):
-        for value in _values(space, axis):
-            check_count(axis, value)
-
-
-def _values(space: Mapping[str, Any], axis: str) -> list[Any]:
-    """Return the values of an axis, or the bounds of its range.
-
-    There are none if it is neither, which `grid` reports.
-    """
-    values = space.get(axis, [])
-    if isinstance(values, Between):
-        return [values.low, values.high]
-    return values if isinstance(values, list) else []
+def _sweep_options(settings: Mapping[str, Any], task: Task, file: Path | None) -> dict[str, Any]:
+    """Return the arguments of `Sweep` that are keys."""
+    options = {name: settings[name] for name in _SWEEP_KEYS if name in settings}
+    if "metric" in options:
+        columns = ["validation_loss", "train_loss"] + ["validation_accuracy"] * bool(task.classes)
+        check_choice(f"metric in {file}:", options["metric"], columns)
+    return {"steps": 300} | options

@@ -13,7 +13,7 @@ from jinit.initializers import normal
 from jinit.sweep.counts import check_count
 from jinit.sweep.feed_forward import Functions
 from jinit.sweep.layers import (
-    Activation,
+    ActivationLike,
     InitLike,
     activation_function,
     affine,
@@ -40,7 +40,7 @@ def transformer(
     depth: int = 2,
     width: int = 64,
     heads: int = 4,
-    activation: str | Activation = "gelu",
+    activation: ActivationLike = "gelu",
     init: InitLike = "lecun_normal",
     dropout: float = 0.0,
 ) -> Functions:
@@ -100,7 +100,7 @@ class _Transformer:
     depth: int
     width: int
     heads: int
-    activation: Activation
+    activation: Callable[[Array], Array]
     init: Callable[..., Array]
     dropout: float
 

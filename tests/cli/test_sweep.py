@@ -177,7 +177,7 @@ def test_bad_input_in_a_process_of_its_own(tmp_path):
     toml = write(tmp_path, "seedz = 3" + BUILTIN)
     done = jinit_command("sweep", toml, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    hint = "did you mean 'seeds' or 'search_seed'?"
+    hint = "did you mean 'seeds' or 'data_seed' or 'search_seed'?"
     assert done.stderr == f"jinit: unknown key in {toml} 'seedz'; {hint}\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml"]
 

@@ -181,7 +181,8 @@ SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
         ("model = 'nowhere'\n" + SPACE, "model = 'nowhere': expected 'module:function', such as"),
         ("model = 'math:nothing'\n" + SPACE, "math has no function 'nothing'; it has "),
         ("model = 'broken:build'\n" + SPACE, "model = 'broken:build': cannot import 'broken'"),
-        ("model = 'math:sin'\nwidth = 3\n" + SPACE, "width is an option of the built-in MLP"),
+        ("model = 'math:sin'\nwidth = 3\n" + SPACE, "width is for the networks of jinit, and"),
+        ("model = 'math:sin'\nnetwork = 'mlp'\n" + SPACE, "network is for the networks of jinit"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(tmp_path, monkeypatch, text, message):
