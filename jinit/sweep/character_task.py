@@ -11,6 +11,9 @@ from jinit.sweep.task import Task
 _OTHER = 0
 """The class of characters that are not in the training part."""
 
+_EVALUATION_BATCH = 32
+"""Windows evaluated at once: logits of many windows, times all lanes, would fill the memory."""
+
 
 def characters(batch_size: int = 32, *, length: int = 64) -> Task:
     """Load Python's own language reference as a text whose next character is to be predicted.
@@ -54,7 +57,15 @@ def characters(batch_size: int = 32, *, length: int = 64) -> Task:
     train, validation, test = (
         tuple(_classes(codes, vocabulary) for codes in part) for part in (train, *others)
     )
-    return Task("characters", train, validation, batch_size, cross_entropy, test=test)
+    return Task(
+        "characters",
+        train,
+        validation,
+        batch_size,
+        cross_entropy,
+        test=test,
+        evaluation_batch=_EVALUATION_BATCH,
+    )
 
 
 def _read_text() -> str:

@@ -1,10 +1,8 @@
 """Keys of a TOML file for tasks, built-in networks and the options of a sweep."""
 
 import jax
-import numpy as np
 import pytest
 
-import jinit
 from jinit.sweep.network_settings import NETWORKS
 from jinit.sweep.settings import build_sweep
 from jinit.sweep.tasks import TASKS
@@ -123,15 +121,3 @@ def test_the_help_lists_the_tasks_and_networks(capsys):
     main(["sweep", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert [name for name in (*TASKS, *NETWORKS) if name not in text] == []
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_sweep_of_every_network_runs(tmp_path, network):
-    small = "channels = [[4]]\n" if network == "cnn" else "width = [8]\ndepth = [1]\n"
-    task = (
-        "task = {name = 'characters', length = 8}\n" if network in ("transformer", "lstm") else ""
-    )
-    text = f"network = '{network}'\nseeds = 1\nsteps = 2\nmeasure_start = false\n" + task + SPACE
-    frame = read(tmp_path, text + small).run(tmp_path / "run").frame()
-    assert np.isfinite(frame.validation_loss).all()
-    assert isinstance(jinit.Results(tmp_path / "run"), jinit.Results)

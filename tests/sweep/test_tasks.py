@@ -45,6 +45,23 @@ def test_the_split_is_always_the_same():
     assert (one.batch_size, other.batch_size) == (64, 7)
 
 
+@pytest.mark.parametrize("build", [jinit.tasks.digits, jinit.tasks.breast_cancer])
+def test_a_test_set_is_half_of_the_examples_to_validate_on(build):
+    whole, split = build(), build(with_test=True)
+    np.testing.assert_array_equal(split.train[0], whole.train[0])
+    for place in (0, 1):
+        parts = [part[place] for part in (split.validation, split.test)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole.validation[place])
+    assert whole.test is None
+    assert len(split.test[0]) - len(split.validation[0]) in (0, 1)
+
+
+def test_images_are_the_same_digits():
+    flat, images = jinit.tasks.digits(), jinit.tasks.digits(images=True)
+    assert images.validation[0].shape == (360, 8, 8, 1)
+    np.testing.assert_array_equal(images.train[0].reshape(-1, 64), flat.train[0])
+
+
 def test_pixels_that_never_light_up_stay_zero():
     inputs, _ = datasets.load_digits(return_X_y=True)
     dark = (inputs == 0).all(0)
