@@ -12,11 +12,13 @@ SHORT = {
     "mnist1d": "task = 'mnist1d'\nwidth = 32\n",
     "teacher_student": "task = {name = 'teacher_student', examples = 512}\nwidth = 32\n",
     "teacher_student_classes": "task = 'teacher_student_classes'\nwidth = 32\n",
+    "regularized": "task = 'digits'\nwidth = 32\n",
     "cnn": "network = 'cnn'\n",
     "cnn_of_signals": "network = 'cnn'\ntask = 'mnist1d'\n",
     "characters": TOKENS,
     "lstm": "network = 'lstm'\n" + TOKENS,
 }
+AXES = {"regularized": "normalization = ['batch']\ndropout = [0.1]\n"}
 # Programs of two layers of attention or of a scan take longer to compile.
 SLOW = ("characters", "lstm")
 REST = """
@@ -36,7 +38,7 @@ lr = [1e-2]
 )
 def test_a_short_sweep_learns(tmp_path, name):
     file = tmp_path / "short.toml"
-    file.write_text(SHORT[name] + REST)
+    file.write_text(SHORT[name] + REST + AXES.get(name, ""))
     sweep, _ = build_sweep(file, {})
     frame = sweep.run(tmp_path / "run").frame()
     if sweep.task.classes:

@@ -1,4 +1,4 @@
-"""Transformer and LSTM: they do not see the future, and their parameters are drawn as stated."""
+"""Built-in networks: causality, how parameters are drawn and read, and wrong options."""
 
 import functools
 
@@ -97,6 +97,13 @@ def test_dropout_of_a_transformer_is_for_training_only():
     kept = apply(params, tokens, key=None)
     np.testing.assert_array_equal(kept, build()[1](params, tokens))
     assert not np.allclose(apply(params, tokens, key=jax.random.key(0)), kept)
+
+
+def test_flat_inputs_of_a_cnn_are_reshaped():
+    init, _, evaluate = cnn((4, 4, 2), 3)
+    variables, images = init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 4, 4, 2))
+    flat = evaluate(variables, images.reshape(5, -1))
+    np.testing.assert_array_equal(flat, evaluate(variables, images))
 
 
 @pytest.mark.parametrize(
