@@ -114,9 +114,11 @@ def define_sweep(
         steps=steps,
         record_every=interval,
         rungs=(steps,) if search is None else search.steps(steps, interval),
-        steps_per_call=check_count("steps_per_call", steps_per_call or steps),
+        steps_per_call=check_count(
+            "steps_per_call", steps if steps_per_call is None else steps_per_call
+        ),
         lanes=None if lanes is None else check_count("lanes", lanes),
-        data_seed=None if data_seed is None else _check_seeds([data_seed])[0],
+        data_seed=None if data_seed is None else _check_seed("data_seed", data_seed),
         metric=metric,
         maximize=maximize,
         patience=None if patience is None else check_count("patience", patience),
@@ -154,8 +156,13 @@ def _supervise(
             check_rates(axis, values)
         if axis in axes.traced:
             check_numbers(axis, values)
-    names = space.names
-    trial = supervised_trial(task, build, optimizer, axes, names, measure_start=measure_start)
+    trial = task.trials.find(
+        # The trial keeps both, so that their identities stay their own.
+        (id(build), id(optimizer), axes, space.names, measure_start),
+        lambda: supervised_trial(
+            task, build, optimizer, axes, space.names, measure_start=measure_start
+        ),
+    )
     return trial, (*axes.traced, *axes.compiled)
 
 
@@ -176,6 +183,13 @@ def _check_instance(name: str, value: Any, kind: type, example: str) -> Any:
 
 def _is_reserved(axis: str) -> bool:
     return axis in RESERVED_COLUMNS or axis.startswith(METRIC_PREFIXES)
+
+
+def _check_seed(option: str, seed: object) -> int:
+    checked = as_integer(seed)
+    if checked is None or not 0 <= checked < _MOST_SEED:
+        raise ValueError(f"{option}: expected an integer from 0 to 2**32 - 1, got {seed!r}")
+    return checked
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from jinit.report import Results, progress_line
 from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.definition import SweepDefinition
+from jinit.sweep.group_programs import data_parts
 from jinit.sweep.group_run import RunContext
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
-from jinit.sweep.lanes import local_mesh
+from jinit.sweep.lanes import local_mesh, replicated_sharding
 from jinit.sweep.outline_data import outline_data
 from jinit.sweep.patience import Patience
 from jinit.sweep.rung_race import RungRace
@@ -127,9 +129,11 @@ class SweepRun:
 
     def _context(self, metric: SweepMetric) -> RunContext:
         sweep = self.sweep
+        mesh = local_mesh()
         return RunContext(
             data=sweep.data,
-            mesh=local_mesh(),
+            parts=jax.device_put(data_parts(sweep.data), replicated_sharding(mesh)),
+            mesh=mesh,
             seeds=np.array(sweep.seeds),
             data_seed=sweep.data_seed,
             rungs=sweep.rungs,

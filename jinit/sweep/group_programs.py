@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jinit.model import PyTree
-from jinit.sweep.data import Data
+from jinit.sweep.data import Data, as_struct
 from jinit.sweep.groups import Group
 from jinit.sweep.lane_program import LaneState, first_lane_state
 from jinit.sweep.lanes import lane_sharding, map_lanes, replicated_sharding
@@ -38,7 +38,7 @@ class GroupPrograms:
         chunk_lengths: Sequence[int],
     ) -> None:
         self.group, self.layout, self.data, self.mesh = group, layout, data, mesh
-        self.parts = self._put_parts()
+        self.structs = data_structs(data)
         # XLA compiles without Python's lock.
         self._threads = ThreadPoolExecutor()
         lowered = {steps: self._lower_advance(steps) for steps in dict.fromkeys(chunk_lengths)}
@@ -56,14 +56,17 @@ class GroupPrograms:
 
     def has(self, part: str) -> bool:
         """Return whether there is data to score lanes on: validation, probe or test."""
-        return self.group.program.trial.evaluate is not None and self.parts[part] is not None
+        return self.group.program.trial.evaluate is not None and self.structs[part] is not None
 
-    def advance(self, steps: int, *lanes: Any, stream: PyTree = None) -> tuple[LaneState, Any]:
+    def advance(
+        self, steps: int, *lanes: Any, train: PyTree, stream: PyTree = None
+    ) -> tuple[LaneState, Any]:
         """Train a block for some steps.
 
         Args:
           steps: number of steps.
           lanes: states, traced numbers, seeds and indices of the lanes.
+          train: training data on the devices.
           stream: batches of a stream.
 
         Returns:
@@ -71,11 +74,11 @@ class GroupPrograms:
         """
         program = self._advance[steps].result()
         stream = jax.device_put(stream, replicated_sharding(self.mesh))
-        return program(*lanes, self.parts["train"], stream)
+        return program(*lanes, train, stream)
 
-    def evaluate(self, part: str, lane: LaneState, numbers: Any) -> tuple[Any, Any]:
+    def evaluate(self, part: str, lane: LaneState, numbers: Any, data: PyTree) -> tuple[Any, Any]:
         """Return the first divergences and the metrics of a block on a part of the data."""
-        return self._evaluate[part].result()(lane, numbers, self.parts[part])
+        return self._evaluate[part].result()(lane, numbers, data)
 
     @property
     def pending(self) -> list[Future]:
@@ -84,17 +87,6 @@ class GroupPrograms:
 
     def _compile(self, lowered: Any) -> Future:
         return self._threads.submit(lowered.compile)
-
-    def _put_parts(self) -> dict[str, PyTree]:
-        data, put = self.data, partial(jax.device_put, device=replicated_sharding(self.mesh))
-        if data is None:
-            return dict.fromkeys(("train", "validation", "probe", "test"))
-        return {
-            "train": None if data.is_stream else put(data.train),
-            "validation": put(data.validation),
-            "probe": None if data.is_stream else put(data.example_batch(PROBE_EXAMPLES)),
-            "test": put(data.test),
-        }
 
     def _lower_advance(self, steps: int) -> Any:
         batch_size = self.group.batch_size
@@ -106,13 +98,15 @@ class GroupPrograms:
             return advance(lane, numbers, seed, indices, steps, train, stream)
 
         program = self._map(run, shared_count=2, donated=(0,), lanes=self.layout.tile_lanes)
-        return program.lower(*lanes, self.parts["train"], self._stream_struct(steps))
+        return program.lower(
+            *lanes, self._shared(self.structs["train"]), self._stream_struct(steps)
+        )
 
     def _lower_evaluation(self, part: str) -> Any:
         size = self.data.evaluation_batch if self.data is not None else 1
         evaluate = partial(self.group.program.evaluate, batch_size=size)
         program = self._map(evaluate, shared_count=1, donated=(), lanes=self.layout.tile_lanes)
-        return program.lower(*self._lane_arguments(), self.parts[part])
+        return program.lower(*self._lane_arguments(), self._shared(self.structs[part]))
 
     def _map(
         self, function: Callable[..., Any], shared_count: int, donated: tuple[int, ...], lanes: int
@@ -131,13 +125,44 @@ class GroupPrograms:
     def _stream_struct(self, steps: int) -> PyTree:
         if self.data is None or not self.data.is_stream:
             return None
+        return self._shared(
+            jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((steps, *leaf.shape), leaf.dtype),
+                self.data.batch_struct(),
+            )
+        )
+
+    def _shared(self, structs: PyTree) -> PyTree:
+        """Return structs of arrays that every device holds."""
         sharding = replicated_sharding(self.mesh)
         return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((steps, *leaf.shape), leaf.dtype, sharding=sharding),
-            self.data.batch_struct(),
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), structs
         )
 
     def _lane_struct(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(
             (self.layout.block_lanes, *shape), dtype, sharding=lane_sharding(self.mesh)
         )
+
+
+def data_parts(data: Data | None) -> dict[str, PyTree]:
+    """Return the arrays that programs use: `train`, `validation`, `probe` and `test`.
+
+    The probe is the first training examples, on which lanes are scored before the first step.
+
+    Args:
+      data: the data; None if there is none.
+    """
+    if data is None:
+        return dict.fromkeys(("train", "validation", "probe", "test"))
+    return {
+        "train": None if data.is_stream else data.train,
+        "validation": data.validation,
+        "probe": None if data.is_stream else data.example_batch(PROBE_EXAMPLES),
+        "test": data.test,
+    }
+
+
+def data_structs(data: Data | None) -> dict[str, PyTree]:
+    """Return the shapes and dtypes of `data_parts`."""
+    return jax.tree.map(as_struct, data_parts(data))

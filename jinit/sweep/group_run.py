@@ -28,6 +28,8 @@ class RunContext:
     """Data and settings that all groups of a sweep share."""
 
     data: Data | None
+    parts: Mapping[str, Any]
+    """The arrays of the data on the devices."""
     mesh: Mesh
     seeds: np.ndarray
     data_seed: int | None
@@ -93,7 +95,11 @@ class GroupRun:
             each for rung in range(len(context.rungs)) for each in context.recordings(rung)
         ]
         lengths = [steps for each in set(recordings) for steps in context.calls(each)]
-        self.programs = GroupPrograms(group, layout, context.data, context.mesh, lengths)
+        self._parts = context.parts
+        self.programs = group.program.trial.programs.find(
+            (group.kind, layout, context.mesh, tuple(lengths), context.data),
+            lambda: GroupPrograms(group, layout, context.data, context.mesh, lengths),
+        )
 
     def train(
         self, blocks: Iterable[Block], rung: int = 0, saved: Mapping[Lane, SavedLane] | None = None
@@ -156,7 +162,7 @@ class GroupRun:
         lane, metrics = lanes.lane, {}
         for part, kind in (("probe", "train"), ("validation", "validation")):
             if self.programs.has(part):
-                diverged_at, scores = self.programs.evaluate(part, lane, lanes.numbers)
+                diverged_at, scores = self._evaluate(part, lane, lanes)
                 lane = lane._replace(diverged_at=diverged_at)
                 if part == "probe":
                     names = self.programs.step_metrics
@@ -185,11 +191,13 @@ class GroupRun:
         lane, parts = block_run.state, []
         for call in calls:
             arguments = (lane, lanes.numbers, lanes.seeds, call.indices)
-            lane, metrics = self.programs.advance(call.steps, *arguments, stream=call.stream)
+            lane, metrics = self.programs.advance(
+                call.steps, *arguments, train=self._parts["train"], stream=call.stream
+            )
             parts.append((call.steps, metrics))
         metrics = column_names("train", _mean_metrics(parts))
         if self.programs.has("validation"):
-            diverged_at, scores = self.programs.evaluate("validation", lane, lanes.numbers)
+            diverged_at, scores = self._evaluate("validation", lane, lanes)
             lane = lane._replace(diverged_at=diverged_at)
             metrics |= column_names("validation", scores)
         steps = sum(call.steps for call in calls)
@@ -198,8 +206,11 @@ class GroupRun:
         stopped = self._stop_lanes(block_run)
         is_last = block_run.queued_steps == self.context.rungs[-1] or stopped.all()
         if is_last and self.programs.has("test"):
-            _, scores = self.programs.evaluate("test", lane, lanes.numbers)
+            _, scores = self._evaluate("test", lane, lanes)
             block_run.test_metrics = column_names("test", scores)
+
+    def _evaluate(self, part: str, lane: LaneState, lanes: LaneInputs) -> tuple[Any, Any]:
+        return self.programs.evaluate(part, lane, lanes.numbers, self._parts[part])
 
     def _stop_lanes(self, block_run: BlockRun) -> np.ndarray:
         """Freeze the lanes that have stopped, and end the block if it has no others.

@@ -36,6 +36,8 @@ class Member:
 class Group:
     """Configurations that share one training program."""
 
+    kind: tuple
+    """Names the computation: equal for equal ones of one trial."""
     program: LaneProgram
     members: tuple[Member, ...]
     batch_size: int | None
@@ -124,13 +126,14 @@ class _Grouping:
             member, state = self._member(number, config, compiled, numbers)
             program = self._program(compiled, numbers)
             kind = (program, str(jax.tree.structure(state)), tuple(map(str, _avals(state))))
-            kind = (*kind, tuple(numbers), record_value(compiled.get("batch_size")))
+            dtypes = tuple((name, self.dtypes[name].__name__) for name in numbers)
+            kind = (*kind, dtypes, record_value(compiled.get("batch_size")))
             members.setdefault(kind, []).append((member, state))
         for group in members.values():
             _check_distinct([member for member, _ in group])
-        return tuple(self._group(group) for group in members.values())
+        return tuple(self._group(kind, group) for kind, group in members.items())
 
-    def _group(self, members: Sequence[tuple[Member, PyTree]]) -> Group:
+    def _group(self, kind: tuple, members: Sequence[tuple[Member, PyTree]]) -> Group:
         first, state = members[0]
         compiled = {name: each for name, each in first.config.items() if name not in self.traced}
         batch_size = None
@@ -139,6 +142,7 @@ class _Grouping:
                 compiled.get("batch_size", self.data.batch_size)
             )
         return Group(
+            kind=(*kind, self.can_stop),
             program=LaneProgram(self.trial, compiled, self.can_stop),
             members=tuple(member for member, _ in members),
             batch_size=batch_size,

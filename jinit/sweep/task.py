@@ -9,6 +9,8 @@ import numpy as np
 from jinit.model import PyTree
 from jinit.sweep.data import Augmentation, Data, check_arrays, leading_length
 from jinit.sweep.losses import ExampleLoss, cross_entropy, squared_error
+from jinit.sweep.recent import Recent
+from jinit.sweep.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,8 @@ class Task(Data):
     _: KW_ONLY
     metrics: Mapping[str, ExampleLoss] = field(default_factory=dict)
     augment: Augmentation | None = None
+    trials: Recent[Trial] = field(default_factory=Recent, init=False, repr=False)
+    """Trials that were built for it, with their programs, which later sweeps use again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

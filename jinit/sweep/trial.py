@@ -1,12 +1,13 @@
 """The pure functions of one trial, as any training can be written."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 
 from jinit.model import PyTree
+from jinit.sweep.recent import Recent
 
 Hyper = Mapping[str, Any]
 """One value of every axis: a traced number, or the value itself if it is compiled."""
@@ -69,6 +70,8 @@ class Trial:
     program: Callable[[Hyper], Hashable] | None = None
     params: Callable[[PyTree], PyTree] | None = None
     compiled: tuple[str, ...] = ()
+    programs: Recent[Any] = field(default_factory=Recent, init=False, repr=False)
+    """Programs that were compiled for it, which later sweeps of the same trial use again."""
 
     def __post_init__(self) -> None:
         for name in ("init", "step"):

@@ -179,6 +179,22 @@ def test_initializers_cost_no_compilation_and_lanes_do_not_communicate(recorded)
     assert not any(map(communicates, programs))
 
 
+def test_a_second_sweep_of_the_same_task_compiles_nothing(tmp_path):
+    data = task()
+    frames = []
+    for count, (init, lr) in enumerate([("he_normal", 1e-2), ("he_normal", 1e-2), ("ones", 0.1)]):
+        one = sweep(shallow, on=data, init=[init], lr=[lr])
+        with record_programs() as programs:
+            frames.append(one.run(tmp_path / str(count)).frame())
+        assert bool(programs) == (count == 0)
+    assert frames[0]["train_loss"].tolist() == frames[1]["train_loss"].tolist()
+    assert frames[0]["train_loss"].tolist() != frames[2]["train_loss"].tolist()
+    again = sweep(shallow, on=data, init=["he_normal"], lr=[1e-2], patience=2)
+    with record_programs() as programs:
+        again.run(tmp_path / "patience")
+    assert programs  # lanes that can stop are another program
+
+
 def test_communication_would_be_seen():
     mesh = Mesh(np.array(jax.devices()), ("lane",))
     total = jax.shard_map(
