@@ -5,6 +5,7 @@ outline, `sweep.json`, and a folder of Parquet files, one per finished block of 
 per lane. A row has a column per axis besides those listed here.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ training; an outline without the number is format 0."""
 
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
+PARAMS_FOLDER = "params"
 RECORDED_PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages whose versions are recorded, each in a column `<package>_version`."""
 
@@ -80,6 +82,23 @@ METRIC_PREFIXES = ("train_", "validation_", "test_")
 
 RESERVED_COLUMNS = (*COLUMNS, OUTCOME_COLUMN, "steps", "task")
 """Names that no axis may have."""
+
+
+def run_label(values: Mapping[str, Any], seed: int) -> str:
+    """Return the name of the folder with the parameters of one run.
+
+    Args:
+      values: recorded value by axis, for the axes that the run has.
+      seed: its seed.
+
+    >>> run_label({"lr": 1}, 0) == run_label({"lr": 1.0}, 0) != run_label({"lr": 1}, 1)
+    True
+    """
+    numbers = {
+        name: float(value) if _is_number(value) else str(value) for name, value in values.items()
+    }
+    text = json.dumps([sorted(numbers.items()), seed])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def records_file(number: int) -> str:

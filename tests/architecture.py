@@ -49,10 +49,10 @@ ARROWS = {
     "sweep": Room(
         "diagnostics initializers theory model hooks report",
         libraries="jax numpy optax",
-        tucked="pyarrow scipy sklearn",
+        tucked="orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},
     ),
-    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow"),
+    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="orbax"),
     "cli": Room(EVERYTHING, libraries="jax numpy rich click"),
     "__main__": Room("cli", libraries=""),
     "__init__": Room(EVERYTHING, libraries=""),

@@ -6,6 +6,7 @@ from typing import Any
 
 import optax
 
+from jinit.choice import check_choice
 from jinit.record import METRIC_PREFIXES, RESERVED_COLUMNS
 from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.data import Data
@@ -17,6 +18,7 @@ from jinit.sweep.optimizers import (
     check_rates,
     training_axes,
 )
+from jinit.sweep.params_store import SAVED
 from jinit.sweep.space import Space
 from jinit.sweep.supervised import loss_options, supervised_trial
 from jinit.sweep.sweep_metric import check_metric
@@ -49,6 +51,8 @@ class SweepDefinition:
     """Column by which runs are compared; None to choose it by what is recorded."""
     maximize: bool | None
     patience: int | None
+    saved: str
+    """Runs whose parameters are saved: one of `SAVED`."""
     training: tuple[str, ...]
     """Axes of training, which `build` does not get."""
 
@@ -80,6 +84,7 @@ def define_sweep(
     maximize: bool | None,
     patience: int | None,
     measure_start: bool,
+    save: str,
 ) -> SweepDefinition:
     """Check the arguments of `jinit.Sweep`, and return the definition.
 
@@ -122,6 +127,7 @@ def define_sweep(
         metric=metric,
         maximize=maximize,
         patience=None if patience is None else check_count("patience", patience),
+        saved=check_choice("save", save, SAVED),
         training=tuple(training),
     )
 

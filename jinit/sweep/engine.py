@@ -18,6 +18,7 @@ from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
 from jinit.sweep.lanes import local_mesh, replicated_sharding
 from jinit.sweep.outline_data import outline_data
+from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.patience import Patience
 from jinit.sweep.rung_race import RungRace
 from jinit.sweep.saved_lanes import SavedLane
@@ -86,12 +87,16 @@ class SweepRun:
         store = Store(directory)
         origin = provenance()
         store.write_outline(outline_data(sweep, groups, metric) | origin)
+        params_store = ParamsStore(store.directory, sweep.saved, metric, context.seeds)
         trainings = [
-            GroupTraining(number, group, context, store, origin)
+            GroupTraining(number, group, context, store, params_store, origin)
             for number, group in enumerate(groups)
         ]
         self.group_count = len(groups)
-        self._run_rungs(trainings, RungRace(sweep.halving, metric, len(sweep.seeds)))
+        try:
+            self._run_rungs(trainings, RungRace(sweep.halving, metric, len(sweep.seeds)))
+        finally:
+            params_store.finish()
         return Results(store.directory)
 
     def _run_rungs(self, trainings: Sequence[GroupTraining], race: RungRace) -> None:

@@ -14,6 +14,7 @@ from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_records import lane_records
 from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.store import Store
 from jinit.sweep.trial import Start
 from jinit.sweep.waiting import Waiting
@@ -27,6 +28,7 @@ class GroupTraining:
       group: the group.
       context: what all groups share.
       store: where records are written.
+      params_store: where parameters are saved.
       origin: columns of provenance.
     """
 
@@ -39,10 +41,11 @@ class GroupTraining:
         group: Group,
         context: RunContext,
         store: Store,
+        params_store: ParamsStore,
         origin: dict[str, Any],
     ) -> None:
         self.number, self.group, self.context = number, group, context
-        self._store, self._origin = store, origin
+        self._store, self._params_store, self._origin = store, params_store, origin
         # Seeds outermost: an unfinished sweep has run all configurations equally often.
         pairs = itertools.product(range(len(context.seeds)), group.members)
         self.lanes = [Lane(member, seed_index) for seed_index, member in pairs]
@@ -84,6 +87,7 @@ class GroupTraining:
         records = lane_records(
             block_run, places, context.seeds, context.patience, context.rungs[-1]
         )
+        self._params_store.add(block_run, places, self.group.program.trial)
         if places:
             self._store.write_block(
                 [record | each | columns for record, each in zip(records, found, strict=True)]

@@ -48,6 +48,8 @@ class Sweep:
         only diverged lanes stop.
       measure_start: whether each distinct initialization is measured and judged, as by
         `jinit.diagnose`, before the first step.
+      save: runs whose trained parameters are saved: the `best` one by the final metric, `all`, or
+        `none`; `Results.params` reads them.
 
     Raises:
       TypeError: if an argument has the wrong type.
@@ -79,6 +81,7 @@ class Sweep:
         maximize: bool | None = None,
         patience: int | None = None,
         measure_start: bool = True,
+        save: str = "best",
     ) -> None:
         self.definition = define_sweep(
             task,
@@ -95,6 +98,7 @@ class Sweep:
             maximize=maximize,
             patience=patience,
             measure_start=measure_start,
+            save=save,
         )
 
     @property

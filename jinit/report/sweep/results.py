@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -223,6 +223,25 @@ class Results:
         outline, rows = self._read_measured(compare, metric)
         found = comparison_rows(find_facets(rows, outline), outline.metric)
         return pandas.DataFrame(found, columns=comparison_columns(outline))
+
+    def params(self, row: Mapping[str, Any] | None = None, *, like: Any = None) -> Any:
+        """Return the trained parameters of the best run, or of a chosen one.
+
+        A sweep saves those of the run with the best final metric, and with `save="all"` those of
+        every run.
+
+        Args:
+          row: a row of `frame()`, or a dictionary with the axes and the seed of a run; None for the
+            best run.
+          like: tree of arrays or shapes, whose structure the result gets; None for that of the
+            file, in which tuples are lists.
+
+        Raises:
+          ValueError: if the parameters of this run were not saved.
+        """
+        from jinit.report.sweep.saved_params import load_params
+
+        return load_params(self.directory, self.outline, row, like)
 
     def _repr_html_(self) -> str:
         """Return the table and the recommendations as HTML, for notebooks."""

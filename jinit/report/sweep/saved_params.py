@@ -1,0 +1,62 @@
+"""Trained parameters of a run, read from the directory of its sweep."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinit.record import PARAMS_FOLDER, run_label
+from jinit.report.sweep.outline import Outline
+
+
+def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None, like: Any) -> Any:
+    """Return the saved parameters of a run.
+
+    Args:
+      directory: the directory of the sweep.
+      outline: its outline.
+      row: the record of the run, or its axes and its seed; None for the only one that was saved.
+      like: tree of arrays or shapes, whose structure the result gets; None for that of the file.
+
+    Returns:
+      The tree of parameters, as NumPy arrays; without `like`, tuples are lists.
+
+    Raises:
+      ValueError: if the parameters of this run were not saved.
+    """
+    folder = directory.absolute() / PARAMS_FOLDER
+    saved = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+    if row is None:
+        label = saved[0] if len(saved) == 1 else ""
+    else:
+        values = {axis: row[axis] for axis in outline.axes if _is_given(row.get(axis))}
+        label = run_label(values, int(row["seed"]))
+    if label not in saved:
+        raise ValueError(_missing_message(directory, saved, row))
+    import orbax.checkpoint
+
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(folder / label, like)
+
+
+def _is_given(value: Any) -> bool:
+    """Return whether a configuration has an axis; a frame has NaN or None if it lacks it."""
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _missing_message(directory: Path, saved: list[str], row: Mapping[str, Any] | None) -> str:
+    if not saved:
+        return (
+            f"{directory} has no saved parameters: the sweep is not finished, no run of it learned "
+            "anything finite, or it was run with save='none'"
+        )
+    if row is None:
+        return (
+            f"{directory} has the parameters of {len(saved)} runs: give the row of one of them, "
+            "such as results.params(results.frame().iloc[0])"
+        )
+    remedy = "of the best run only" if len(saved) == 1 else f"of {len(saved)} other runs"
+    return (
+        f"{directory} has the parameters {remedy}: run the sweep with save='all' for those of "
+        "every run"
+    )

@@ -1,0 +1,85 @@
+"""Trained parameters of runs, saved beside the records of a sweep."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jinit.model import PyTree
+from jinit.record import PARAMS_FOLDER, run_label
+from jinit.sweep.axis_values import record_value
+from jinit.sweep.block import BlockRun, Lane
+from jinit.sweep.sweep_metric import SweepMetric
+from jinit.sweep.trial import Trial
+
+SAVED = ("best", "all", "none")
+"""Runs whose parameters can be saved."""
+
+
+class ParamsStore:
+    """Saves the parameters of the best run, or of all runs, with Orbax.
+
+    Args:
+      directory: the directory of the sweep.
+      saved: one of `SAVED`.
+      metric: the metric that says which run is best.
+      seeds: the seeds of the sweep.
+    """
+
+    def __init__(self, directory: Path, saved: str, metric: SweepMetric, seeds: np.ndarray) -> None:
+        self._folder = directory.absolute() / PARAMS_FOLDER
+        self._saved, self._metric, self._seeds = saved, metric, seeds
+        self._best: tuple[float, str, PyTree] | None = None
+
+    def add(self, block_run: BlockRun, places: Iterable[int], trial: Trial) -> None:
+        """Save, or keep for later, the parameters of lanes that are finished.
+
+        Args:
+          block_run: the block, whose state is on the devices.
+          places: places of the lanes in the block.
+          trial: the trial.
+        """
+        if self._saved == "none" or block_run.state is None:
+            return
+        for place in places:
+            lane = block_run.block.lanes[place]
+            merit = self._merit(block_run, place)
+            if self._saved == "all":
+                self._write(self._label(lane), _lane_params(block_run, place, trial))
+            elif math.isfinite(merit) and (self._best is None or merit > self._best[0]):
+                params = _lane_params(block_run, place, trial)
+                self._best = merit, self._label(lane), params
+
+    def finish(self) -> None:
+        """Save the parameters of the best run, if only these are asked for."""
+        if self._best is not None:
+            self._write(*self._best[1:])
+
+    def _merit(self, block_run: BlockRun, place: int) -> float:
+        if block_run.history[-1].diverged_at[place] >= 0:
+            return math.nan
+        value = block_run.curve(self._metric.column, place)[-1]
+        return value if self._metric.larger_is_better else -value
+
+    def _label(self, lane: Lane) -> str:
+        values = {name: record_value(value) for name, value in lane.member.config.items()}
+        return run_label(values, int(self._seeds[lane.seed_index]))
+
+    def _write(self, label: str, params: PyTree) -> None:
+        import orbax.checkpoint
+
+        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+            checkpointer.save(self._folder / label, params)
+
+
+def _lane_params(block_run: BlockRun, place: int, trial: Trial) -> PyTree:
+    state = jax.tree.map(lambda leaf: leaf[place], block_run.state.state)
+    return jax.tree.map(_to_host, state if trial.params is None else trial.params(state))
+
+
+def _to_host(leaf: jax.Array) -> np.ndarray:
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
