@@ -63,6 +63,7 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
         "layers": list,
         **dict.fromkeys(LAYER_COLUMNS, list),
         "group": int,
+        "executor": str,
         "lane_width": int,
         "compile_seconds": float,
         "run_seconds": float,
@@ -206,7 +207,6 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     "training_programs": _COUNT,
     "data_seed": _COUNT,
     "patience": _COUNT,
-    "executors": _NAMES,
 }
 OUTLINE_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS, *PROVENANCE_COLUMNS)
 """Every key of the outline."""

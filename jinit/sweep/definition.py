@@ -10,6 +10,7 @@ from jinit.choice import check_choice
 from jinit.record import METRIC_PREFIXES, RESERVED_COLUMNS
 from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.data import Data
+from jinit.sweep.executor import Executor, parse_executor
 from jinit.sweep.halving import Halving
 from jinit.sweep.optimizers import (
     RATE_AXES,
@@ -46,6 +47,7 @@ class SweepDefinition:
     """Steps after which configurations may be eliminated; the last one is that of all steps."""
     steps_per_call: int
     lanes: int | None
+    executor: Executor
     data_seed: int | None
     metric: str | None
     """Column by which runs are compared; None to choose it by what is recorded."""
@@ -79,6 +81,7 @@ def define_sweep(
     record_every: int | None,
     steps_per_call: int | None,
     lanes: int | None,
+    executor: str,
     data_seed: int | None,
     metric: str | None,
     maximize: bool | None,
@@ -123,6 +126,7 @@ def define_sweep(
             "steps_per_call", steps if steps_per_call is None else steps_per_call
         ),
         lanes=None if lanes is None else check_count("lanes", lanes),
+        executor=parse_executor(executor),
         data_seed=None if data_seed is None else _check_seed("data_seed", data_seed),
         metric=metric,
         maximize=maximize,

@@ -17,6 +17,7 @@ from jinit.sweep.group_run import RunContext
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
 from jinit.sweep.lanes import local_mesh, replicated_sharding
+from jinit.sweep.memory import is_exhausted
 from jinit.sweep.outline_data import outline_data
 from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.patience import Patience
@@ -124,13 +125,31 @@ class SweepRun:
     ) -> None:
         if not training.is_compiled:
             self._update_progress(stage=f"compiling {training.number + 1} of {self.group_count}")
-            training.compile(self.sweep.lanes, self.waiting)
-        blocks = _split_blocks(lanes, training.layout.block_lanes)
+            training.compile(self.sweep.lanes, self.sweep.executor, self.waiting)
+        remaining = list(lanes)
+        while remaining:
+            try:
+                self._run_lanes(training, remaining, rung, saved, race)
+            except RuntimeError as error:
+                if not is_exhausted(error) or not training.shrink():
+                    raise
+
+    def _run_lanes(
+        self,
+        training: GroupTraining,
+        remaining: list[Lane],
+        rung: int,
+        saved: Mapping[Lane, SavedLane] | None,
+        race: RungRace,
+    ) -> None:
+        """Train lanes, and take those that are finished out of the list."""
+        blocks = _split_blocks(tuple(remaining), training.layout.block_lanes)
         for block_run in self._train_blocks(training.run.train(blocks, rung, saved)):
             if rung == len(self.sweep.rungs) - 1:
                 training.write(block_run, range(len(block_run.block.lanes)))
             else:
                 race.add(training, block_run)
+            del remaining[: len(block_run.block.lanes)]
 
     def _context(self, metric: SweepMetric) -> RunContext:
         sweep = self.sweep

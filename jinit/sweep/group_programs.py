@@ -41,9 +41,7 @@ class GroupPrograms:
         self.structs = data_structs(data)
         # XLA compiles without Python's lock.
         self._threads = ThreadPoolExecutor()
-        lowered = {steps: self._lower_advance(steps) for steps in dict.fromkeys(chunk_lengths)}
-        self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1])
-        self._advance = {steps: self._compile(program) for steps, program in lowered.items()}
+        self._advance = self._compile_advance(chunk_lengths)
         self._evaluate = {
             part: self._compile(self._lower_evaluation(part))
             for part in ("validation", "probe", "test")
@@ -84,6 +82,19 @@ class GroupPrograms:
     def pending(self) -> list[Future]:
         """The programs that are being compiled."""
         return [*self._advance.values(), *self._evaluate.values()]
+
+    @property
+    def lane_bytes(self) -> float:
+        """Bytes that training needs on a device per lane, by XLA's own analysis."""
+        analysis = [future.result().memory_analysis() for future in self._advance.values()]
+        used = [each.argument_size_in_bytes + each.temp_size_in_bytes for each in analysis if each]
+        return max(used, default=0) / (self.layout.device_tiles * self.layout.tile_lanes)
+
+    def _compile_advance(self, chunk_lengths: Sequence[int]) -> dict[Any, Future]:
+        """Return the programs that train, being compiled, by their number of steps."""
+        lowered = {steps: self._lower_advance(steps) for steps in dict.fromkeys(chunk_lengths)}
+        self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1])
+        return {steps: self._compile(program) for steps, program in lowered.items()}
 
     def _compile(self, lowered: Any) -> Future:
         return self._threads.submit(lowered.compile)

@@ -1,6 +1,7 @@
 """One group on the devices: the training of its blocks of lanes."""
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_program import LaneState, first_lane_state
 from jinit.sweep.lanes import lane_sharding, pad_lanes
 from jinit.sweep.layout import BlockLayout
+from jinit.sweep.loop_programs import LoopPrograms
 from jinit.sweep.patience import Patience
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
 
@@ -96,9 +98,10 @@ class GroupRun:
         ]
         lengths = [steps for each in set(recordings) for steps in context.calls(each)]
         self._parts = context.parts
+        programs = LoopPrograms if layout.is_loop else GroupPrograms
         self.programs = group.program.trial.programs.find(
             (group.kind, layout, context.mesh, tuple(lengths), context.data),
-            lambda: GroupPrograms(group, layout, context.data, context.mesh, lengths),
+            lambda: programs(group, layout, context.data, context.mesh, lengths),
         )
 
     def train(
@@ -142,6 +145,25 @@ class GroupRun:
         if running:
             self.context.wait(running.state)
             yield running.read_pending()
+
+    def time_call(self, block: Block) -> float:
+        """Return the seconds of one call that trains a block from its beginning, compiled before.
+
+        Args:
+          block: the block.
+        """
+        lanes, steps = self._draw_lanes(block, None), self.context.rungs[0]
+        (call,) = self._prepare_calls(block, None, steps, self._chunks(0))
+        jax.block_until_ready((lanes, call.indices))
+        for future in self.programs.pending:
+            future.result()
+        begin_time = time.perf_counter()
+        arguments = (lanes.lane, lanes.numbers, lanes.seeds, call.indices)
+        results = self.programs.advance(
+            call.steps, *arguments, train=self._parts["train"], stream=call.stream
+        )
+        jax.block_until_ready(results)
+        return time.perf_counter() - begin_time
 
     def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
         if saved is None:

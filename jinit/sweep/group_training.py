@@ -9,11 +9,14 @@ import jax
 
 from jinit.record import LAYER_COLUMNS
 from jinit.sweep.block import BlockRun, Lane
+from jinit.sweep.executor import Executor
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_records import lane_records
-from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.layout import BlockLayout
+from jinit.sweep.layout_timing import fitting_layout
+from jinit.sweep.memory import device_bytes
 from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.store import Store
 from jinit.sweep.trial import Start
@@ -51,27 +54,51 @@ class GroupTraining:
         self.lanes = [Lane(member, seed_index) for seed_index, member in pairs]
         self.is_compiled = False
 
-    def compile(self, lanes_per_block: int | None, waiting: Waiting) -> None:
+    def compile(self, lanes_per_block: int | None, executor: Executor, waiting: Waiting) -> None:
         """Choose the layout of the lanes, and compile the programs.
 
         Args:
           lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
+          executor: how the lanes are computed, as the user asked for.
           waiting: waits for the compiler.
         """
-        devices = self.context.mesh.size
-        self.layout = choose_layout(self.group, len(self.lanes), devices, lanes_per_block)
+        self._waiting = waiting
         begin_time = time.perf_counter()
-        self.run = GroupRun(self.group, self.layout, self.context)
+        layout = fitting_layout(self.group, self.lanes, self.context, lanes_per_block, executor)
+        self._compile_layout(layout, begin_time)
+        while (narrower := self._narrower_layout()) is not None:
+            self._compile_layout(narrower, begin_time)
+        self.is_compiled = True
+
+    def shrink(self) -> bool:
+        """Compile for half as many lanes per block; return False if it has one per device."""
+        narrower = self.layout.halve()
+        if narrower is not None:
+            self._compile_layout(narrower, time.perf_counter())
+        return narrower is not None
+
+    def _narrower_layout(self) -> BlockLayout | None:
+        """Return half the layout if the present one does not fit into memory."""
+        programs = self.run.programs
+        lanes = self.layout.device_tiles * self.layout.tile_lanes
+        bound = device_bytes(self.context.mesh)
+        if bound is None or programs.lane_bytes * lanes <= bound:
+            return None
+        return self.layout.halve()
+
+    def _compile_layout(self, layout: BlockLayout, begin_time: float) -> None:
+        self.layout = layout
+        self.run = GroupRun(self.group, layout, self.context)
         self._starts = _Starts(self.group, self.run.initial_states)
         self._starts.find(self.lanes[0])  # while the programs are compiled
-        waiting.for_futures(self.run.programs.pending)
+        self._waiting.for_futures(self.run.programs.pending)
         self._columns = {
             "group": self.number,
-            "lane_width": self.layout.tile_lanes,
+            "executor": str(layout),
+            "lane_width": layout.tile_lanes,
             "compile_seconds": time.perf_counter() - begin_time,
             **self._origin,
         }
-        self.is_compiled = True
 
     def write(self, block_run: BlockRun, lanes: Iterable[int]) -> None:
         """Write the records of some lanes of a block.

@@ -94,20 +94,42 @@ class LaneProgram:
         """
 
         def step(lane: LaneState, given: tuple[Any, Any]) -> tuple[LaneState, Metrics]:
-            examples, batch = given
-            if examples is not None:
-                batch = jax.tree.map(lambda leaf: leaf[examples], train)
-            key = step_key(seed, lane.step)
-            state, metrics = self.trial.run_step(lane.state, self._hyper(numbers), batch, key)
-            diverged_at = first_divergence(lane, metrics)
-            after = LaneState(state, lane.step + 1, diverged_at, lane.is_active)
-            return after, metrics
+            return self.step(lane, numbers, seed, *given, train)
 
         fast_step = canonical_convolutions(step) if jax.default_backend() == "cpu" else step
         after, metrics = jax.lax.scan(fast_step, lane, (indices, stream), length=steps)
         if self.can_stop:
-            after = jax.tree.map(partial(jnp.where, lane.is_active), after, lane)
+            after = keep_stopped(lane, after)
         return after, {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
+
+    def step(
+        self,
+        lane: LaneState,
+        numbers: Mapping[str, Array],
+        seed: Array,
+        examples: Array | None,
+        batch: PyTree,
+        train: PyTree,
+    ) -> tuple[LaneState, Metrics]:
+        """Train for one step.
+
+        Args:
+          lane: the state before it.
+          numbers: the traced numbers.
+          seed: seed of the keys of the steps.
+          examples: indices of training examples `[batch_size]`; None for a stream.
+          batch: the batch of a stream; None for none.
+          train: training data with examples along axis 0.
+
+        Returns:
+          The state after it, and its metrics.
+        """
+        if examples is not None:
+            batch = jax.tree.map(lambda leaf: leaf[examples], train)
+        key = step_key(seed, lane.step)
+        state, metrics = self.trial.run_step(lane.state, self._hyper(numbers), batch, key)
+        diverged_at = first_divergence(lane, metrics)
+        return LaneState(state, lane.step + 1, diverged_at, lane.is_active), metrics
 
     def evaluate(
         self, lane: LaneState, numbers: Mapping[str, Array], data: PyTree, batch_size: int
@@ -153,6 +175,16 @@ class LaneProgram:
 
     def _hyper(self, numbers: Mapping[str, Array]) -> dict[str, Any]:
         return {**self.compiled, **numbers}
+
+
+def keep_stopped(before: LaneState, after: LaneState) -> LaneState:
+    """Return the state after some steps, or the one before them if the lane has stopped.
+
+    Args:
+      before: the state before them.
+      after: the state after them.
+    """
+    return jax.tree.map(partial(jnp.where, before.is_active), after, before)
 
 
 def first_divergence(lane: LaneState, metrics: Metrics) -> Array:

@@ -1,10 +1,11 @@
 """Divide the lanes of a group into blocks, and a block into devices and tiles."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 
+from jinit.sweep.executor import AUTO, Executor
 from jinit.sweep.groups import Group
 
 # A tile is the lanes that one device computes together. On CPU the weights, gradients, moments and
@@ -16,6 +17,7 @@ from jinit.sweep.groups import Group
 # accelerator needs many lanes.
 _CPU_TILE_LANES, _CPU_TILE_BYTES = 32, 3 * 2**17
 _ACCELERATOR_TILE_LANES = 256
+_WIDEST_TILE = 256
 
 # Most tiles per device and block. An interrupt loses the block in training; with eight tiles one
 # measured sweep was faster and another slower.
@@ -34,20 +36,37 @@ class BlockLayout:
       devices: number of devices.
       device_tiles: tiles of each device, trained one after the other.
       tile_lanes: lanes of each tile, computed together.
+      is_loop: whether Python dispatches every step of every lane, in place of a compiled loop.
     """
 
     devices: int
     device_tiles: int
     tile_lanes: int
+    is_loop: bool = False
+
+    def __str__(self) -> str:
+        if self.is_loop:
+            return "loop"
+        return "map" if self.tile_lanes == 1 else f"vmap({self.tile_lanes})"
 
     @property
     def block_lanes(self) -> int:
         """Lanes per block."""
         return self.devices * self.device_tiles * self.tile_lanes
 
+    def halve(self) -> "BlockLayout | None":
+        """Return the layout with half as many lanes per device; None if it has one."""
+        if self.device_tiles > 1:
+            return replace(self, device_tiles=self.device_tiles // 2)
+        return replace(self, tile_lanes=self.tile_lanes // 2) if self.tile_lanes > 1 else None
+
 
 def choose_layout(
-    group: Group, lanes: int, devices: int, lanes_per_block: int | None
+    group: Group,
+    lanes: int,
+    devices: int,
+    lanes_per_block: int | None,
+    executor: Executor = AUTO,
 ) -> BlockLayout:
     """Choose the fastest layout for the lanes of a group, or one of a given number of lanes.
 
@@ -59,11 +78,17 @@ def choose_layout(
       lanes: its number of lanes.
       devices: number of devices.
       lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
+      executor: how the lanes are computed, as the user asked for.
 
     Returns:
       The layout.
     """
-    most_lanes = _most_tile_lanes(group)
+    is_loop = executor.kind == "loop"
+    if executor.lanes is not None:
+        tile_lanes = min(executor.lanes, -(-lanes // devices))
+        tiles = min(-(-lanes // (devices * tile_lanes)), _MOST_TILES)
+        return BlockLayout(devices, tiles, tile_lanes, is_loop)
+    most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group)
     if lanes_per_block:
         device_lanes = -(-min(lanes_per_block, lanes) // devices)
         tiles = -(-device_lanes // most_lanes)

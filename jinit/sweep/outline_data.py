@@ -45,7 +45,6 @@ def outline_data(
         "test_metric": _test_metric(data, metric),
         "data_seed": sweep.data_seed,
         "patience": sweep.patience,
-        "executors": None,
         "seeds": list(sweep.seeds),
         "steps": sweep.steps,
         "record_every": sweep.record_every,

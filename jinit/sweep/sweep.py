@@ -39,6 +39,9 @@ class Sweep:
       steps_per_call: most steps of one call of the compiled program; the batches of a stream for
         one call are in memory at once.
       lanes: lanes per block over all devices. The last bit of the results depends on it.
+      executor: how the lanes of a block are computed: `map` (one after the other), `vmap` or
+        `vmap(8)` (together), `loop` (Python dispatches every step), `measured` (the fastest of
+        these, timed for some steps), or `auto` (a rule; timed if the sweep is long).
       data_seed: seed of the order of the data and of dropout, for all lanes; by default that of
         each lane.
       metric: column by which runs are compared, such as `validation_loss`; chosen by the task by
@@ -76,6 +79,7 @@ class Sweep:
         record_every: int | None = None,
         steps_per_call: int | None = None,
         lanes: int | None = None,
+        executor: str = "auto",
         data_seed: int | None = None,
         metric: str | None = None,
         maximize: bool | None = None,
@@ -93,6 +97,7 @@ class Sweep:
             record_every=record_every,
             steps_per_call=steps_per_call,
             lanes=lanes,
+            executor=executor,
             data_seed=data_seed,
             metric=metric,
             maximize=maximize,

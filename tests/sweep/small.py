@@ -72,7 +72,8 @@ def build_nnx(config: dict, rngs: nnx.Rngs) -> nnx.Module:
 def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) -> jinit.Sweep:
     """Return a sweep of 20 steps, from options of Sweep and axes."""
     names = (
-        "optimizer", "seeds", "steps", "record_every", "steps_per_call", "lanes", "data_seed",
+        "optimizer", "seeds", "steps", "record_every", "steps_per_call", "lanes", "executor",
+        "data_seed",
         "metric", "maximize", "patience", "measure_start", "save",
     )  # fmt: skip
     given = {

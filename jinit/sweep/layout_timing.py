@@ -1,0 +1,92 @@
+"""The fastest layout of the lanes of a group, by timing some steps of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from jinit.model import PyTree
+from jinit.sweep.block import Block, Lane
+from jinit.sweep.executor import AUTO, Executor, parse_executor
+from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.groups import Group
+from jinit.sweep.layout import BlockLayout, choose_layout
+
+_CANDIDATES = ("map", "vmap(2)", "vmap(4)", "vmap(8)", "vmap(16)", "loop")
+_TIMED_STEPS, _TIMED_CALLS = 4, 3
+# A layout must be this much faster than that of the rule to replace it: timings are noisy.
+_SMALLEST_GAIN = 1.1
+# Sweeps that take longer than this, at a rate that small networks reach on a CPU core, are timed.
+_LONG_SECONDS, _CORE_RATE = 120.0, 2e10
+
+
+def fitting_layout(
+    group: Group,
+    lanes: Sequence[Lane],
+    context: RunContext,
+    lanes_per_block: int | None,
+    executor: Executor,
+) -> BlockLayout:
+    """Return the layout that was asked for, that of the rule, or the fastest by timing.
+
+    Args:
+      group: the group.
+      lanes: its lanes.
+      context: what all groups share.
+      lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
+      executor: how the lanes are computed, as the user asked for.
+    """
+    devices = context.mesh.size
+    rule = choose_layout(group, len(lanes), devices, lanes_per_block, executor)
+    is_timed = executor.kind == "measured" or (
+        executor == AUTO and lanes_per_block is None and _is_long(group, len(lanes), context)
+    )
+    if not is_timed:
+        return rule
+    choices = [
+        choose_layout(group, len(lanes), devices, None, parse_executor(text))
+        for text in _CANDIDATES
+    ]
+    layouts = dict.fromkeys((rule, *choices))
+    seconds = {layout: _lane_step_seconds(group, lanes, context, layout) for layout in layouts}
+    fastest = min(layouts, key=lambda layout: seconds[layout])
+    return fastest if seconds[fastest] * _SMALLEST_GAIN < seconds[rule] else rule
+
+
+def _lane_step_seconds(
+    group: Group, lanes: Sequence[Lane], context: RunContext, layout: BlockLayout
+) -> float:
+    """Return the time of a step of one lane, the shortest of some calls."""
+    steps = _TIMED_STEPS
+    short = replace(context, rungs=(steps,), record_every=steps, steps_per_call=steps)
+    run = GroupRun(group, layout, short)
+    block = Block(0, tuple(lanes[: layout.block_lanes]))
+    times = [run.time_call(block) for _ in range(_TIMED_CALLS)]
+    return min(times) / (steps * layout.block_lanes)
+
+
+def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
+    """Return whether a sweep takes so long on CPU that timing pays."""
+    if jax.default_backend() != "cpu":
+        return False
+    operations = step_operations(group) * lanes * context.rungs[-1]
+    return operations > _LONG_SECONDS * _CORE_RATE * context.mesh.size
+
+
+def step_operations(group: Group) -> float:
+    """Return the floating-point operations of a step of one lane, counted by XLA.
+
+    Args:
+      group: the group.
+    """
+    numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in group.dtypes.items()}
+
+    def step(state: PyTree, numbers: Mapping[str, Any], batch: PyTree, key: jax.Array) -> Any:
+        hyper = {**group.program.compiled, **numbers}
+        return group.program.trial.step(state, hyper, batch, key)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    lowered = jax.jit(step).lower(group.state, numbers, group.batch, key)
+    analysis = lowered.cost_analysis() or {}
+    return float(analysis.get("flops", 0.0))
