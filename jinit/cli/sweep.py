@@ -40,8 +40,11 @@ _FIGURE_FILE = "sweep.png"
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="New directory for the results."
 )
+@click.option("--dry-run", is_flag=True, help="Say what it will cost, and run nothing.")
 @click.option("--json", "json_file", metavar="FILE", help="Write plain data; - is standard output.")
-def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **overrides: Any) -> int:
+def run_sweep(
+    file: Path | None, out: Path | None, dry_run: bool, json_file: str | None, **overrides: Any
+) -> int:
     """Train seeds × initializations as lanes of one program and say which learned best.
 
     FILE.toml describes a space of your own. Without it, twelve initializations of deep MLPs with
@@ -54,11 +57,14 @@ def run_sweep(file: Path | None, out: Path | None, json_file: str | None, **over
     from jinit.sweep.settings import build_sweep
 
     check_folder("--json", json_file)
-    if out is not None:
+    if out is not None and not dry_run:
         _check_directory(out)
     use_all_cores()
     given = {name: value for name, value in overrides.items() if value is not None}
     sweep, name = build_sweep(file, given)
+    if dry_run:
+        print_line(str(sweep.estimate()))
+        return DONE
     directory = out or _choose_directory(name)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(_plan_text(sweep, directory), to_errors=to_errors)

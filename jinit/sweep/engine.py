@@ -12,6 +12,7 @@ import numpy as np
 from jinit.report import Results, progress_line
 from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.definition import SweepDefinition
+from jinit.sweep.estimate import Estimate, estimate_cost
 from jinit.sweep.group_programs import data_parts
 from jinit.sweep.group_run import RunContext
 from jinit.sweep.group_training import GroupTraining
@@ -99,6 +100,13 @@ class SweepRun:
         finally:
             params_store.finish()
         return Results(store.directory)
+
+    def estimate(self) -> Estimate:
+        """Return the cost of the sweep, from a short calibration."""
+        sweep = self.sweep
+        groups = group_configs(sweep.space, sweep.trial, sweep.data)
+        context = self._context(choose_metric(groups, sweep.metric, sweep.maximize))
+        return estimate_cost(groups, context, sweep.total_lane_steps, sweep.lanes)
 
     def _run_rungs(self, trainings: Sequence[GroupTraining], race: RungRace) -> None:
         lanes = {training.number: training.lanes for training in trainings}

@@ -9,15 +9,12 @@ _KINDS = ("auto", "measured", "map", "vmap", "loop")
 
 
 class Executor(NamedTuple):
-    """How the lanes of a block are computed.
-
-    Args:
-      kind: `auto`, `measured`, `map`, `vmap` or `loop`.
-      lanes: lanes computed together; None to choose them.
-    """
+    """How the lanes of a block are computed."""
 
     kind: str
+    """One of `auto`, `measured`, `map`, `vmap` and `loop`."""
     lanes: int | None
+    """Lanes computed together; None to choose them."""
 
 
 AUTO = Executor("auto", None)

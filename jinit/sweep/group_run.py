@@ -165,6 +165,18 @@ class GroupRun:
         jax.block_until_ready(results)
         return time.perf_counter() - begin_time
 
+    def time_scores(self, block: Block) -> float:
+        """Return the seconds of scoring a block on validation data; 0 without any."""
+        if not self.programs.has("validation"):
+            return 0.0
+        lanes = self._draw_lanes(block, None)
+        seconds = 0.0
+        for _ in range(2):  # the first call also moves data
+            begin_time = time.perf_counter()
+            jax.block_until_ready(self._evaluate("validation", lanes.lane, lanes))
+            seconds = time.perf_counter() - begin_time
+        return seconds
+
     def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
         if saved is None:
             state = self.initial_states.draw(block.lanes)

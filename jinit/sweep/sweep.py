@@ -8,6 +8,7 @@ from jinit.report import Results
 from jinit.sweep.data import Data
 from jinit.sweep.definition import define_sweep
 from jinit.sweep.engine import Progress, SweepRun
+from jinit.sweep.estimate import Estimate
 from jinit.sweep.halving import Halving
 from jinit.sweep.optimizers import OptimizerLike
 from jinit.sweep.space import Space
@@ -130,6 +131,16 @@ class Sweep:
     def total_lanes(self) -> int:
         """Number of configurations times number of seeds."""
         return len(self.space.configs()) * len(self.seeds)
+
+    def estimate(self) -> Estimate:
+        """Return what the sweep will cost: programs, memory and seconds, from a short calibration.
+
+        The first program is compiled for a few steps and timed, which takes some seconds.
+
+        Raises:
+          ValueError: if the sweep cannot run.
+        """
+        return SweepRun(self.definition, lambda _: None).estimate()
 
     def run(
         self,

@@ -223,3 +223,10 @@ def test_an_interrupt_saves_what_was_finished(tmp_path):
     )
     assert "Records: out" in out
     assert (tmp_path / "out" / "sweep.png").exists()
+
+
+def test_a_dry_run_says_the_cost_and_writes_nothing(folder, capsys):
+    file = write(folder, BUILTIN)
+    assert main(["sweep", file, "--dry-run", "--out", "new"]) == 0
+    assert "4 runs of 16 steps in all, 1 training program; about" in capsys.readouterr().out
+    assert [path.name for path in folder.iterdir() if path.suffix != ".py"] == ["mine.toml"]

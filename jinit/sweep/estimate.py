@@ -1,0 +1,111 @@
+"""The cost of a sweep before it runs, from a short calibration."""
+
+import time
+from dataclasses import dataclass, replace
+
+from jinit.sweep.block import Block, Lane
+from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.groups import Group
+from jinit.sweep.layout import choose_layout
+from jinit.sweep.layout_timing import step_operations
+
+_CALIBRATION_STEPS, _CALIBRATION_CALLS = 4, 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a sweep.
+
+    Seconds are those of the first program, measured for some steps, scaled by the operations of the
+    others; early stops are not foreseen.
+
+    >>> print(Estimate(64, 32000, 2, 3.0, 20.0, 2.5e5, "map"))
+    64 runs of 32,000 steps in all, 2 training programs; about 6 s of compilation and 20 s ...
+    """
+
+    lanes: int
+    """Number of runs."""
+    lane_steps: int
+    """Steps of all runs together."""
+    programs: int
+    """Number of training programs."""
+    program_seconds: float
+    """Seconds to compile one program."""
+    training_seconds: float
+    """Seconds to train and to score all lanes."""
+    lane_bytes: float
+    """Bytes of a lane on its device, by XLA's own analysis."""
+    executor: str
+    """How the lanes of the first program are computed."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole sweep."""
+        return self.programs * self.program_seconds + self.training_seconds
+
+    def __str__(self) -> str:
+        plural = "" if self.programs == 1 else "s"
+        return (
+            f"{self.lanes:,} runs of {self.lane_steps:,} steps in all, {self.programs} training "
+            f"program{plural}; about {_duration(self.programs * self.program_seconds)} of "
+            f"compilation and {_duration(self.training_seconds)} of training; "
+            f"{self.lane_bytes / 2**20:.2f} MiB of memory per lane, lanes by {self.executor}"
+        )
+
+
+def estimate_cost(
+    groups: tuple[Group, ...], context: RunContext, lane_steps: int, lanes: int | None
+) -> Estimate:
+    """Compile the first program of a sweep for some steps, and time it.
+
+    Args:
+      groups: the groups of the sweep.
+      context: what they share.
+      lane_steps: steps of all lanes together.
+      lanes: lanes per block as the user asked for; None for the fastest layout.
+
+    Returns:
+      The cost of all of them.
+    """
+    first, seeds = groups[0], len(context.seeds)
+    block_lanes = [Lane(member, seed) for seed in range(seeds) for member in first.members]
+    layout = choose_layout(first, len(block_lanes), context.mesh.size, lanes)
+    steps = min(_CALIBRATION_STEPS, context.record_every)
+    short = replace(context, rungs=(steps,), record_every=steps, steps_per_call=steps)
+    begin_time = time.perf_counter()
+    run = GroupRun(first, layout, short)
+    for future in run.programs.pending:
+        future.result()
+    program_seconds = time.perf_counter() - begin_time
+    block = Block(0, tuple(block_lanes[: layout.block_lanes]))
+    times = [run.time_call(block) for _ in range(_CALIBRATION_CALLS)]
+    step_seconds = min(times) / (steps * layout.block_lanes)
+    score_seconds = run.time_scores(block) / layout.block_lanes
+    members = sum(len(group.members) for group in groups)
+    recordings = sum(len(context.recordings(rung)) for rung in range(len(context.rungs)))
+    return Estimate(
+        lanes=members * seeds,
+        lane_steps=lane_steps,
+        programs=len(groups),
+        program_seconds=program_seconds,
+        training_seconds=_relative_cost(groups) * lane_steps * step_seconds
+        + members * seeds * recordings * score_seconds,
+        lane_bytes=run.programs.lane_bytes,
+        executor=str(layout),
+    )
+
+
+def _relative_cost(groups: tuple[Group, ...]) -> float:
+    """Return the mean operations of a step over all lanes, in units of the first group's."""
+    operations = [step_operations(group) for group in groups]
+    members = [len(group.members) for group in groups]
+    if not operations[0]:
+        return 1.0
+    total = sum(count * each for count, each in zip(members, operations, strict=True))
+    return total / (sum(members) * operations[0])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
