@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import ModuleType
+from types import CellType, ModuleType
 from typing import Any
 
 import jax
@@ -14,6 +14,8 @@ from jinit.sweep.named_optimizer import optimizer_function
 
 # Libraries whose functions return closures that are told apart by the options captured in them.
 _LIBRARIES = ("jax", "flax", "optax")
+_EMPTY = object()
+"""Mark of an empty cell of a closure."""
 
 
 def read_value(axis: str, value: Any) -> Any:
@@ -134,10 +136,21 @@ def _is_library_closure(value: Any) -> bool:
 
 def _closure_options(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the options that a closure captured, and the dtype that it has by default."""
-    options = dict(sorted(inspect.getclosurevars(function).nonlocals.items()))
+    names = function.__code__.co_freevars
+    captured = zip(names, function.__closure__ or (), strict=True)
+    options = {name: _cell_value(cell) for name, cell in captured}
+    options = {name: options[name] for name in sorted(options) if options[name] is not _EMPTY}
     dtype = inspect.signature(function).parameters.get("dtype")
     is_given = dtype is not None and dtype.default not in (None, inspect.Parameter.empty)
     return options | ({"dtype": dtype.default} if dtype is not None and is_given else {})
+
+
+def _cell_value(cell: CellType) -> Any:
+    """Return the value in a cell of a closure, which is empty for a name that was deleted."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
 
 
 def _method_owner(value: Any) -> Any:

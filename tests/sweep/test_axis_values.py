@@ -176,3 +176,18 @@ def test_values_that_records_cannot_distinguish(values, text):
     values = values[0] if isinstance(values[0], np.ndarray) else values
     with pytest.raises(ValueError, match=text):
         jinit.grid(phi=values)
+
+
+def test_schedules_are_told_apart_by_their_options():
+    schedules = [
+        optax.cosine_decay_schedule(0.1, 10),
+        optax.cosine_decay_schedule(0.1, 20),
+        optax.exponential_decay(0.1, 5, 0.9),
+        optax.linear_schedule(0.1, 0.0, 10),
+        optax.constant_schedule(0.1),
+        optax.piecewise_constant_schedule(0.1, {5: 0.1}),
+    ]
+    texts = [record_value(each) for each in schedules]
+    assert len(set(texts)) == len(schedules)
+    assert texts[0].startswith("cosine_decay_schedule(")
+    assert len(jinit.grid(lr=schedules).configs()) == len(schedules)
