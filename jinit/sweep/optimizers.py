@@ -12,7 +12,7 @@ import optax
 
 from jinit.sweep.space import Space, record_value
 
-KERNEL_AXES = ("gain", "l1", "l2")
+KERNEL_AXES = ("gain", "sigma_w", "sigma_b", "l1", "l2")
 """Axes that act on the kernels; the training program takes them as traced numbers."""
 
 RATE_AXES = ("lr", "learning_rate")

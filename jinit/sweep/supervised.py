@@ -15,6 +15,7 @@ from jinit.sweep.mean import Mean
 from jinit.sweep.network import Network, build_network, check_kernels
 from jinit.sweep.optimizers import OptimizerLike, TrainingAxes, build_optimizer
 from jinit.sweep.penalties import penalty, scale_kernels
+from jinit.sweep.sigma_axes import draw_sigmas
 from jinit.sweep.space import record_value
 from jinit.sweep.start_diagnosis import StartDiagnosis
 from jinit.sweep.task import Task
@@ -81,7 +82,8 @@ class _Supervised:
     def init(self, key: Array, hyper: Hyper) -> TrainState:
         """Draw the variables, and set up the optimizer."""
         network = self.network(hyper)
-        params = scale_kernels(network, network.init(key), hyper)
+        drawn = draw_sigmas(network, network.init(key), key, hyper)
+        params = scale_kernels(network, drawn, hyper)
         optimizer = self._build_optimizer(hyper)
         return TrainState(params, optimizer.init(network.trained(params)))
 

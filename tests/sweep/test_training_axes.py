@@ -124,3 +124,21 @@ def test_build_does_not_get_them(tmp_path):
     one = sweep(build, init=["zeros"], lr=[0.1], batch_size=[4])
     with pytest.raises(ValueError, match="'batch_size', which is an axis of the training program"):
         one.run(tmp_path / "out")
+
+
+def test_the_axes_of_the_phase_diagram(tmp_path):
+    axes = {"sigma_w": [0.5, 2.0], "sigma_b": [0.0, 1.0], "lr": [1e-3]}
+    results = sweep(
+        lambda config: jinit.sweep.mlp(6, 3, depth=6, width=64, activation="tanh"),
+        **axes, steps=1, save="all",
+    ).run(tmp_path / "out")  # fmt: skip
+    frame = results.frame()
+    assert frame["group"].nunique() == 1
+    for row in frame.to_dict("records"):
+        layer = results.params(row)["layer_03"]
+        assert np.std(layer["kernel"]) * 8 == pytest.approx(row["sigma_w"], rel=0.05)
+        assert np.std(layer["bias"]) == pytest.approx(row["sigma_b"], rel=0.35, abs=0.01)
+    last = frame["activation_std"].map(lambda stds: stds[-2])
+    ordered = frame.assign(last=last).groupby("sigma_w")["last"].mean()
+    assert ordered[0.5] < ordered[2.0]
+    assert set(results.best()[0].leader or {}) <= {"sigma_w", "sigma_b", "lr"}
