@@ -72,7 +72,7 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
 )
 """Every column that is not an axis, with the Python type of its values."""
 
-START_AXES = ("init", "gain", "sigma_w", "sigma_b")
+START_AXES = ("init", "rules", "gain", "sigma_w", "sigma_b")
 """Axes that decide from which weights a network starts."""
 
 OUTCOME_COLUMN = "outcome"

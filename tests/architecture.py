@@ -47,7 +47,7 @@ ARROWS = {
     "hooks": Room("model", libraries="jax numpy flax"),
     "diagnostics": Room("model gains theory hooks report", doors={"hooks": "read_network"}),
     "sweep": Room(
-        "diagnostics initializers theory model hooks report",
+        "diagnostics rules initializers theory model hooks report",
         libraries="jax numpy optax",
         tucked="orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},

@@ -20,6 +20,7 @@ from jinit.sweep.optimizers import (
     training_axes,
 )
 from jinit.sweep.params_store import SAVED
+from jinit.sweep.rules_axis import RULES_AXIS, check_rules
 from jinit.sweep.space import Space
 from jinit.sweep.supervised import loss_options, supervised_trial
 from jinit.sweep.sweep_metric import check_metric
@@ -166,6 +167,8 @@ def _supervise(
             check_rates(axis, values)
         if axis in axes.traced:
             check_numbers(axis, values)
+        if axis == RULES_AXIS:
+            check_rules(values)
     trial = task.trials.find(
         # The trial keeps both, so that their identities stay their own.
         (id(build), id(optimizer), axes, space.names, measure_start),

@@ -82,8 +82,13 @@ class SweepRun:
         sweep = self.sweep
         check_directory(directory)
         self._update_progress()
-        can_stop = sweep.patience is not None
-        groups = group_configs(sweep.space, sweep.trial, sweep.data, can_stop=can_stop)
+        groups = group_configs(
+            sweep.space,
+            sweep.trial,
+            sweep.data,
+            can_stop=sweep.patience is not None,
+            note=self._note_traced,
+        )
         metric = choose_metric(groups, sweep.metric, sweep.maximize)
         context = self._context(metric)
         store = Store(directory)
@@ -100,6 +105,11 @@ class SweepRun:
         finally:
             params_store.finish()
         return Results(store.directory)
+
+    def _note_traced(self, count: int) -> None:
+        total = len(self.sweep.space.configs())
+        self.progress = replace(self.progress, stage=f"tracing {count + 1} of {total}")
+        self.waiting.give_sign()
 
     def estimate(self) -> Estimate:
         """Return the cost of the sweep, from a short calibration."""

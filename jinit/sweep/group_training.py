@@ -109,7 +109,10 @@ class GroupTraining:
         """
         columns = self._columns | {"run_seconds": block_run.run_seconds}
         places = list(lanes)
-        found = [_start_columns(self._starts.find(block_run.block.lanes[each])) for each in places]
+        found = []
+        for place in places:
+            self._waiting.give_sign()  # judging initializations may take a while
+            found.append(_start_columns(self._starts.find(block_run.block.lanes[place])))
         context = self.context
         records = lane_records(
             block_run, places, context.seeds, context.patience, context.rungs[-1]

@@ -84,7 +84,12 @@ class Group:
 
 
 def group_configs(
-    space: Space, trial: Trial, data: Data | None, *, can_stop: bool = False
+    space: Space,
+    trial: Trial,
+    data: Data | None,
+    *,
+    can_stop: bool = False,
+    note: Callable[[int], None] = lambda _: None,
 ) -> tuple[Group, ...]:
     """Group configurations by the computations of their trials.
 
@@ -93,6 +98,7 @@ def group_configs(
       trial: the trial.
       data: its data; None if it has none.
       can_stop: whether lanes can stop early.
+      note: called with the number of configurations that have been traced.
 
     Returns:
       The groups, in the order of their first configurations.
@@ -100,7 +106,7 @@ def group_configs(
     Raises:
       ValueError: if two configurations are equal trials, because the trial ignores an axis.
     """
-    return _Grouping(space, trial, data, can_stop).groups()
+    return _Grouping(space, trial, data, can_stop).groups(note)
 
 
 class _Grouping:
@@ -117,10 +123,11 @@ class _Grouping:
         self.starts: dict[tuple, tuple[PyTree, str, tuple[str, ...]]] = {}
         self.programs: dict[tuple, Any] = {}
 
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self, note: Callable[[int], None]) -> tuple[Group, ...]:
         """Return the groups."""
         members: dict[Any, list[tuple[Member, PyTree]]] = {}
         for number, config in enumerate(self.space.configs()):
+            note(number)
             compiled = {name: each for name, each in config.items() if name not in self.traced}
             numbers = {name: config[name] for name in self.traced if name in config}
             member, state = self._member(number, config, compiled, numbers)

@@ -20,8 +20,8 @@ RATE_AXES = ("lr", "learning_rate")
 
 OptimizerLike = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
-TRAINING_AXES = ("optimizer", "batch_size")
-"""Axes of training whose values are compiled into the training program."""
+TRAINING_AXES = ("optimizer", "batch_size", "rules")
+"""Axes that `build` does not get and whose values are not traced."""
 
 
 class TrainingAxes(NamedTuple):

@@ -15,6 +15,7 @@ from jinit.sweep.mean import Mean
 from jinit.sweep.network import Network, build_network, check_kernels
 from jinit.sweep.optimizers import OptimizerLike, TrainingAxes, build_optimizer
 from jinit.sweep.penalties import penalty, scale_kernels
+from jinit.sweep.rules_axis import RULES_AXIS, draw_by_rules
 from jinit.sweep.sigma_axes import draw_sigmas
 from jinit.sweep.space import record_value
 from jinit.sweep.start_diagnosis import StartDiagnosis
@@ -82,7 +83,8 @@ class _Supervised:
     def init(self, key: Array, hyper: Hyper) -> TrainState:
         """Draw the variables, and set up the optimizer."""
         network = self.network(hyper)
-        drawn = draw_sigmas(network, network.init(key), key, hyper)
+        drawn = draw_by_rules(network, key, hyper.get(RULES_AXIS, "own"))
+        drawn = draw_sigmas(network, drawn, key, hyper)
         params = scale_kernels(network, drawn, hyper)
         optimizer = self._build_optimizer(hyper)
         return TrainState(params, optimizer.init(network.trained(params)))
@@ -139,7 +141,8 @@ class _Supervised:
     def program(self, hyper: Hyper) -> str:
         """Name the computation: that of the network, and the compiled axes of training."""
         network = self.network(hyper)
-        training = [record_value(hyper[name]) for name in self.axes.compiled if name in hyper]
+        names = [name for name in self.axes.compiled if name in hyper and name != RULES_AXIS]
+        training = [record_value(hyper[name]) for name in names]
         return f"{network.fingerprint} {jax.tree.structure(network.model.params)} {training}"
 
     def network(self, hyper: Hyper) -> Network:

@@ -21,11 +21,12 @@ class Sweep:
     Configurations whose trainings trace to the same computation share one training program, because
     initializers only draw initial parameters, and the learning rate, weight decay, l1 and l2 are
     traced numbers. So are the axes of the initialization `gain`, a factor of the kernels, and
-    `sigma_w` and `sigma_b`, which draw kernels from N(0, sigma_w^2 / fan_in) and biases from
-    N(0, sigma_b^2) whatever `build` says. A seed has the same key, `jax.random.key(seed)`, the same
-    order of the data and the same keys of the steps in every configuration, so that configurations
-    can be compared in pairs. If a lane reaches NaN or infinity, the step is recorded and other
-    lanes are not affected.
+    `sigma_w` and `sigma_b`, which draw kernels from N(0, sigma_w^2 / fan_in) and biases from N(0,
+    sigma_b^2) whatever `build` says. The axis `rules` draws all parameters: "own" as `build` says,
+    "recommended" by `jinit.recommend`, or by rules, a recipe, or a function of the Model. A seed
+    has the same key, `jax.random.key(seed)`, the same order of the data and the same keys of the
+    steps in every configuration, so that configurations can be compared in pairs. If a lane reaches
+    NaN or infinity, the step is recorded and other lanes are not affected.
 
     Args:
       task: the data to train on; a `jinit.Data` or None for a trial of your own.

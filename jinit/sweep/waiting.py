@@ -20,17 +20,22 @@ class Waiting:
 
     def __init__(self, sign: Callable[[], None]) -> None:
         self._sign = sign
+        self._last = time.monotonic()
+
+    def give_sign(self) -> None:
+        """Give a sign of life if the last one was a second ago; long work calls this often."""
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_SIGNS:
+            self._sign()
+            self._last = time.monotonic()
 
     def for_arrays(self, tree: Any) -> None:
         """Wait until the arrays of a tree are computed."""
-        last, sleep = time.monotonic(), _SHORTEST_SLEEP
+        self._last, sleep = time.monotonic(), _SHORTEST_SLEEP
         leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "is_ready")]
         while not all(leaf.is_ready() for leaf in leaves):
             time.sleep(sleep)
             sleep = min(2 * sleep, _LONGEST_SLEEP)
-            if time.monotonic() - last >= _SECONDS_BETWEEN_SIGNS:
-                self._sign()
-                last = time.monotonic()
+            self.give_sign()
 
     def for_futures(self, futures: Iterable[Future]) -> None:
         """Wait until futures are done, and raise the error of the first one that failed."""

@@ -71,8 +71,9 @@ def test_no_axis_can_take_the_name_of_a_recorded_column(main):
     _, frame, _ = main
     recorded = set(frame.columns) - {"init", "activation", "lr", "seed"}
     for name in sorted(recorded):
+        space = jinit.grid(init=["zeros"], lr=[1e-3], **{name: [1]})
         with pytest.raises(ValueError, match=f"axis '{name}' is the name of a"):
-            sweep(init=["zeros"], lr=[1e-3], **{name: [1]})
+            jinit.Sweep(task(), shallow, space)
 
 
 def test_curves_and_layers_have_their_shapes(main):

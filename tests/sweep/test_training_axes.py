@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -142,3 +143,35 @@ def test_the_axes_of_the_phase_diagram(tmp_path):
     ordered = frame.assign(last=last).groupby("sigma_w")["last"].mean()
     assert ordered[0.5] < ordered[2.0]
     assert set(results.best()[0].leader or {}) <= {"sigma_w", "sigma_b", "lr"}
+
+
+def small_kernels(model):
+    return {"**/kernel": jinit.normal(0.01), "**/bias": "zeros"}
+
+
+def test_whole_model_initializations_are_an_axis(tmp_path):
+    one = sweep(
+        shallow, rules=["own", "recommended", small_kernels, jinit.recommend], lr=[1e-2],
+        seeds=2, steps=2, save="all",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="axis 'rules' changes nothing"):
+        one.run(tmp_path / "twice")  # both recommend
+    one = sweep(
+        shallow, rules=["own", "recommended", small_kernels], lr=[0.0], seeds=2, steps=1, save="all"
+    )
+    results = one.run(tmp_path / "out")
+    frame = results.frame()
+    assert frame["group"].nunique() == 1
+    assert frame["rules"].unique().tolist() == ["own", "recommended", "small_kernels"]
+    inputs = jax.ShapeDtypeStruct((90, 6), "float32")
+    init, apply = shallow({})
+    model = jinit.trace(apply, jax.eval_shape(init, jax.random.key(0)), inputs, init=init)
+    for rules in ("recommended", "small_kernels"):
+        row = frame[(frame["rules"] == rules) & (frame["seed"] == 1)].iloc[0]
+        by_hand = jinit.recommend(model) if rules == "recommended" else small_kernels(model)
+        plan = by_hand if rules == "recommended" else jinit.plan(model, by_hand)
+        expected = jax.tree.leaves(plan.init(jax.random.key(1)))
+        for found, leaf in zip(jax.tree.leaves(results.params(row)), expected, strict=True):
+            np.testing.assert_allclose(found, leaf, rtol=1e-6)
+    with pytest.raises(ValueError, match="unknown axis 'rules': word 'recomended'; did you mean"):
+        sweep(shallow, rules=["recomended"], lr=[0.1])

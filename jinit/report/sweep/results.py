@@ -21,6 +21,7 @@ from jinit.report.sweep.tuning import selection_metric
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
     from matplotlib.figure import Figure
 
     from jinit.report.sweep.table import SweepTable
@@ -79,6 +80,15 @@ class Results:
         records = read_records(self.directory, self.outline)
         with explain_missing_extra("A frame of the records"):
             return records.to_pandas()
+
+    def arrow(self) -> "pyarrow.Table":
+        """Return every record as an Arrow table, with the columns and the order of `frame()`.
+
+        Raises:
+          ValueError: if no block is finished or a record cannot be read.
+          MissingExtraError: if pyarrow is not installed.
+        """
+        return read_records(self.directory, self.outline)
 
     def best(self, compare: Compare = None) -> tuple[Recommendation, ...]:
         """Return the recommended initialization of every facet, and how sure it is.
