@@ -19,6 +19,7 @@ from jinit.sweep.sweep import Sweep
 from jinit.sweep.task import Task
 from jinit.sweep.transformer_network import transformer
 from jinit.sweep.trial import Start, Trial
+from jinit.sweep.tune import tune
 
 __all__ = [
     "Data",
@@ -43,6 +44,7 @@ __all__ = [
     "step_key",
     "tasks",
     "transformer",
+    "tune",
     "use_all_cores",
     "zipped",
 ]
