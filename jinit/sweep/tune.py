@@ -1,7 +1,7 @@
 """Initialization, learning rate and penalties tuned together, and confirmed on fresh seeds."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +136,7 @@ def _fresh_seeds(used: Sequence[int], fresh: int | Sequence[int]) -> tuple[int, 
     if (count := as_integer(fresh)) is not None:
         first = max(used) + 1
         return tuple(range(first, first + check_count("confirm_seeds", count)))
-    is_list = isinstance(fresh, Iterable) and not isinstance(fresh, str)
-    seeds = tuple(fresh) if is_list else ()
-    if not seeds:
+    if isinstance(fresh, int | str) or not (seeds := tuple(fresh)):
         raise ValueError(
             f"confirm_seeds: expected a number of seeds, or the seeds themselves, got {fresh!r}"
         )
