@@ -73,14 +73,16 @@ def tune_initializations(
     use_all_cores()
     given = {name: value for name, value in overrides.items() if value is not None}
     task, build, space, options, name = read_settings(file, given, TUNED_SPACE)
-    search = Sweep(task, build, space, **{"seeds": _SEEDS} | options)
-    options |= {"seeds": search.seeds, "confirm_seeds": confirm_seeds}
+    options.setdefault("seeds", _SEEDS)
+    search = Sweep(task, build, space, **options)
     directory = out or choose_directory(name)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(_plan_text(search, confirm_seeds, directory), to_errors=to_errors)
     with keep_compiled_programs() as programs:
         code = train_watched(
-            lambda show: tune(task, build, space, directory, **options, progress=show)
+            lambda show: tune(
+                task, build, space, directory, confirm_seeds=confirm_seeds, progress=show, **options
+            )
         )
     if str(programs):
         print_line(str(programs), to_errors=to_errors)

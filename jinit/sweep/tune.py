@@ -16,8 +16,9 @@ from jinit.sweep.engine import Progress
 from jinit.sweep.halving import Halving
 from jinit.sweep.optimizers import OptimizerLike
 from jinit.sweep.roles import Roles, find_roles, write_roles
-from jinit.sweep.space import Config, Space
+from jinit.sweep.space import Space
 from jinit.sweep.store import check_directory
+from jinit.sweep.study_trials import recorded_config
 from jinit.sweep.sweep import Sweep
 from jinit.sweep.trial import Trial
 
@@ -40,6 +41,7 @@ def tune(
     maximize: bool | None = None,
     patience: int | None = None,
     measure_start: bool = True,
+    save: str = "best",
     compare: str | Sequence[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Tuned:
@@ -73,6 +75,7 @@ def tune(
       maximize: whether more of the metric is better; not needed for a loss or an accuracy.
       patience: recordings without improvement after which a lane stops.
       measure_start: whether each distinct initialization is measured before the first step.
+      save: confirmed runs whose trained parameters are saved: the `best` one, `all`, or `none`.
       compare: an axis or several that compete: those of training that do not are tuned, and all
         others are facets, each of which has its own choice. By default the axes of the
         initialization compete, or else the first that varies and is not one of training.
@@ -115,8 +118,9 @@ def tune(
         "patience": patience,
         "measure_start": measure_start,
     }
-    search = Sweep(task, build, space, seeds=seeds, **options)
+    search = Sweep(task, build, space, seeds=seeds, save="none", **options)
     fresh = _fresh_seeds(search.seeds, confirm_seeds)
+    options["save"] = save
     fresh = Sweep(task, build, space, seeds=fresh, **options).seeds  # checked before the search
     axes = {name: [record_value(each) for each in values] for name, values in search.space.axes}
     roles = find_roles(axes, search.definition.training, compare)
@@ -155,12 +159,8 @@ def _choose(results: Results, space: Space, *, furthest_only: bool) -> Space:
     chosen = chosen_configs(records, outline, furthest_only=furthest_only)
     keys = {outline.config_key(config) for config in chosen}
     return Space(
-        tuple(row for row in space.rows if outline.config_key(_recorded(dict(row))) in keys)
+        tuple(row for row in space.rows if outline.config_key(recorded_config(dict(row))) in keys)
     )
-
-
-def _recorded(config: Config) -> Config:
-    return {name: record_value(value) for name, value in config.items()}
 
 
 def _run(
@@ -177,7 +177,7 @@ def _run(
     changes: dict[str, Any] = {}
     if axes is not None:
         changes["axes"] = {name: axes[name] for name in sweep.space.names}
-        changes["configs"] = list(map(_recorded, sweep.space.configs()))
+        changes["configs"] = list(map(recorded_config, sweep.space.configs()))
     try:
         return sweep.run(folder, progress)
     finally:
