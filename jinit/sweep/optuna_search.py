@@ -5,14 +5,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from jinit.report import Results, explain_missing_extra
 from jinit.report.sweep.metric import known_direction
 from jinit.sweep.counts import check_count
 from jinit.sweep.data import Data
 from jinit.sweep.engine import Progress
-from jinit.sweep.optimizers import OptimizerLike
 from jinit.sweep.study_scores import Score, read_scores
 from jinit.sweep.study_trials import (
     StudyAxes,
@@ -21,6 +20,7 @@ from jinit.sweep.study_trials import (
     recorded_config,
 )
 from jinit.sweep.sweep import Sweep
+from jinit.sweep.sweep_options import TrainingOptions
 from jinit.sweep.task import Task
 from jinit.sweep.trial import Trial
 
@@ -42,18 +42,12 @@ def run_study(
     trials: int,
     batch: int = 16,
     seeds: int | Sequence[int] = 4,
-    steps: int = 500,
-    optimizer: OptimizerLike | None = None,
-    record_every: int | None = None,
-    steps_per_call: int | None = None,
-    lanes: int | None = None,
-    data_seed: int | None = None,
     metric: str | None = None,
-    patience: int | None = None,
     measure_start: bool = False,
     save: str = "none",
     constraints: Constraints | None = None,
     progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[TrainingOptions],
 ) -> tuple[Results, ...]:
     """Search with an Optuna study, whose trials are trained in batches as lanes of one program.
 
@@ -79,21 +73,15 @@ def run_study(
       trials: number of trials to add to the study.
       batch: trials that are trained at once.
       seeds: number of seeds, or the seeds themselves.
-      steps: optimizer steps of each run.
-      optimizer: function of the learning rate, as for `jinit.Sweep`.
-      record_every: steps from one recording to the next.
-      steps_per_call: most steps of one call of the compiled program.
-      lanes: lanes per block over all devices.
-      data_seed: seed of the order of the data, for all lanes.
       metric: column that the study optimizes; by default `validation_loss` of a study that
         minimizes, and `validation_accuracy` of one that maximizes.
-      patience: recordings without improvement after which a lane stops.
       measure_start: whether each distinct initialization is measured before the first step.
       save: runs of every batch whose trained parameters are saved: the `best` one, `all`, or
         `none`.
       constraints: `constraints(metrics)` returns numbers by name that are at most 0 if the trial is
         feasible, from its means over seeds by column; None stands for one that is not finite.
       progress: called with the progress of each batch, as in `jinit.Sweep.run`.
+      **options: other arguments of `jinit.Sweep`, such as `steps` and `optimizer`.
 
     Returns:
       The results of every batch.
@@ -121,19 +109,8 @@ def run_study(
     >>> len(found), len(study.trials), study.best_value < 0.7
     (1, 4, True)
     """
-    options: dict[str, Any] = {
-        "optimizer": optimizer,
-        "seeds": seeds,
-        "steps": steps,
-        "record_every": record_every,
-        "steps_per_call": steps_per_call,
-        "lanes": lanes,
-        "data_seed": data_seed,
-        "patience": patience,
-        "measure_start": measure_start,
-        "save": save,
-        **_metric_options(study, task, metric),
-    }
+    chosen = _metric_options(study, task, metric)
+    chosen |= {"seeds": seeds, "measure_start": measure_start, "save": save}
     _failed_state()  # without optuna, say so before anything is trained
     trials, batch = check_count("trials", trials), check_count("batch", batch)
     suggest = axes if callable(axes) else Suggestion(axes)
@@ -141,7 +118,7 @@ def run_study(
     for first in range(0, trials, batch):
         with _asked(study, min(batch, trials - first)) as asked:
             space, places = distinct_configs([suggest(trial) for trial in asked])
-            sweep = Sweep(task, build, space, **options)
+            sweep = Sweep(task, build, space, **chosen, **options)
             results = sweep.run(_next_folder(Path(directory)), progress)
             _check_metric(study, results)
             configs = [recorded_config(config) for config in space.configs()]

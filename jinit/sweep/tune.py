@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from jinit.record import CONFIRM_FOLDER, SEARCH_FOLDER
 from jinit.report import Results, Tuned
@@ -14,12 +14,12 @@ from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.data import Data
 from jinit.sweep.engine import Progress
 from jinit.sweep.halving import Halving
-from jinit.sweep.optimizers import OptimizerLike
 from jinit.sweep.roles import Roles, find_roles, write_roles
 from jinit.sweep.space import Space
 from jinit.sweep.store import check_directory
 from jinit.sweep.study_trials import recorded_config
 from jinit.sweep.sweep import Sweep
+from jinit.sweep.sweep_options import SweepOptions
 from jinit.sweep.trial import Trial
 
 
@@ -31,19 +31,10 @@ def tune(
     *,
     seeds: int | Sequence[int] = 4,
     confirm_seeds: int | Sequence[int] = 8,
-    steps: int = 500,
-    optimizer: OptimizerLike | None = None,
-    record_every: int | None = None,
-    steps_per_call: int | None = None,
-    lanes: int | None = None,
-    data_seed: int | None = None,
-    metric: str | None = None,
-    maximize: bool | None = None,
-    patience: int | None = None,
-    measure_start: bool = True,
     save: str = "best",
     compare: str | Sequence[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[SweepOptions],
 ) -> Tuned:
     """Tune every initialization of a space, and compare the tuned ones on fresh seeds.
 
@@ -65,21 +56,12 @@ def tune(
       seeds: number of seeds of the search, or the seeds themselves.
       confirm_seeds: number of fresh seeds, the integers after the largest of the search, or the
         fresh seeds themselves.
-      steps: optimizer steps of each run.
-      optimizer: function of the learning rate, as for `jinit.Sweep`.
-      record_every: steps from one recording to the next.
-      steps_per_call: most steps of one call of the compiled program.
-      lanes: lanes per block over all devices.
-      data_seed: seed of the order of the data, for all lanes.
-      metric: column by which the runs are compared; chosen by the task by default.
-      maximize: whether more of the metric is better; not needed for a loss or an accuracy.
-      patience: recordings without improvement after which a lane stops.
-      measure_start: whether each distinct initialization is measured before the first step.
       save: confirmed runs whose trained parameters are saved: the `best` one, `all`, or `none`.
       compare: an axis or several that compete: those of training that do not are tuned, and all
         others are facets, each of which has its own choice. By default the axes of the
         initialization compete, or else the first that varies and is not one of training.
       progress: called with the progress of either sweep, as in `jinit.Sweep.run`.
+      **options: other arguments of `jinit.Sweep`, such as `steps` and `optimizer`, for both sweeps.
 
     Returns:
       The search, the choice, and what the fresh seeds say about it.
@@ -106,22 +88,10 @@ def tune(
     ...     {config["init"]: config["lr"] for config in tuned.choices}
     {'zeros': 0.01, 'he_normal': 0.01}
     """
-    options: dict[str, Any] = {
-        "optimizer": optimizer,
-        "steps": steps,
-        "record_every": record_every,
-        "steps_per_call": steps_per_call,
-        "lanes": lanes,
-        "data_seed": data_seed,
-        "metric": metric,
-        "maximize": maximize,
-        "patience": patience,
-        "measure_start": measure_start,
-    }
     search = Sweep(task, build, space, seeds=seeds, save="none", **options)
     fresh = _fresh_seeds(search.seeds, confirm_seeds)
-    options["save"] = save
-    fresh = Sweep(task, build, space, seeds=fresh, **options).seeds  # checked before the search
+    # Checked before the search takes its time.
+    fresh = Sweep(task, build, space, seeds=fresh, save=save, **options).seeds
     axes = {name: [record_value(each) for each in values] for name, values in search.space.axes}
     roles = find_roles(axes, search.definition.training, compare)
     folders = [Path(directory) / name for name in (SEARCH_FOLDER, CONFIRM_FOLDER)]
@@ -129,7 +99,7 @@ def tune(
         check_directory(folder)
     results = _run(search, folders[0], progress, roles)
     chosen = _choose(results, search.space, furthest_only=isinstance(space, Halving))
-    confirm = Sweep(task, build, chosen, seeds=fresh, **options)
+    confirm = Sweep(task, build, chosen, seeds=fresh, save=save, **options)
     # Each competitor has one configuration, so nothing is left to be tuned on these runs.
     tuned = Roles((*roles.compare, *roles.tune), ())
     _run(confirm, folders[1], progress, tuned, axes)

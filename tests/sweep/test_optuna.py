@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from sweep.small import shallow, task
+from sweep.test_engine import record_programs
 
 import jinit
 from jinit.sweep import run_study
@@ -87,6 +88,14 @@ def test_a_study_goes_on_where_it_stopped(tmp_path):
     assert [trial.number for trial in resumed.trials] == [0, 1, 2, 3]
     assert {trial.state.name for trial in resumed.trials} == {"COMPLETE"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["batch_000", "batch_001"]
+
+
+def test_later_batches_compile_nothing(tmp_path):
+    on, axes, options = task(), {"lr": AXES["lr"]}, SHORT | {"batch": 2, "trials": 2}
+    run_study(study(), on, start, axes, tmp_path, **options)
+    with record_programs() as programs:
+        run_study(study(), on, start, axes, tmp_path, **options)
+    assert programs == []
 
 
 def test_a_diverged_run_is_told_as_the_worst(tmp_path):

@@ -1,5 +1,6 @@
 """Tuning: what the search chooses, what is trained again on fresh seeds, and what is said of it."""
 
+import inspect
 import io
 
 import jax
@@ -15,6 +16,7 @@ from jinit.report.sweep.chosen import chosen_configs
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.outline import Outline
 from jinit.sweep.roles import Roles, find_roles
+from jinit.sweep.sweep_options import SweepOptions
 
 INITS = ["zeros", "he_normal", "normal"]
 SPACE = jinit.grid(init=INITS, lr=[1e-3, 1e-1, 1e30], l2=[0.0, 1e-3])
@@ -238,6 +240,12 @@ def test_arguments_that_cannot_work(tmp_path, options, message):
     with pytest.raises(ValueError, match=message.replace("?", r"\?")):
         jinit.tune(task(), shallow, SPACE, tmp_path / "out", **SHORT | options)
     assert not (tmp_path / "out").exists()
+
+
+def test_options_are_those_of_a_sweep():
+    options = inspect.signature(jinit.Sweep).parameters.values()
+    names = {option.name for option in options if option.kind is option.KEYWORD_ONLY}
+    assert set(SweepOptions.__annotations__) == names - {"seeds", "save"}
 
 
 def test_a_directory_with_results_is_refused(folder):
