@@ -6,6 +6,7 @@
 - `audit`, `diagnose`, `diagnostics`: whether a network will train, and if not, why.
 - `theory`: what a random layer does to a signal.
 - `Sweep`, `grid`, `random_search`, `Task`, `Results`: compare initializations by training.
+- `tune`: compare initializations, each at its own best learning rate, on fresh seeds.
 - `adapters`: initial factors of LoRA and its variants.
 """
 
@@ -95,7 +96,7 @@ from jinit.initializers import (
 )
 from jinit.model import Leaf, Model, trace
 from jinit.programs import fast_init
-from jinit.report import Results
+from jinit.report import Results, Tuned
 from jinit.rules import (
     Plan,
     Rule,
@@ -119,6 +120,7 @@ from jinit.sweep import (
     random_search,
     sobol,
     tasks,
+    tune,
     zipped,
 )
 
@@ -147,6 +149,7 @@ __all__ = [
     "Sweep",
     "Task",
     "Trial",
+    "Tuned",
     "activation_scaled",
     "adapters",
     "audit",
@@ -234,6 +237,7 @@ __all__ = [
     "trace",
     "truncated",
     "truncated_normal",
+    "tune",
     "uniform",
     "uniform_gate_bias",
     "unit_rows",

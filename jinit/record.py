@@ -20,6 +20,9 @@ training; an outline without the number is format 0."""
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
 PARAMS_FOLDER = "params"
+SEARCH_FOLDER, CONFIRM_FOLDER = "search", "confirm"
+"""Folders of the two sweeps of `jinit.tune`."""
+
 RECORDED_PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages whose versions are recorded, each in a column `<package>_version`."""
 

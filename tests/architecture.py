@@ -49,7 +49,7 @@ ARROWS = {
     "sweep": Room(
         "diagnostics rules initializers theory model hooks report",
         libraries="jax numpy optax",
-        tucked="orbax pyarrow scipy sklearn",
+        tucked="optuna orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},
     ),
     "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="orbax"),

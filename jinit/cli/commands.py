@@ -10,6 +10,7 @@ from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
 from jinit.cli.sweep import run_sweep
+from jinit.cli.tune import tune_initializations
 
 
 class _SuggestingGroup(click.Group):
@@ -35,6 +36,7 @@ def commands() -> None:
 
 for command in (
     run_sweep,
+    tune_initializations,
     diagnose_network,
     list_initializers,
     show_initializer,

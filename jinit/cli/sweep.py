@@ -15,6 +15,8 @@ from jinit.cli.output import (
     print_page,
     write_json,
 )
+from jinit.cli.run_directory import check_new_directory, choose_directory
+from jinit.cli.training import train_watched
 
 _FIGURE_FILE = "sweep.png"
 
@@ -58,40 +60,21 @@ def run_sweep(
 
     check_folder("--json", json_file)
     if out is not None and not dry_run:
-        _check_directory(out)
+        check_new_directory(out)
     use_all_cores()
     given = {name: value for name, value in overrides.items() if value is not None}
     sweep, name = build_sweep(file, given)
     if dry_run:
         print_line(str(sweep.estimate()))
         return DONE
-    directory = out or _choose_directory(name)
+    directory = out or choose_directory(name)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(_plan_text(sweep, directory), to_errors=to_errors)
     with keep_compiled_programs() as programs:
-        code = _run(sweep, directory)
+        code = train_watched(lambda show: sweep.run(directory, show))
     if str(programs):
         print_line(str(programs), to_errors=to_errors)
     return _print_results(directory, code, json_file)
-
-
-def _run(sweep: Any, directory: Path) -> int:
-    """Run a sweep and show its progress; return the exit code."""
-    from jinit.cli.progress import ProgressLine, watch_interrupts
-    from jinit.report import progress_line
-
-    try:
-        with watch_interrupts() as interrupted, ProgressLine() as line:
-
-            def show(progress: Any) -> None:
-                if interrupted.is_set():
-                    raise KeyboardInterrupt
-                line.show(progress_line(progress))
-
-            sweep.run(directory, show)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return DONE
 
 
 def _plan_text(sweep: Any, directory: Path) -> str:
@@ -100,31 +83,6 @@ def _plan_text(sweep: Any, directory: Path) -> str:
         f"{sweep.task.name}: {sweep.total_lanes} runs ({configurations} configurations × {seeds} "
         f"seeds), {sweep.steps} steps each, into {directory}"
     )
-
-
-def _check_directory(directory: Path) -> None:
-    """Raise if results cannot be written to this directory, before any work is done."""
-    if directory.is_dir() and any(directory.iterdir()):
-        raise ValueError(
-            f"--out {directory}: this directory already holds files; name a new directory (its "
-            f'results, if it has any, are read by jinit.Results("{directory}"))'
-        )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"--out {directory}: cannot create this directory ({error.strerror}); name one that "
-            "you may write to"
-        ) from error
-
-
-def _choose_directory(name: str) -> Path:
-    """Return `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is free."""
-    directory, number = Path("runs") / name, 1
-    while directory.exists():
-        number += 1
-        directory = directory.with_name(f"{name}-{number}")
-    return directory
 
 
 def _print_results(directory: Path, code: int, json_file: str | None) -> int:

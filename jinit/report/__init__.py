@@ -6,11 +6,13 @@ from jinit.report.figure_file import write_figure
 from jinit.report.sweep.progress import progress_line
 from jinit.report.sweep.recommendation import Recommendation
 from jinit.report.sweep.results import Results
+from jinit.report.sweep.tuned import Tuned
 
 __all__ = [
     "MissingExtraError",
     "Recommendation",
     "Results",
+    "Tuned",
     "diagnosis_figure",
     "explain_missing_extra",
     "progress_line",

@@ -12,6 +12,7 @@ from jinit.sweep.layers import activation_function
 from jinit.sweep.losses import cross_entropy, squared_error
 from jinit.sweep.mean import Mean
 from jinit.sweep.networks import mlp
+from jinit.sweep.optuna_search import run_study
 from jinit.sweep.recurrent_network import lstm
 from jinit.sweep.search import random_search, sobol
 from jinit.sweep.space import Space, grid, zipped
@@ -19,6 +20,7 @@ from jinit.sweep.sweep import Sweep
 from jinit.sweep.task import Task
 from jinit.sweep.transformer_network import transformer
 from jinit.sweep.trial import Start, Trial
+from jinit.sweep.tune import tune
 
 __all__ = [
     "Data",
@@ -38,11 +40,13 @@ __all__ = [
     "lstm",
     "mlp",
     "random_search",
+    "run_study",
     "sobol",
     "squared_error",
     "step_key",
     "tasks",
     "transformer",
+    "tune",
     "use_all_cores",
     "zipped",
 ]

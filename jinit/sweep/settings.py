@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optax
 
@@ -71,6 +71,30 @@ DEFAULT_SPACE: dict[str, list[Any]] = {
 """The space of `jinit sweep` by default, for an MLP; other networks have only `init` and `lr`."""
 
 
+TUNED_SPACE: dict[str, list[Any]] = {
+    "init": DEFAULT_SPACE["init"],
+    "depth": [8],
+    "lr": [3e-4, 1e-3, 3e-3],
+    "l2": [0.0, 1e-4],
+}
+"""The space of `jinit tune` by default, for an MLP; other networks have no `depth`."""
+
+_COMMON_AXES = ("init", "lr", "l2")
+"""Axes that every network has."""
+
+
+class SweepSettings(NamedTuple):
+    """The arguments of a sweep, read from a file and options."""
+
+    task: Task
+    build: Callable[..., Any]
+    space: Space
+    options: dict[str, Any]
+    """The other arguments of `Sweep`; those that nothing says are left out."""
+    name: str
+    """A name for the output directory."""
+
+
 def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep, str]:
     """Build the sweep that a file (or the default) and options describe.
 
@@ -84,12 +108,29 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     Raises:
       ValueError: if the file cannot be read, or a key or a value in it is wrong.
     """
+    task, build, space, options, name = read_settings(file, overrides, DEFAULT_SPACE)
+    return Sweep(task, build, space, **options), name
+
+
+def read_settings(
+    file: Path | None, overrides: Mapping[str, Any], default_space: Mapping[str, list[Any]]
+) -> SweepSettings:
+    """Read the sweep that a file (or the default) and options describe.
+
+    Args:
+      file: a TOML file; None for the default space.
+      overrides: options of the command line, which replace keys of the file.
+      default_space: the axes of an MLP without a file.
+
+    Raises:
+      ValueError: if the file cannot be read, or a key or a value in it is wrong.
+    """
     settings = _read_file(file) if file else {}
     given_axes = settings.pop("space", None)
     settings |= {key: value for key, value in overrides.items() if key not in _AXIS_OPTIONS}
     task = build_task(settings)
     network = None if "model" in settings else choose_network(settings.get("network"), task)
-    axes = _default_axes(network) if given_axes is None else given_axes
+    axes = _default_axes(network, default_space) if given_axes is None else given_axes
     axes = axes | {axis: [overrides[axis]] for axis in _AXIS_OPTIONS if axis in overrides}
     axes = read_ranges(file, axes)
     optimizer = _find_optimizer(settings)
@@ -101,14 +142,16 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
         build = network_builder(network, task, width)
         space = _find_space(file, settings, axes)
         check_axis_values(network, build, space, axes)
-    sweep = Sweep(task, build, space, optimizer=optimizer, **_sweep_options(settings, task, file))
-    return sweep, file.stem if file else task.name
+    options = {"optimizer": optimizer, **_sweep_options(settings, task, file)}
+    return SweepSettings(task, build, space, options, file.stem if file else task.name)
 
 
-def _default_axes(network: str | None) -> dict[str, list[Any]]:
+def _default_axes(
+    network: str | None, default_space: Mapping[str, list[Any]]
+) -> dict[str, list[Any]]:
     if network == "mlp":
-        return DEFAULT_SPACE
-    return {axis: DEFAULT_SPACE[axis] for axis in ("init", "lr")}
+        return dict(default_space)
+    return {axis: default_space[axis] for axis in _COMMON_AXES if axis in default_space}
 
 
 def _read_file(file: Path) -> dict[str, Any]:

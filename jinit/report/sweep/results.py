@@ -1,6 +1,5 @@
 """The results of a sweep, read from its directory."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from jinit.report.sweep.comparison_frame import comparison_columns, comparison_r
 from jinit.report.sweep.facets import Facet, find_facets
 from jinit.report.sweep.heat_map import heat_map_figure, pair_outline
 from jinit.report.sweep.importance import IMPORTANCE_COLUMNS, importance_rows
+from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import Outline, read_outline
 from jinit.report.sweep.recommendation import Recommendation, recommend_candidate
 from jinit.report.sweep.records import number_columns, read_records
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 Compare = str | Sequence[str] | None
 """Axes that compete; None for those of the outline."""
-
-_HTML_COLUMNS = 110
-_HTML_FORMAT = '<pre style="white-space:pre;overflow-x:auto;line-height:normal">{code}</pre>'
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,14 +252,7 @@ class Results:
 
     def _repr_html_(self) -> str:
         """Return the table and the recommendations as HTML, for notebooks."""
-        with explain_missing_extra("A table"):
-            from rich.console import Console
-            from rich.text import Text
-        console = Console(file=io.StringIO(), record=True, width=_HTML_COLUMNS, force_terminal=True)
-        console.print(self.table())
-        for recommendation in self.best():
-            console.print(Text(recommendation.sentence))
-        return console.export_html(inline_styles=True, code_format=_HTML_FORMAT)
+        return notebook_page(self.table(), [each.sentence for each in self.best()])
 
     def _read_facets(self, outline: Outline) -> tuple[Facet, ...]:
         return find_facets(read_records(self.directory, outline).to_pylist(), outline)
