@@ -115,8 +115,16 @@ class Data:
         """Return an abstract batch to validate on; None without validation data."""
         if self.validation is None:
             return None
+        return self._evaluation_struct(self.validation)
+
+    def evaluated_struct(self) -> PyTree:
+        """Return an abstract batch to validate or to test on; None without any."""
+        evaluated = self.test if self.validation is None else self.validation
+        return None if evaluated is None else self._evaluation_struct(evaluated)
+
+    def _evaluation_struct(self, part: PyTree) -> PyTree:
         size = self.evaluation_batch
-        return jax.tree.map(lambda leaf: as_struct(leaf[:size]), self.validation)
+        return jax.tree.map(lambda leaf: as_struct(leaf[:size]), part)
 
 
 def as_struct(array: Any) -> jax.ShapeDtypeStruct:

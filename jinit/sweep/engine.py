@@ -151,6 +151,8 @@ class SweepRun:
             except RuntimeError as error:
                 if not is_exhausted(error) or not training.shrink():
                     raise
+        if rung == len(self.sweep.rungs) - 1:
+            training.release()
 
     def _run_lanes(
         self,

@@ -100,6 +100,11 @@ class GroupTraining:
             **self._origin,
         }
 
+    def release(self) -> None:
+        """Forget the programs: a process may not have those of hundreds of groups."""
+        del self.run, self._starts
+        self.is_compiled = False
+
     def write(self, block_run: BlockRun, lanes: Iterable[int]) -> None:
         """Write the records of some lanes of a block.
 

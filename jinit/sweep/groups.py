@@ -116,7 +116,8 @@ class _Grouping:
         self.space, self.trial, self.data, self.can_stop = space, trial, data, can_stop
         self.validation = None if data is None else data.validation_struct()
         self.batch = None if data is None else data.batch_struct()
-        self.traced = find_traced_axes(trial, space, self.batch, self.validation)
+        self.evaluated = None if data is None else data.evaluated_struct()
+        self.traced = find_traced_axes(trial, space, self.batch, self.evaluated)
         self.dtypes = {
             name: number_dtype(values) for name, values in space.axes if name in self.traced
         }
@@ -196,7 +197,7 @@ class _Grouping:
         def run(state: PyTree, numbers: Mapping[str, Any]) -> Any:
             drawn = Trial(lambda key, hyper: state, self.trial.step, self.trial.evaluate)
             hyper = lambda given: {**compiled, **given}  # noqa: E731
-            return run_abstractly(drawn, hyper, self.batch, self.validation)(numbers)
+            return run_abstractly(drawn, hyper, self.batch, self.evaluated)(numbers)
 
         structs = self._structs(numbers)
         graph = Graph.from_function(run, state, structs).prune()

@@ -18,8 +18,7 @@ class Recent(Generic[_T]):
     (1, 1)
     """
 
-    def __init__(self, most: int = _MOST_VALUES) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._values: OrderedDict[Hashable, _T] = OrderedDict()
 
     def find(self, key: Hashable, compute: Callable[[], _T]) -> _T:
@@ -31,7 +30,7 @@ class Recent(Generic[_T]):
         """
         if key not in self._values:
             self._values[key] = compute()
-            if len(self._values) > self._most:
+            if len(self._values) > _MOST_VALUES:
                 self._values.popitem(last=False)
         self._values.move_to_end(key)
         return self._values[key]

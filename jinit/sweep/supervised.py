@@ -15,6 +15,7 @@ from jinit.sweep.mean import Mean
 from jinit.sweep.network import Network, build_network, check_kernels
 from jinit.sweep.optimizers import OptimizerLike, TrainingAxes, build_optimizer
 from jinit.sweep.penalties import penalty, scale_kernels
+from jinit.sweep.recent import Recent
 from jinit.sweep.rules_axis import RULES_AXIS, draw_by_rules
 from jinit.sweep.sigma_axes import draw_sigmas
 from jinit.sweep.space import record_value
@@ -57,7 +58,7 @@ def supervised_trial(
     Returns:
       The trial.
     """
-    supervised = _Supervised(task, build, optimizer, axes, {}, {})
+    supervised = _Supervised(task, build, optimizer, axes, {}, Recent())
     return Trial(
         init=supervised.init,
         step=supervised.step,
@@ -78,7 +79,7 @@ class _Supervised:
     optimizer: OptimizerLike
     axes: TrainingAxes
     networks: dict[tuple, Network]
-    diagnoses: dict[str, StartDiagnosis]
+    diagnoses: Recent[StartDiagnosis]
 
     def init(self, key: Array, hyper: Hyper) -> TrainState:
         """Draw the variables, and set up the optimizer."""
@@ -134,9 +135,10 @@ class _Supervised:
     def diagnose(self, state: TrainState, hyper: Hyper) -> Start:
         """Judge the network before its first step, as `jinit.diagnose` does."""
         network = self.network(hyper)
-        if network.fingerprint not in self.diagnoses:
-            self.diagnoses[network.fingerprint] = StartDiagnosis(network, self.task)
-        return self.diagnoses[network.fingerprint].judge(state.params)
+        diagnosis = self.diagnoses.find(
+            network.fingerprint, lambda: StartDiagnosis(network, self.task)
+        )
+        return diagnosis.judge(state.params)
 
     def program(self, hyper: Hyper) -> str:
         """Name the computation: that of the network, and the compiled axes of training."""

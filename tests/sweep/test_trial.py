@@ -1,5 +1,8 @@
 """Trials of one's own: a GAN, a walk without data, one function, and trials that cannot work."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,8 @@ import pytest
 from sweep.small import CLASSES, FEATURES, sweep, task
 
 import jinit
-from jinit.sweep import step_key
+from jinit.sweep import recent, step_key
+from jinit.sweep.group_programs import GroupPrograms
 
 
 def gan():
@@ -236,3 +240,36 @@ def test_the_supervised_trial_needs_no_other_door(tmp_path):
     found = own.run(tmp_path / "own").frame()
     for name in ("train_loss", "validation_loss", "validation_loss_error", "validation_accuracy"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+
+
+def test_test_data_alone_tells_trials_apart(tmp_path):
+    """Without validation data, `evaluate` belongs to the program all the same."""
+
+    def evaluate(state, hyper, batch):
+        scale = {"plain": 1.0, "doubled": 2.0}[hyper["kind"]]
+        return {"loss": scale * (state[None] * batch["x"]).sum()}
+
+    x = {"x": np.ones((8, 3), np.float32)}
+    data = jinit.Data("ones", x, batch_size=4, test=x)
+    trial = quadratic(evaluate=evaluate)
+    space = jinit.grid(kind=["plain", "doubled"], lr=[0.1])
+    frame = jinit.Sweep(data, trial, space, seeds=1, steps=2).run(tmp_path / "out").frame()
+    plain, doubled = frame.set_index("kind")["test_loss"][["plain", "doubled"]]
+    assert doubled == pytest.approx(2 * plain)
+
+
+def test_programs_of_finished_groups_are_forgotten(tmp_path, monkeypatch):
+    alive = weakref.WeakSet()
+    original = GroupPrograms.__init__
+
+    def note(programs, *arguments):
+        original(programs, *arguments)
+        alive.add(programs)
+
+    monkeypatch.setattr(GroupPrograms, "__init__", note)
+    monkeypatch.setattr(recent, "_MOST_VALUES", 2)
+    trial = jinit.Trial(lambda key, hyper: jnp.ones(hyper["size"]), quadratic().step)
+    space = jinit.grid(size=[2, 3, 4, 5, 6], lr=[0.1])
+    jinit.Sweep(None, trial, space, seeds=1, steps=2).run(tmp_path / "out")
+    gc.collect()
+    assert len(alive) <= 2
