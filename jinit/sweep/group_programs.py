@@ -1,8 +1,7 @@
 """The compiled programs of a group, which train and score blocks of lanes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from jax.sharding import Mesh
 from jinit.model import PyTree
 from jinit.sweep.data import Data, as_struct
 from jinit.sweep.groups import Group
-from jinit.sweep.lane_program import LaneState, first_lane_state
+from jinit.sweep.lane_program import LaneState, Recorded, first_lane_states
 from jinit.sweep.lanes import lane_sharding, map_lanes, replicated_sharding
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.network import PROBE_EXAMPLES
@@ -26,8 +25,11 @@ class GroupPrograms:
       layout: layout of its blocks.
       data: data of the sweep; None if it has none.
       mesh: the devices.
-      chunk_lengths: steps of each call.
+      calls: steps of each call, and whether lanes are scored after them.
     """
+
+    step_metrics: frozenset[str]
+    """Names of the metrics of a step."""
 
     def __init__(
         self,
@@ -35,48 +37,64 @@ class GroupPrograms:
         layout: BlockLayout,
         data: Data | None,
         mesh: Mesh,
-        chunk_lengths: Sequence[int],
+        calls: Sequence[tuple[int, bool]],
     ) -> None:
         self.group, self.layout, self.data, self.mesh = group, layout, data, mesh
         self.structs = data_structs(data)
+        self.evaluation_batch = 1 if data is None else data.evaluation_batch
         # XLA compiles without Python's lock.
         self._threads = ThreadPoolExecutor()
-        self._advance = self._compile_advance(chunk_lengths)
+        self._advance = self._compile_advance(calls)
         self._evaluate = {
             part: self._compile(self._lower_evaluation(part))
-            for part in ("validation", "probe", "test")
+            for part in self._evaluated_parts()
             if self.has(part)
         }
         self._threads.shutdown(wait=False)
-
-    step_metrics: frozenset[str]
-    """Names of the metrics of a step."""
 
     def has(self, part: str) -> bool:
         """Return whether there is data to score lanes on: validation, probe or test."""
         return self.group.program.trial.evaluate is not None and self.structs[part] is not None
 
     def advance(
-        self, steps: int, *lanes: Any, train: PyTree, stream: PyTree = None
-    ) -> tuple[LaneState, Any]:
+        self,
+        steps: int,
+        is_scored: bool,
+        lanes: Sequence[Any],
+        parts: Mapping[str, PyTree],
+        stream: PyTree = None,
+    ) -> tuple[LaneState, Recorded]:
         """Train a block for some steps.
 
         Args:
           steps: number of steps.
+          is_scored: whether lanes are scored on validation data after them.
           lanes: states, traced numbers, seeds and indices of the lanes.
-          train: training data on the devices.
+          parts: the data on the devices.
           stream: batches of a stream.
 
         Returns:
-          The states and the mean metrics.
+          The states, and what is recorded of them.
         """
-        program = self._advance[steps].result()
+        program = self._advance[steps, is_scored].result()
         stream = jax.device_put(stream, replicated_sharding(self.mesh))
-        return program(*lanes, train, stream)
+        return program(*lanes, parts["train"], stream, parts["validation"] if is_scored else None)
 
-    def evaluate(self, part: str, lane: LaneState, numbers: Any, data: PyTree) -> tuple[Any, Any]:
-        """Return the first divergences and the metrics of a block on a part of the data."""
-        return self._evaluate[part].result()(lane, numbers, data)
+    def evaluate(
+        self, part: str, lane: LaneState, numbers: Any, parts: Mapping[str, PyTree]
+    ) -> tuple[LaneState, Recorded]:
+        """Score a block on a part of the data.
+
+        Args:
+          part: `validation`, `probe` or `test`.
+          lane: states of the lanes.
+          numbers: their traced numbers.
+          parts: the data on the devices.
+
+        Returns:
+          The states with their first divergences, and the scores as those of validation.
+        """
+        return self._evaluate[part].result()(lane, numbers, parts[part])
 
     @property
     def pending(self) -> list[Future]:
@@ -90,33 +108,42 @@ class GroupPrograms:
         used = [each.argument_size_in_bytes + each.temp_size_in_bytes for each in analysis if each]
         return max(used, default=0) / (self.layout.device_tiles * self.layout.tile_lanes)
 
-    def _compile_advance(self, chunk_lengths: Sequence[int]) -> dict[Any, Future]:
-        """Return the programs that train, being compiled, by their number of steps."""
-        lowered = {steps: self._lower_advance(steps) for steps in dict.fromkeys(chunk_lengths)}
-        self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1])
-        return {steps: self._compile(program) for steps, program in lowered.items()}
+    def _evaluated_parts(self) -> tuple[str, ...]:
+        """Return the parts for which programs of their own score lanes."""
+        return ("validation", "probe", "test")
+
+    def _compile_advance(self, calls: Sequence[tuple[int, bool]]) -> dict[Any, Future]:
+        """Return the programs that train, being compiled, by steps and whether they score."""
+        lowered = {call: self._lower_advance(*call) for call in dict.fromkeys(calls)}
+        self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1].train)
+        return {call: self._compile(program) for call, program in lowered.items()}
 
     def _compile(self, lowered: Any) -> Future:
         return self._threads.submit(lowered.compile)
 
-    def _lower_advance(self, steps: int) -> Any:
+    def _lower_advance(self, steps: int, is_scored: bool) -> Any:
         batch_size = self.group.batch_size
         indices = None if batch_size is None else self._lane_struct((steps, batch_size), np.int32)
         lanes = (*self._lane_arguments(), self._lane_struct((), np.uint32), indices)
 
-        def run(lane: Any, numbers: Any, seed: Any, indices: Any, train: Any, stream: Any) -> Any:
-            advance = self.group.program.advance
-            return advance(lane, numbers, seed, indices, steps, train, stream)
+        def run(lane: Any, numbers: Any, seed: Any, indices: Any, *shared: Any) -> Any:
+            train, stream, validation = shared
+            lane, metrics = self.group.program.advance(
+                lane, numbers, seed, indices, steps, train, stream
+            )
+            score = self.group.program.score
+            return score(lane, numbers, metrics, validation, self.evaluation_batch)
 
-        program = self._map(run, shared_count=2, donated=(0,), lanes=self.layout.tile_lanes)
-        return program.lower(
-            *lanes, self._shared(self.structs["train"]), self._stream_struct(steps)
-        )
+        program = self._map(run, shared_count=3, donated=(0,), lanes=self.layout.tile_lanes)
+        validation = self._shared(self.structs["validation"]) if is_scored else None
+        train = self._shared(self.structs["train"])
+        return program.lower(*lanes, train, self._stream_struct(steps), validation)
 
     def _lower_evaluation(self, part: str) -> Any:
-        size = self.data.evaluation_batch if self.data is not None else 1
-        evaluate = partial(self.group.program.evaluate, batch_size=size)
-        program = self._map(evaluate, shared_count=1, donated=(), lanes=self.layout.tile_lanes)
+        def run(lane: Any, numbers: Any, data: Any) -> Any:
+            return self.group.program.score(lane, numbers, {}, data, self.evaluation_batch)
+
+        program = self._map(run, shared_count=1, donated=(), lanes=self.layout.tile_lanes)
         return program.lower(*self._lane_arguments(), self._shared(self.structs[part]))
 
     def _map(
@@ -129,9 +156,11 @@ class GroupPrograms:
         )
 
     def _lane_arguments(self) -> tuple[LaneState, dict[str, jax.ShapeDtypeStruct]]:
-        lane = jax.eval_shape(first_lane_state, self.group.state)
+        lane: Any = first_lane_states(self.group.state, 1)
+        state = jax.tree.map(lambda leaf: self._lane_struct(leaf.shape, leaf.dtype), lane.state)
+        others: Any = [self._lane_struct((), leaf.dtype) for leaf in lane[1:]]
         numbers = {name: self._lane_struct((), dtype) for name, dtype in self.group.dtypes.items()}
-        return jax.tree.map(lambda leaf: self._lane_struct(leaf.shape, leaf.dtype), lane), numbers
+        return LaneState(state, *others), numbers
 
     def _stream_struct(self, steps: int) -> PyTree:
         if self.data is None or not self.data.is_stream:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -17,7 +16,7 @@ from jinit.sweep.data import Data
 from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
-from jinit.sweep.lane_program import LaneState, first_lane_state
+from jinit.sweep.lane_program import LaneState, Recorded, first_lane_states
 from jinit.sweep.lanes import lane_sharding, pad_lanes
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.loop_programs import LoopPrograms
@@ -61,10 +60,15 @@ class RunContext:
         full, rest = divmod(self.rungs[rung] - first, self.record_every)
         return (self.record_every,) * full + ((rest,) if rest else ())
 
-    def calls(self, steps: int) -> tuple[int, ...]:
-        """Return the steps of the calls until the next recording."""
+    def calls(self, steps: int) -> tuple[tuple[int, bool], ...]:
+        """Return the steps of the calls until the next recording; lanes are scored after the last.
+
+        Args:
+          steps: steps until the next recording.
+        """
         full, rest = divmod(steps, self.steps_per_call)
-        return (self.steps_per_call,) * full + ((rest,) if rest else ())
+        counts = [self.steps_per_call] * full + ([rest] if rest else [])
+        return tuple((count, place == len(counts)) for place, count in enumerate(counts, 1))
 
 
 class LaneInputs(NamedTuple):
@@ -79,6 +83,7 @@ class _Call(NamedTuple):
     """One call of the training program."""
 
     steps: int
+    is_scored: bool
     indices: jax.Array | None
     stream: Any
 
@@ -96,12 +101,12 @@ class GroupRun:
         recordings = [
             each for rung in range(len(context.rungs)) for each in context.recordings(rung)
         ]
-        lengths = [steps for each in set(recordings) for steps in context.calls(each)]
+        calls = tuple(call for each in sorted(set(recordings)) for call in context.calls(each))
         self._parts = context.parts
         programs = LoopPrograms if layout.is_loop else GroupPrograms
         self.programs = group.program.trial.programs.find(
-            (group.kind, layout, context.mesh, tuple(lengths), context.data),
-            lambda: programs(group, layout, context.data, context.mesh, lengths),
+            (group.kind, layout, context.mesh, calls, context.data),
+            lambda: programs(group, layout, context.data, context.mesh, calls),
         )
 
     def train(
@@ -158,10 +163,7 @@ class GroupRun:
         for future in self.programs.pending:
             future.result()
         begin_time = time.perf_counter()
-        arguments = (lanes.lane, lanes.numbers, lanes.seeds, call.indices)
-        results = self.programs.advance(
-            call.steps, *arguments, train=self._parts["train"], stream=call.stream
-        )
+        results = self._call(call, lanes.lane, lanes)
         jax.block_until_ready(results)
         return time.perf_counter() - begin_time
 
@@ -180,7 +182,7 @@ class GroupRun:
     def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
         if saved is None:
             state = self.initial_states.draw(block.lanes)
-            lane = jax.vmap(first_lane_state)(jax.tree.map(jnp.asarray, state))
+            lane = first_lane_states(state, len(block.lanes))
         else:
             lane = stack_lanes([saved[each].state for each in block.lanes])
         members, dtypes = [each.member for each in block.lanes], self.group.dtypes
@@ -189,23 +191,23 @@ class GroupRun:
             for name, dtype in dtypes.items()
         }
         seeds = self.context.data_seeds[block.seed_indices].astype(np.uint32)
-        return LaneInputs(*jax.tree.map(self._put_lanes, (lane, numbers, seeds)))
+        return LaneInputs(*self._put_lanes((lane, numbers, seeds)))
 
     def _begin_block(self, block: Block, lanes: LaneInputs) -> BlockRun:
         """Return the block with its scores before the first step, on validation and probe data."""
-        lane, metrics = lanes.lane, {}
+        block_run, metrics = BlockRun(block, lanes.lane, self.context.rungs[0]), {}
+        diverged_at = None
         for part, kind in (("probe", "train"), ("validation", "validation")):
             if self.programs.has(part):
-                diverged_at, scores = self._evaluate(part, lane, lanes)
-                lane = lane._replace(diverged_at=diverged_at)
-                if part == "probe":
+                block_run.state, recorded = self._evaluate(part, block_run.state, lanes)
+                scores, diverged_at = recorded.validation, recorded.diverged_at
+                if part == "probe":  # the metrics that steps have, too
                     names = self.programs.step_metrics
-                    scores = {name: each for name, each in scores.items() if name in names}
+                    scores = {name: value for name, value in scores.items() if name in names}
                 metrics |= column_names(kind, scores)
-        block_run = BlockRun(block, lane, self.context.rungs[0])
         if metrics:
-            block_run.queue(lane, _scores(0, metrics, lane), 0)
-            self.context.wait(lane.diverged_at)
+            block_run.queue(block_run.state, Scores(0, metrics, diverged_at), 0)
+            self.context.wait(diverged_at)
             block_run.read_pending()
         return block_run
 
@@ -222,29 +224,32 @@ class GroupRun:
         )
 
     def _advance_block(self, block_run: BlockRun, lanes: LaneInputs, calls: list[_Call]) -> None:
-        lane, parts = block_run.state, []
+        lane, recorded = block_run.state, []
         for call in calls:
-            arguments = (lane, lanes.numbers, lanes.seeds, call.indices)
-            lane, metrics = self.programs.advance(
-                call.steps, *arguments, train=self._parts["train"], stream=call.stream
-            )
-            parts.append((call.steps, metrics))
-        metrics = column_names("train", _mean_metrics(parts))
-        if self.programs.has("validation"):
-            diverged_at, scores = self._evaluate("validation", lane, lanes)
-            lane = lane._replace(diverged_at=diverged_at)
-            metrics |= column_names("validation", scores)
-        steps = sum(call.steps for call in calls)
-        done = block_run.queued_steps + steps
-        block_run.queue(lane, _scores(done, metrics, lane), steps)
+            lane, each = self._call(call, lane, lanes)
+            recorded.append(each)
+        steps = [call.steps for call in calls]
+        metrics = column_names("train", _mean_metrics(steps, [each.train for each in recorded]))
+        metrics |= column_names("validation", recorded[-1].validation)
+        done = block_run.queued_steps + sum(steps)
+        scores = Scores(done, metrics, recorded[-1].diverged_at)
+        block_run.queue(lane, scores, sum(steps))
         stopped = self._stop_lanes(block_run)
         is_last = block_run.queued_steps == self.context.rungs[-1] or stopped.all()
         if is_last and self.programs.has("test"):
-            _, scores = self._evaluate("test", lane, lanes)
-            block_run.test_metrics = column_names("test", scores)
+            _, tested = self._evaluate("test", lane, lanes)
+            block_run.test_metrics = column_names("test", tested.validation)
 
-    def _evaluate(self, part: str, lane: LaneState, lanes: LaneInputs) -> tuple[Any, Any]:
-        return self.programs.evaluate(part, lane, lanes.numbers, self._parts[part])
+    def _call(self, call: _Call, lane: LaneState, lanes: LaneInputs) -> tuple[LaneState, Recorded]:
+        arguments = (lane, lanes.numbers, lanes.seeds, call.indices)
+        return self.programs.advance(
+            call.steps, call.is_scored, arguments, self._parts, call.stream
+        )
+
+    def _evaluate(
+        self, part: str, lane: LaneState, lanes: LaneInputs
+    ) -> tuple[LaneState, Recorded]:
+        return self.programs.evaluate(part, lane, lanes.numbers, self._parts)
 
     def _stop_lanes(self, block_run: BlockRun) -> np.ndarray:
         """Freeze the lanes that have stopped, and end the block if it has no others.
@@ -270,12 +275,12 @@ class GroupRun:
     ) -> list[_Call]:
         first = 0 if block_run is None else block_run.queued_steps
         calls = []
-        for count in self.context.calls(steps):
+        for count, is_scored in self.context.calls(steps):
             indices = None
             if self._batches is not None:
                 examples = self._batches.example_indices(block.seed_indices, first, count)
                 indices = self._put_lanes(examples)
-            calls.append(_Call(count, indices, next(stream)))
+            calls.append(_Call(count, is_scored, indices, next(stream)))
             first += count
         return calls
 
@@ -284,25 +289,20 @@ class GroupRun:
         if self.context.data is None or not self.context.data.is_stream:
             return itertools.repeat(None)
         recordings = self.context.recordings(rung)
-        lengths = [steps for each in recordings for steps in self.context.calls(each)]
+        lengths = [count for each in recordings for count, _ in self.context.calls(each)]
         skipped = self.context.rungs[rung - 1] if rung else 0
         return self.context.data.train.chunks(lengths, skipped)
 
-    def _put_lanes(self, array: Any) -> jax.Array:
-        """Return the array on the devices, padded to the lanes of a block."""
-        padded = pad_lanes(array, self.layout.block_lanes)
+    def _put_lanes(self, tree: Any) -> Any:
+        """Return arrays of lanes on the devices, padded to the lanes of a block."""
+        padded = jax.tree.map(lambda leaf: pad_lanes(leaf, self.layout.block_lanes), tree)
         return jax.device_put(padded, lane_sharding(self.context.mesh))
 
 
-def _scores(step: int, metrics: Mapping[str, Any], lane: LaneState) -> Scores:
-    # The state is donated to the next call; what is read later must be a copy.
-    return Scores(step, metrics, jnp.copy(lane.diverged_at))
-
-
-def _mean_metrics(parts: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+def _mean_metrics(steps: Sequence[int], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the means over the steps of several calls."""
-    if len(parts) == 1:
-        return dict(parts[0][1])
-    total = sum(steps for steps, _ in parts)
-    names = parts[0][1]
-    return {name: sum(steps * each[name] for steps, each in parts) / total for name in names}
+    if len(metrics) == 1:
+        return dict(metrics[0])
+    weighted = list(zip(steps, metrics, strict=True))
+    total = sum(steps)
+    return {name: sum(n * each[name] for n, each in weighted) / total for name in metrics[0]}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jinit.model import PyTree
@@ -30,13 +31,25 @@ class LaneState(NamedTuple):
     """Whether the lane is trained; used only if lanes can stop early."""
 
 
-def first_lane_state(state: PyTree) -> LaneState:
-    """Return the state of a lane before its first step.
+class Recorded(NamedTuple):
+    """What is recorded of lanes after some steps."""
+
+    train: Metrics
+    """Means of the metrics of the steps."""
+    validation: Metrics
+    diverged_at: Array
+    """A copy: the state is donated to the next call."""
+
+
+def first_lane_states(state: PyTree, lanes: int) -> LaneState:
+    """Return the states of lanes before their first step.
 
     Args:
-      state: state of the trial.
+      state: states of the trial, with a leading axis of lanes.
+      lanes: number of lanes.
     """
-    return LaneState(state, jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32), jnp.array(True))
+    others: Any = np.zeros(lanes, np.int32), np.full(lanes, -1, np.int32), np.ones(lanes, bool)
+    return LaneState(state, *others)
 
 
 def step_key(seed: int | Array, step: int | Array) -> Array:
@@ -101,6 +114,34 @@ class LaneProgram:
         if self.can_stop:
             after = keep_stopped(lane, after)
         return after, {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
+
+    def score(
+        self,
+        lane: LaneState,
+        numbers: Mapping[str, Array],
+        metrics: Metrics,
+        validation: PyTree,
+        batch_size: int,
+    ) -> tuple[LaneState, Recorded]:
+        """Score a lane on validation data, if there is any.
+
+        Training and scoring are one program: XLA on CPU waits long between two that are queued.
+
+        Args:
+          lane: the lane.
+          numbers: the traced numbers.
+          metrics: metrics of the steps before.
+          validation: data to score on; None for none.
+          batch_size: most examples that are scored at once.
+
+        Returns:
+          The lane with the step of its first divergence, and what is recorded of it.
+        """
+        scores: Metrics = {}
+        if validation is not None and self.trial.evaluate is not None:
+            diverged_at, scores = self.evaluate(lane, numbers, validation, batch_size)
+            lane = lane._replace(diverged_at=diverged_at)
+        return lane, Recorded(dict(metrics), dict(scores), lane.diverged_at)
 
     def step(
         self,

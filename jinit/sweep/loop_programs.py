@@ -1,6 +1,6 @@
 """Lanes whose steps Python dispatches one by one, in turn over the devices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,7 +11,7 @@ from jax.sharding import SingleDeviceSharding
 
 from jinit.model import PyTree
 from jinit.sweep.group_programs import GroupPrograms
-from jinit.sweep.lane_program import LaneState, keep_stopped
+from jinit.sweep.lane_program import LaneState, Recorded, keep_stopped
 from jinit.sweep.lanes import lane_sharding
 
 
@@ -22,19 +22,24 @@ class LoopPrograms(GroupPrograms):
     every lane is dispatched before the next step of the first one, so that all devices work.
     """
 
-    def _compile_advance(self, chunk_lengths: Sequence[int]) -> dict[Any, Future]:
-        del chunk_lengths
+    def _compile_advance(self, calls: Sequence[tuple[int, bool]]) -> dict[Any, Future]:
+        del calls
         lowered = {device: self._lower_step(device) for device in self.mesh.devices.flat}
         self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1])
         return {device: self._compile(program) for device, program in lowered.items()}
 
     def advance(
-        self, steps: int, *lanes: Any, train: PyTree, stream: PyTree = None
-    ) -> tuple[LaneState, Any]:
+        self,
+        steps: int,
+        is_scored: bool,
+        lanes: Sequence[Any],
+        parts: Mapping[str, PyTree],
+        stream: PyTree = None,
+    ) -> tuple[LaneState, Recorded]:
         """Train a block for some steps, as `GroupPrograms.advance` does."""
         devices = list(self.mesh.devices.flat)
         given = {device: _unstack(lanes, device) for device in devices}
-        data = {device: jax.device_put((train, stream), device) for device in devices}
+        data = {device: jax.device_put((parts["train"], stream), device) for device in devices}
         states = {device: [each[0] for each in given[device]] for device in devices}
         sums: dict[Any, list[Any]] = {device: [None] * len(given[device]) for device in devices}
         for step in range(steps):
@@ -47,7 +52,11 @@ class LoopPrograms(GroupPrograms):
                     total = sums[device][lane]
                     sums[device][lane] = metrics if total is None else _add(total, metrics)
         means = {device: [_divide(each, steps) for each in sums[device]] for device in devices}
-        return self._stack(states, devices), self._stack(means, devices)
+        state, train = self._stack(states, devices), self._stack(means, devices)
+        if not is_scored or not self.has("validation"):
+            return state, Recorded(train, {}, jnp.copy(state.diverged_at))
+        state, recorded = self.evaluate("validation", state, lanes[1], parts)
+        return state, recorded._replace(train=train)
 
     def _run_step(
         self, device: Any, state: LaneState, lane: Sequence[Any], step: int, data: Any
