@@ -17,7 +17,7 @@ def _contenders(quick: bool) -> dict[str, dict[str, contenders.Contender]]:
     return {
         "mlp": contenders.of_mlp(quick),
         "transformer": contenders.of_network(loop_goal=2.5, hand_goal=0.95),
-        "cnn": contenders.of_network(loop_goal=1.0, hand_goal=None),
+        "cnn": contenders.of_network(loop_goal=1.0, hand_goal=None, hand_every=3),
     }
 
 

@@ -59,7 +59,7 @@ def sweep(lanes: int) -> Contender:
     )
 
 
-def by_hand(lanes: int, way: str, **goal: object) -> Contender:
+def by_hand(lanes: int, way: str, **others: object) -> Contender:
     """`jit(vmap(train))` or `lax.map(train)` over so many lanes and all devices."""
     name = {"vmap": "vmap", "map": "lax.map"}[way]
     return Contender(
@@ -68,11 +68,11 @@ def by_hand(lanes: int, way: str, **goal: object) -> Contender:
         lanes,
         {"way": way},
         takes=("trials", "steps", "way"),
-        **goal,  # pyright: ignore[reportArgumentType]
+        **others,  # pyright: ignore[reportArgumentType]
     )
 
 
-def torch_loop(label: str, trials: int, **options: object) -> Contender:
+def torch_loop(label: str, trials: int, goal: float | None = None, **options: object) -> Contender:
     """A PyTorch loop."""
     return Contender(
         label,
@@ -82,7 +82,7 @@ def torch_loop(label: str, trials: int, **options: object) -> Contender:
         start="start_compiled" if options.get("compiled") else "start",
         initial=True,
         package="torch",
-        goal=None if options.get("compiled") else 25,
+        goal=goal,
     )
 
 
@@ -117,8 +117,8 @@ def of_mlp(quick: bool) -> dict[str, Contender]:
         "vmap": by_hand(64, "vmap", goal=1),
         "map": by_hand(64, "map"),
         "vmap_256": by_hand(256, "vmap", goal=1, against="jinit_256"),
-        "torch": torch_loop("PyTorch loop", 4),
-        "torch_fused": torch_loop("PyTorch loop, fused Adam", 4, fused=True),
+        "torch": torch_loop("PyTorch loop", 4, goal=25),
+        "torch_fused": torch_loop("PyTorch loop, fused Adam", 4, goal=25, fused=True),
         "torch_compiled": torch_loop("the same, torch.compile", 4, fused=True, compiled=True),
         "torch_lanes": torch_lanes("torch.func.vmap, 64 lanes", 64, compiled=False),
         "torch_lanes_compiled": torch_lanes("the same, torch.compile", 64, compiled=True),
@@ -130,13 +130,15 @@ def of_mlp(quick: bool) -> dict[str, Contender]:
     return {name: each for name, each in found.items() if name not in wide}
 
 
-def of_network(loop_goal: float, hand_goal: float | None) -> dict[str, Contender]:
-    """The contenders of a larger network."""
+def of_network(
+    loop_goal: float, hand_goal: float | None, hand_every: int = 1
+) -> dict[str, Contender]:
+    """The contenders of a larger network; lanes by hand take part in every so many rounds."""
     return {
         "jinit": sweep(16),
         "jax": Contender("jitted Python loop (JAX)", "with_jax", 4, goal=loop_goal),
         "jax_tuned": Contender("the same, tuned", "with_jax", 4, {"tuned": True}),
-        "vmap": by_hand(16, "vmap", goal=hand_goal),
-        "map": by_hand(16, "map", goal=hand_goal),
+        "vmap": by_hand(16, "vmap", goal=hand_goal, every=hand_every),
+        "map": by_hand(16, "map", goal=hand_goal, every=hand_every),
         "torch_fused": torch_loop("PyTorch loop, fused Adam", 4, fused=True),
     }

@@ -27,7 +27,7 @@ def run(quick: bool) -> dict:
         for (name, lanes), worker in workers.items():
             tables.progress(f"starting {lanes} lanes of {name}")
             worker.ask("start", **_arguments(name, lanes))
-        rounds = [_round(workers, number) for number in range(1 if quick else 3)]
+        rounds = [_round(workers, number) for number in range(1 if quick else 2)]
         peaks = {key: worker.peak_resident() for key, worker in workers.items()}
     return {
         "steps": STEPS,

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the old output obeys verbose=0
+
 import ray
 from machine import cores
 from ray import tune
