@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "keras", "scikit-learn")
+PACKAGES = (
+    *("jinit", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "keras", "scikit-learn"),
+    *("optuna", "ray"),
+)
 
 
 def cores() -> int:

@@ -88,19 +88,29 @@ def _reset_high_water_mark() -> bool:
     return True
 
 
-def _status_bytes(field: str) -> int:
+def peak_resident(process: int) -> int:
+    """Largest resident set of a process since it started, in bytes (its children not counted)."""
+    return _status_bytes("VmHWM", process)
+
+
+def _status_bytes(field: str, process: int | str = "self") -> int:
     """A size from /proc/self/status, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == field:
             return int(value.split()[0]) * 1024
-    raise ValueError(f"/proc/self/status has no field {field!r}")
+    raise ValueError(f"/proc/{process}/status has no field {field!r}")
 
 
 def _largest_resident_set() -> int:
     """`ru_maxrss` in bytes: the system reports kilobytes, except macOS."""
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
+
+
+def load() -> list[float] | None:
+    """Load average over 1, 5 and 15 minutes; None where the system has none."""
+    return [round(each, 2) for each in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
 def busy() -> str | None:

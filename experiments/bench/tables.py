@@ -43,3 +43,18 @@ def heading(results: dict) -> str:
             " · ".join(installed),
         )
     )
+
+
+def size(count: int) -> str:
+    """A number of bytes in mebibytes."""
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def mark(reached: bool) -> str:
+    """Whether a goal is reached."""
+    return "✓" if reached else "✗"
+
+
+def load_line() -> str:
+    """The load average, for the record."""
+    return "load average " + " ".join(f"{each:.2f}" for each in measure.load() or ())

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+import measure
+
 HERE = Path(__file__).parent
 
 
@@ -43,6 +45,13 @@ class Worker:
                 f"{function}({arguments}); its error is printed above"
             )
         return json.loads(answer)
+
+    def peak_resident(self) -> int:
+        """Largest resident set of the process so far, in bytes; 0 where the system hides it."""
+        try:
+            return measure.peak_resident(self.process.pid)
+        except (OSError, ValueError):
+            return 0
 
     def __enter__(self) -> Self:
         """Use as a context: the process ends with the block."""

@@ -4,90 +4,72 @@ Once as guides write it, each batch an argument; once with all that a careful us
 """
 
 import time
-from functools import partial
+from functools import cache
 
-import flax.linen as nn
 import jax
 import numpy as np
-import optax
 
-from trials import BATCH, WIDTHS, digits, learning_rate
-
-
-class MLP(nn.Module):
-    """Dense layers with relu between them."""
-
-    @nn.compact
-    def __call__(self, x):
-        """Logits of a batch."""
-        for width in WIDTHS[1:-1]:
-            x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x))
-        return nn.Dense(WIDTHS[-1], kernel_init=nn.initializers.he_normal())(x)
+from trials import digits, setting
+from trials.in_jax import Training
 
 
-model = MLP()
-on_host, _ = digits.load()
-train, validation = jax.device_put(digits.load())
+class Loop:
+    """The compiled functions of a loop over the steps of a problem."""
+
+    def __init__(self, problem: str):
+        """Compile everything with one short trial of each kind."""
+        self.problem, self.training = problem, Training(problem)
+        self.init = jax.jit(self.training.init)
+        self.usual_step = jax.jit(self.training.step)
+        self.tuned_step = jax.jit(self._indexed_step, donate_argnums=(0, 1))
+        self.loss = jax.jit(self.training.loss)
+        for tuned in (False, True):
+            self.trial(*setting(problem, 0), 2, tuned)
+
+    def _indexed_step(self, params, state, rate, x, y, batch):
+        """One step that takes its batch from the data inside the program, and reuses buffers."""
+        return self.training.step(params, state, rate, x[batch], y[batch])
+
+    def trial(self, seed: int, rate: float, steps: int, tuned: bool = False) -> float:
+        """Train once; the validation loss."""
+        training = self.training
+        params, state = self.init(jax.random.key(seed), rate)
+        for batch in digits.batches(seed, training.size, steps):
+            if tuned:
+                params, state, _ = self.tuned_step(params, state, rate, *training.train, batch)
+            else:
+                x, y = (array[batch] for array in training.on_host)
+                params, state, _ = self.usual_step(params, state, rate, x, y)
+        return float(self.loss(params, *training.validation))
 
 
-@jax.jit
-def init(key, rate):
-    """Parameters and optimizer state of one trial."""
-    params = model.init(key, train[0][:1])
-    return params, optax.adam(rate).init(params)
+@cache
+def loop(problem: str) -> Loop:
+    """The loop of a problem, compiled when it is first asked for."""
+    return Loop(problem)
 
 
-def step(params, state, rate, x, y):
-    """One step of Adam; the rate is an argument, so all trials share the program."""
-
-    def loss(params):
-        logits = model.apply(params, x)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-
-    value, gradient = jax.value_and_grad(loss)(params)
-    updates, state = optax.adam(rate).update(gradient, state)
-    return optax.apply_updates(params, updates), state, value
-
-
-usual_step = jax.jit(step)
-
-
-@partial(jax.jit, donate_argnums=(0, 1))
-def tuned_step(params, state, rate, x, y, batch):
-    """One step that takes its batch from the data inside the program and reuses its buffers."""
-    return step(params, state, rate, x[batch], y[batch])
-
-
-@jax.jit
-def accuracy(params, x, y):
-    """Share of images that get their own label."""
-    return (model.apply(params, x).argmax(-1) == y).mean()
-
-
-def trial(number: int, steps: int, tuned: bool) -> float:
-    """Train once; the validation accuracy."""
-    rate = learning_rate(number)
-    params, state = init(jax.random.key(number), rate)
-    generator = np.random.default_rng(number)
-    for batch in digits.batches(generator, len(train[0]), BATCH, steps):
-        if tuned:
-            params, state, _ = tuned_step(params, state, rate, *train, batch)
-        else:
-            x, y = (array[batch] for array in on_host)
-            params, state, _ = usual_step(params, state, rate, x, y)
-    return float(accuracy(params, *validation))
-
-
-def start() -> dict:
-    """Compile everything with one short trial of each kind."""
+def start(problem: str) -> dict:
+    """Compile everything."""
     begin = time.perf_counter()
-    for tuned in (False, True):
-        trial(0, 2, tuned)
+    loop(problem)
     return {"compile_seconds": time.perf_counter() - begin}
 
 
-def run(trials: int, steps: int, tuned: bool = False) -> dict:
+def save_initial(problem: str, trials: int, path: str) -> None:
+    """Write the initial parameters of some trials, for the rivals that are not in JAX."""
+    saved = {}
+    for number in range(trials):
+        params, _ = loop(problem).init(jax.random.key(setting(problem, number)[0]), 0.0)
+        for where, leaf in jax.tree.leaves_with_path(params["params"]):
+            name = "/".join(key.key for key in where)
+            saved[f"{number}:{name}"] = np.asarray(leaf)
+    np.savez(path, **saved)
+
+
+def run(problem: str, trials: int, steps: int, tuned: bool = False) -> dict:
     """Train the given number of trials one after the other."""
+    trial = loop(problem).trial
     begin = time.perf_counter()
-    reached = [trial(number, steps, tuned) for number in range(trials)]
-    return {"seconds": time.perf_counter() - begin, "accuracy": float(np.mean(reached))}
+    losses = [trial(*setting(problem, number), steps, tuned) for number in range(trials)]
+    return {"seconds": time.perf_counter() - begin, "losses": losses}

@@ -3,57 +3,47 @@
 import tempfile
 import time
 
-import flax.linen as nn
 import jax
 import measure
 import optax
 
 import jinit
-from trials import LEARNING_RATES, WIDTHS
+from trials import BATCH, PROBLEMS, digits
+from trials.networks import NETWORKS
 
 jinit.sweep.use_all_cores()  # before JAX first computes: one CPU device per core
 
 MATMUL_SIZE = 2048
+WARM_UP_STEPS = 10
 
 
-class MLP(nn.Module):
-    """Dense layers with relu between them."""
+def start(problem: str, trials: int, steps: int) -> dict:
+    """Run a short sweep of the same lanes once, so that everything is loaded.
 
-    kernel_init: nn.initializers.Initializer
-
-    @nn.compact
-    def __call__(self, x):
-        """Logits of a batch."""
-        for width in WIDTHS[1:-1]:
-            x = nn.relu(nn.Dense(width, kernel_init=self.kernel_init)(x))
-        return nn.Dense(WIDTHS[-1], kernel_init=self.kernel_init)(x)
-
-
-def start(trials: int, steps: int) -> dict:
-    """Run the sweep that will be timed once, so that everything is loaded and compiled.
-
-    Its training program is compiled by each run and timed apart, but the small programs that
-    draw the initial parameters are compiled where they are first used, in the middle of a run.
+    The training program is compiled by each run and timed apart, but the small programs that draw
+    the initial parameters are compiled where they are first used, in the middle of a run.
     """
-    first = run(trials, steps)
+    first = run(problem, trials, min(steps, WARM_UP_STEPS))
     device = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
     return {"device": device, "first_run": first}
 
 
-def run(trials: int, steps: int) -> dict:
+def run(problem: str, trials: int, steps: int, measure_start: bool = True) -> dict:
     """Train the given number of lanes, seeds × learning rates, and record them on disk as users do.
 
     `seconds` is what the sweep itself records as training, from drawing the initial parameters
     to the last score; `whole_seconds` adds tracing, compiling, writing and reading the records.
     """
-    space = jinit.grid(init=[jinit.he_normal()], lr=list(LEARNING_RATES))
+    rates = PROBLEMS[problem].rates
+    train, validation = digits.load(problem)
     sweep = jinit.Sweep(
-        jinit.tasks.digits(),
-        lambda config: MLP(kernel_init=config["init"]),
-        space,
+        jinit.Task(problem, train, validation, batch_size=BATCH),
+        lambda config: NETWORKS[problem](kernel_init=config["init"]),
+        jinit.grid(init=[jinit.he_normal()], lr=list(rates)),
         optimizer=optax.adam,
-        seeds=trials // len(LEARNING_RATES),
+        seeds=trials // len(rates),
         steps=steps,
+        measure_start=measure_start,
     )
     with tempfile.TemporaryDirectory() as directory:
         begin = time.perf_counter()
@@ -65,7 +55,7 @@ def run(trials: int, steps: int) -> dict:
         "whole_seconds": whole,
         "compile_seconds": float(frame.groupby("group").compile_seconds.first().sum()),
         "seconds": float(frame.groupby(["group", "block"]).run_seconds.first().sum()),
-        "accuracy": float(frame.validation_accuracy.mean()),
+        "losses": frame.sort_values(["seed", "lr"]).validation_loss.tolist(),
         "lane_width": int(frame.lane_width.iloc[0]),
     }
 

@@ -1,69 +1,90 @@
-"""The usual PyTorch loop, eager, one trial after the other."""
+"""The usual PyTorch loop, eager or with `torch.compile`, one trial after the other."""
 
-import itertools
 import time
+from functools import cache
 
-import numpy as np
 import torch
-from machine import cores
-from torch import nn
+from torch.nn import functional
 
-from trials import BATCH, WIDTHS, digits, learning_rate
+from trials import digits, in_torch, setting
 
-(train_x, train_y), validation = (
-    tuple(torch.from_numpy(array) for array in arrays) for arrays in digits.load()
-)
-train_y, validation = train_y.long(), (validation[0], validation[1].long())
+SHORT = 20  # steps
 
 
-def build() -> nn.Sequential:
-    """Linear layers with ReLU between them, He normal weights, zero biases."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(WIDTHS):
-        linear = nn.Linear(inputs, outputs)
-        nn.init.kaiming_normal_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+class Loop:
+    """The loop over the steps of a problem."""
+
+    def __init__(self, problem: str, initial: str):
+        """Load the data and the initial parameters; draw nothing."""
+        self.problem, self.initial = problem, in_torch.load_initial(initial)
+        self.train, self.validation = in_torch.load(problem)
+        self.compiled = None
+
+    def build(self, number: int) -> torch.nn.Module:
+        """The network of a trial before its first step."""
+        model = in_torch.NETWORKS[self.problem]()
+        model.load_state_dict(self.initial[number])
+        return model
+
+    def compile(self) -> None:
+        """Compile one network, whose parameters each trial then sets."""
+        model = self.build(0)
+        self.compiled = model, torch.compile(model)
+
+    def trial(self, number: int, steps: int, fused: bool, compiled: bool) -> float:
+        """Train once; the validation loss."""
+        if compiled and self.compiled:
+            module, model = self.compiled
+            module.load_state_dict(self.initial[number])
+        else:
+            module = model = self.build(number)
+        seed, rate = setting(self.problem, number)
+        optimizer = torch.optim.Adam(module.parameters(), lr=rate, fused=fused or None)
+        x, y = self.train
+        for indices in digits.batches(seed, len(x), steps):
+            batch = torch.from_numpy(indices)
+            optimizer.zero_grad()
+            functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            return functional.cross_entropy(module(self.validation[0]), self.validation[1]).item()
+
+    def seconds(self, steps: int) -> float:
+        """Seconds of one short trial."""
+        begin = time.perf_counter()
+        self.trial(0, steps, fused=True, compiled=False)
+        return time.perf_counter() - begin
 
 
-def trial(number: int, steps: int, fused: bool | None) -> float:
-    """Train once; the validation accuracy. `fused` is Adam's own option, None its default."""
-    torch.manual_seed(number)
-    model, loss = build(), nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate(number), fused=fused)
-    generator = np.random.default_rng(number)
-    for batch in digits.batches(generator, len(train_x), BATCH, steps):
-        batch = torch.from_numpy(batch)
-        optimizer.zero_grad()
-        loss(model(train_x[batch]), train_y[batch]).backward()
-        optimizer.step()
-    with torch.no_grad():
-        correct = model(validation[0]).argmax(-1) == validation[1]
-    return correct.float().mean().item()
+loop = cache(Loop)
 
 
-def start() -> dict:
-    """Choose the number of threads that trains faster: one, or one per core."""
-    seconds = {}
-    for threads in sorted({1, cores()}):
-        torch.set_num_threads(threads)
-        trial(0, 20, None)
-        seconds[threads] = min(_seconds(200) for _ in range(3))
-    chosen = min(seconds, key=lambda threads: seconds[threads])
-    torch.set_num_threads(chosen)
-    return {"threads": chosen, "seconds_by_threads": seconds}
+def start(problem: str, initial: str) -> dict:
+    """Choose the number of threads."""
+    return in_torch.fastest_threads(lambda: loop(problem, initial).seconds(SHORT))
 
 
-def _seconds(steps: int) -> float:
-    """Seconds of one short trial."""
+def start_compiled(problem: str, initial: str) -> dict:
+    """Compile with `torch.compile`, which needs a C++ compiler."""
     begin = time.perf_counter()
-    trial(0, steps, None)
-    return time.perf_counter() - begin
+    try:
+        loop(problem, initial).compile()
+        loop(problem, initial).trial(0, 3, fused=True, compiled=True)
+    except Exception as error:  # noqa: BLE001, whatever the compilers raise is the answer
+        return {"missing": f"torch.compile fails: {type(error).__name__}"}
+    return {"compile_seconds": time.perf_counter() - begin}
 
 
-def run(trials: int, steps: int, fused: bool | None = None) -> dict:
+def run(
+    problem: str,
+    initial: str,
+    trials: int,
+    steps: int,
+    fused: bool = False,
+    compiled: bool = False,
+) -> dict:
     """Train the given number of trials one after the other."""
+    trial = loop(problem, initial).trial
     begin = time.perf_counter()
-    reached = [trial(number, steps, fused) for number in range(trials)]
-    return {"seconds": time.perf_counter() - begin, "accuracy": float(np.mean(reached))}
+    losses = [trial(number, steps, fused, compiled) for number in range(trials)]
+    return {"seconds": time.perf_counter() - begin, "losses": losses}
