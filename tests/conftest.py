@@ -42,6 +42,8 @@ REPEATED = (
     "sampling/test_threefry.py",
     "sweep/test_against_a_plain_loop.py",
     "sweep/test_batches.py",
+    "sweep/test_state_and_data.py",
+    "sweep/test_trial.py",
     "test_public_api.py",
 )
 REPEATED_DOCTESTS = ("hooks", "initializers", "model", "programs", "rules", "sampling", "sweep")

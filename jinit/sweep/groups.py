@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -70,8 +71,9 @@ class Group:
         """Whether lanes are scored on validation data."""
         return self.program.trial.evaluate is not None and self.validation is not None
 
+    @cached_property
     def step_operations(self) -> frozenset[str]:
-        """Return the names of the operations of a step, without those inside its loops."""
+        """Names of the operations of a step, without those inside its loops."""
         numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in self.dtypes.items()}
 
         def step(state: PyTree, numbers: Mapping[str, Any], batch: PyTree, key: Array) -> Any:

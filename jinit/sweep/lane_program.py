@@ -32,7 +32,7 @@ class LaneState(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What is recorded of lanes after some steps."""
+    """Metrics of lanes after some steps, as they are recorded."""
 
     train: Metrics
     """Means of the metrics of the steps."""

@@ -112,4 +112,4 @@ def _most_tile_lanes(group: Group) -> int:
         return _ACCELERATOR_TILE_LANES
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(group.state))
     lanes = min(max(_CPU_TILE_BYTES // max(size, 1), 1), _CPU_TILE_LANES)
-    return 1 if lanes > 1 and "conv_general_dilated" in group.step_operations() else lanes
+    return 1 if lanes > 1 and "conv_general_dilated" in group.step_operations else lanes

@@ -44,10 +44,10 @@ SLOW = pytest.mark.slow
     ("build", "executor"),
     [
         (shallow, "map"),
-        (shallow, "measured"),
-        (build_normalized, "loop"),
+        (shallow, "loop"),
+        pytest.param(shallow, "measured", marks=SLOW),
+        pytest.param(build_normalized, "loop", marks=SLOW),
         pytest.param(shallow, "vmap(3)", marks=SLOW),
-        pytest.param(shallow, "loop", marks=SLOW),
         pytest.param(build_normalized, "map", marks=SLOW),
         pytest.param(build_normalized, "vmap(3)", marks=SLOW),
         pytest.param(build_normalized, "measured", marks=SLOW),

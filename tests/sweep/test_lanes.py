@@ -40,7 +40,7 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     assert set(frame["lane_width"]) == {2}
     assert_equal_lanes(frame, wide, rtol=1e-5)
     in_turn = BlockLayout(devices=1, device_tiles=3, tile_lanes=2)
-    monkeypatch.setattr(group_training, "choose_layout", lambda *_: in_turn)
+    monkeypatch.setattr(group_training, "fitting_layout", lambda *_: in_turn)
     frame = five_lanes(tmp_path / "in turn")
     assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)

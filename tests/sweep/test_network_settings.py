@@ -64,7 +64,7 @@ def test_options_of_a_sweep(tmp_path):
     )
     definition = read(tmp_path, keys + SPACE).definition
     assert definition.trial.diagnose is None
-    assert (definition.patience.recordings, definition.patience.column) == (3, "validation_loss")
+    assert (definition.patience, definition.metric) == (3, "validation_loss")
     assert (definition.data_seed, definition.steps_per_call, definition.lanes) == (5, 7, 2)
     assert read(tmp_path, SPACE).definition.trial.diagnose is not None
 
@@ -103,7 +103,7 @@ def test_options_of_a_sweep(tmp_path):
         ("patience = 0\n", "patience: expected an integer of at least 1, got 0"),
         ("lanes = 'x'\n", "lanes: expected an integer of at least 1, got 'x'"),
         ("steps_per_call = -1\n", "steps_per_call: expected an integer of at least 1, got -1"),
-        ("data_seed = -1\n", r"seed.*integers from 0 to 2\*\*32 - 1"),
+        ("data_seed = -1\n", r"data_seed: expected an integer from 0 to 2\*\*32 - 1"),
         ("measure_start = 'no'\n", "measure_start: expected True or False, got str"),
         ("measure_strt = false\n", "did you mean 'measure_start'"),
         ("netwrk = 'mlp'\n", "did you mean 'network'"),

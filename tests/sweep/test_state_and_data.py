@@ -176,7 +176,10 @@ def plain_masked(train, validation, smoothing):
     return losses, np.average(each, weights=weights), np.average(hits, weights=weights)
 
 
-@pytest.mark.parametrize("evaluation_batch", [7, 20, 100])
+@pytest.mark.parametrize(
+    "evaluation_batch",
+    [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (20, 100))],
+)
 def test_masks_weights_and_label_smoothing(tmp_path, evaluation_batch):
     train, validation = sets(90, 0), sets(20, 1)
     data = jinit.Task("sets", train, validation, 16, evaluation_batch=evaluation_batch)

@@ -130,7 +130,7 @@ def test_build_does_not_get_them(tmp_path):
 def test_the_axes_of_the_phase_diagram(tmp_path):
     axes = {"sigma_w": [0.5, 2.0], "sigma_b": [0.0, 1.0], "lr": [1e-3]}
     results = sweep(
-        lambda config: jinit.sweep.mlp(6, 3, depth=6, width=64, activation="tanh"),
+        lambda config: jinit.sweep.mlp(6, 3, depth=4, width=64, activation="tanh"),
         **axes, steps=1, save="all",
     ).run(tmp_path / "out")  # fmt: skip
     frame = results.frame()

@@ -35,9 +35,7 @@ def test_a_sweep_never_stands_still_in_silence(signs, tmp_path):
     def note(progress):
         signs.append((time.monotonic(), progress.stage.split(" ")[0]))
 
-    sweep(shallow, init=["he_normal", "zeros"], width=[3, 4, 5], lr=[1e-2]).run(
-        tmp_path / "o", note
-    )
+    sweep(shallow, init=["he_normal", "zeros"], width=[3, 4], lr=[1e-2]).run(tmp_path / "o", note)
     stages = [stage for _, stage in signs]
     assert set(stages) == {"tracing", "compiling", "training"}
-    assert stages.count("tracing") > 2
+    assert stages.count("tracing") > 1
