@@ -50,6 +50,7 @@ def test_rungs_compile_nothing(frames):
     assert (seen[-1].lane_steps, seen[-1].total_lane_steps) == (27 * 4 + 9 * 8 + 3 * 24,) * 2
 
 
+@pytest.mark.slow
 def test_programs_race_together(tmp_path):
     space = jinit.grid(init=["he_normal"], activation=["relu", "tanh"], lr=[1e-3, 1e-1])
     search = jinit.Sweep(

@@ -94,7 +94,13 @@ def assert_close(one, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, other)
 
 
-@pytest.mark.parametrize("shape", [(6, 6, 2), (9, 1)], ids=["image", "signal"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((6, 6, 2), id="image"),
+        pytest.param((9, 1), id="signal", marks=pytest.mark.slow),
+    ],
+)
 def test_a_step_of_a_convolutional_network(shape):
     init, train, evaluate = cnn(shape, 3, channels=(4, 6), depth=2)
     variables, module = perturbed(init), Convolutions(len(shape) - 1)

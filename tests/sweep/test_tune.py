@@ -125,6 +125,7 @@ def test_it_is_deterministic(tuned, tmp_path):
     pandas.testing.assert_frame_equal(again.frame(), tuned.frame())
 
 
+@pytest.mark.slow
 def test_every_facet_has_a_choice_of_its_own(tmp_path):
     space = jinit.grid(init=["he_normal"], activation=["relu", "tanh"], lr=[1e-3, 1e-1])
     space += jinit.grid(init=["zeros"], activation=["relu"], lr=[1e-2])
