@@ -43,6 +43,7 @@ REPEATED = (
     "sweep/test_against_a_plain_loop.py",
     "sweep/test_batches.py",
     "sweep/test_state_and_data.py",
+    "sweep/test_stream.py",
     "sweep/test_trial.py",
     "test_public_api.py",
 )

@@ -18,6 +18,7 @@ from jinit.sweep.group_run import RunContext
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
 from jinit.sweep.lanes import local_mesh, replicated_sharding
+from jinit.sweep.layout import choose_layout
 from jinit.sweep.memory import is_exhausted
 from jinit.sweep.outline_data import outline_data
 from jinit.sweep.params_store import ParamsStore
@@ -101,7 +102,7 @@ class SweepRun:
         ]
         self.group_count = len(groups)
         try:
-            self._run_rungs(trainings, RungRace(sweep.halving, metric, len(sweep.seeds)))
+            self._run_rungs(trainings, RungRace(sweep.halving, metric))
         finally:
             params_store.finish()
         return Results(store.directory)
@@ -116,7 +117,14 @@ class SweepRun:
         sweep = self.sweep
         groups = group_configs(sweep.space, sweep.trial, sweep.data)
         context = self._context(choose_metric(groups, sweep.metric, sweep.maximize))
-        return estimate_cost(groups, context, sweep.total_lane_steps, sweep.lanes)
+        layout = choose_layout(
+            groups[0],
+            len(groups[0].members) * len(sweep.seeds),
+            context.mesh.size,
+            sweep.lanes,
+            sweep.executor,
+        )
+        return estimate_cost(groups, context, sweep.total_lane_steps, layout)
 
     def _run_rungs(self, trainings: Sequence[GroupTraining], race: RungRace) -> None:
         lanes = {training.number: training.lanes for training in trainings}

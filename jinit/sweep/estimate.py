@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from jinit.sweep.block import Block, Lane
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
-from jinit.sweep.layout import choose_layout
+from jinit.sweep.layout import BlockLayout
 from jinit.sweep.layout_timing import step_operations
 
 _CALIBRATION_STEPS, _CALIBRATION_CALLS = 4, 3
@@ -54,7 +54,7 @@ class Estimate:
 
 
 def estimate_cost(
-    groups: tuple[Group, ...], context: RunContext, lane_steps: int, lanes: int | None
+    groups: tuple[Group, ...], context: RunContext, lane_steps: int, layout: BlockLayout
 ) -> Estimate:
     """Compile the first program of a sweep for some steps, and time it.
 
@@ -62,14 +62,13 @@ def estimate_cost(
       groups: the groups of the sweep.
       context: what they share.
       lane_steps: steps of all lanes together.
-      lanes: lanes per block as the user asked for; None for the fastest layout.
+      layout: layout of the lanes of the first group.
 
     Returns:
       The cost of all of them.
     """
     first, seeds = groups[0], len(context.seeds)
     block_lanes = [Lane(member, seed) for seed in range(seeds) for member in first.members]
-    layout = choose_layout(first, len(block_lanes), context.mesh.size, lanes)
     steps = min(_CALIBRATION_STEPS, context.record_every)
     short = replace(context, rungs=(steps,), record_every=steps, steps_per_call=steps)
     begin_time = time.perf_counter()

@@ -47,7 +47,7 @@ class GroupPrograms:
         self._advance = self._compile_advance(calls)
         self._evaluate = {
             part: self._compile(self._lower_evaluation(part))
-            for part in self._evaluated_parts()
+            for part in ("validation", "probe", "test")
             if self.has(part)
         }
         self._threads.shutdown(wait=False)
@@ -107,10 +107,6 @@ class GroupPrograms:
         analysis = [future.result().memory_analysis() for future in self._advance.values()]
         used = [each.argument_size_in_bytes + each.temp_size_in_bytes for each in analysis if each]
         return max(used, default=0) / (self.layout.device_tiles * self.layout.tile_lanes)
-
-    def _evaluated_parts(self) -> tuple[str, ...]:
-        """Return the parts for which programs of their own score lanes."""
-        return ("validation", "probe", "test")
 
     def _compile_advance(self, calls: Sequence[tuple[int, bool]]) -> dict[Any, Future]:
         """Return the programs that train, being compiled, by steps and whether they score."""

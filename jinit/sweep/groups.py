@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -198,8 +198,8 @@ class _Grouping:
 
         def run(state: PyTree, numbers: Mapping[str, Any]) -> Any:
             drawn = Trial(lambda key, hyper: state, self.trial.step, self.trial.evaluate)
-            hyper = lambda given: {**compiled, **given}  # noqa: E731
-            return run_abstractly(drawn, hyper, self.batch, self.evaluated)(numbers)
+            merge = partial(_merge, compiled)
+            return run_abstractly(drawn, merge, self.batch, self.evaluated)(numbers)
 
         structs = self._structs(numbers)
         graph = Graph.from_function(run, state, structs).prune()
@@ -214,6 +214,10 @@ class _Grouping:
 
     def _structs(self, numbers: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
         return {name: jax.ShapeDtypeStruct((), self.dtypes[name]) for name in numbers}
+
+
+def _merge(compiled: Config, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {**compiled, **numbers}
 
 
 def _used_names(graph: Graph, numbers: Mapping[str, Any]) -> tuple[str, ...]:
@@ -246,9 +250,9 @@ def _check_distinct(members: Sequence[Member]) -> None:
             axes = [name for name in names if first.get(name) != second.get(name)]
             raise ValueError(
                 f"axis {' and '.join(map(repr, axes))} changes nothing: build returns the same "
-                "network with the same initial parameters for "
+                "network with the same initial parameters (or a Trial computes the same) for "
                 f"{_pairs_text(first, axes)} and {_pairs_text(second, axes)}; "
-                "use it in build, such as kernel_init=config['init']"
+                "use it in build, such as kernel_init=config['init'], or in the Trial's functions"
             )
 
 

@@ -17,11 +17,10 @@ class RungRace:
     Args:
       halving: the rule; None for a sweep whose configurations all have all steps.
       metric: metric of the sweep, which ranks where no loss of validation is recorded.
-      seeds: number of seeds.
     """
 
-    def __init__(self, halving: Halving | None, metric: SweepMetric, seeds: int) -> None:
-        self._halving, self._metric, self._seeds = halving, metric, seeds
+    def __init__(self, halving: Halving | None, metric: SweepMetric) -> None:
+        self._halving, self._metric = halving, metric
         self._finished: list[tuple[GroupTraining, BlockRun, list[SavedLane]]] = []
 
     def add(self, training: GroupTraining, block_run: BlockRun) -> None:

@@ -56,7 +56,7 @@ def random_search(n: int, *, seed: int = 0, **axes: Iterable[Any] | Between) -> 
     Reference:
       J. Bergstra and Y. Bengio, Random search for hyper-parameter optimization, JMLR 13 (2012).
 
-    >>> from jinit import between
+    >>> from jinit.sweep.between import between
     >>> space = random_search(8, init=["he_normal", "orthogonal"], lr=between(1e-4, 0.1, log=True))
     >>> len(space.configs()), all(1e-4 <= config["lr"] <= 0.1 for config in space.configs())
     (8, True)
@@ -89,7 +89,7 @@ def sobol(n: int, *, seed: int = 0, **axes: Iterable[Any] | Between) -> Space:
     Reference:
       A. B. Owen, Scrambling Sobol' and Niederreiter-Xing points, J. Complexity 14 (1998).
 
-    >>> from jinit import between
+    >>> from jinit.sweep.between import between
     >>> values = [config["l2"] for config in sobol(8, l2=between(0.0, 1.0)).configs()]
     >>> sorted(int(8 * value) for value in values)  # one in every eighth
     [0, 1, 2, 3, 4, 5, 6, 7]

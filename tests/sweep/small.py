@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
@@ -33,6 +34,15 @@ def pair(config: dict) -> Any:
 def shallow(config: dict) -> Any:
     """Return the smallest MLP, which compiles fastest."""
     return jinit.sweep.mlp(FEATURES, CLASSES, **{"depth": 1, "width": 4} | config)
+
+
+def linear(config: dict) -> Any:
+    """Return a linear classifier as a pair."""
+
+    def init(key):
+        return {"w": config["init"](key, (FEATURES, CLASSES)), "b": jnp.zeros(CLASSES)}
+
+    return init, lambda params, x: x @ params["w"] + params["b"][None]
 
 
 class Linen(nn.Module):
