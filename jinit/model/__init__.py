@@ -13,7 +13,7 @@ from jinit.model.inputs import abstract_inputs
 from jinit.model.keys import parameter_key, path_bits
 from jinit.model.leaves import Leaf
 from jinit.model.model import Model, check_model
-from jinit.model.operation import Operation, Place
+from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place, bodies
 from jinit.model.params import PyTree
 from jinit.model.paths import closest_paths, compile_glob, leaf_paths
 from jinit.model.primitives import ELEMENTWISE
@@ -25,6 +25,7 @@ from jinit.model.tracing import trace
 __all__ = [
     "ATTENTION_ROLES",
     "AXIS_ROLES",
+    "CONTRACTION_PRIMITIVES",
     "ELEMENTWISE",
     "PATH_ENDS",
     "ROLES",
@@ -51,6 +52,7 @@ __all__ = [
     "activation_names",
     "apply_taps",
     "axes_hint",
+    "bodies",
     "check_model",
     "closest_paths",
     "compile_glob",

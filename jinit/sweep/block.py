@@ -59,25 +59,48 @@ class BlockRun:
     queued_steps: int = 0
 
     def __post_init__(self) -> None:
-        self._pending: deque[Scores] = deque()
+        self._pending: deque[tuple[list[int], Mapping[str, Any], Any]] = deque()
         self.first_step, self.planned_steps = self.queued_steps, self.total_steps
         diverged = self.history[-1].diverged_at >= 0 if self.history else np.zeros(1, bool)
         self._diverged_before = int(np.sum(diverged))
 
-    def queue(self, state: LaneState, scores: Scores, steps: int) -> None:
-        """Append the scores after some more steps, which the device may still be computing."""
+    def queue(
+        self,
+        state: LaneState,
+        metrics: Mapping[str, Any],
+        diverged_at: Any,
+        steps: int,
+        recordings: int = 1,
+    ) -> None:
+        """Append what is recorded of some more steps, which the device may still be computing.
+
+        Args:
+          state: the state after them.
+          metrics: arrays `[lanes]`, or `[lanes, recordings]` if there are several.
+          diverged_at: the first step with a metric that is not finite, in the same form.
+          steps: number of steps.
+          recordings: number of recordings, at equal distances.
+        """
         self.state = state
+        every = steps // recordings
+        after = [self.queued_steps + every * each for each in range(1, recordings + 1)]
+        self._pending.append((after, metrics, diverged_at))
         self.queued_steps += steps
-        self._pending.append(scores)
 
     def read_pending(self, keep: int = 0) -> "BlockRun":
         """Wait for the scores that have not been read, and return the block.
 
         Args:
-          keep: number of recordings, the last ones, that are left for later.
+          keep: number of calls, the last ones, whose scores are left for later.
         """
         while len(self._pending) > keep:
-            self.history.append(jax.device_get(self._pending.popleft()))
+            steps, metrics, diverged_at = jax.device_get(self._pending.popleft())
+            if len(steps) == 1:
+                self.history.append(Scores(steps[0], metrics, diverged_at))
+                continue
+            for place, step in enumerate(steps):
+                values = {name: each[:, place] for name, each in metrics.items()}
+                self.history.append(Scores(step, values, diverged_at[:, place]))
         return self
 
     def release(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -38,9 +39,11 @@ def canonical_convolutions(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def evaluate(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*args, **kwargs)
         graph = Graph.primal_from_jaxpr(closed)
-        if not any(operation.name == _CONVOLUTION for operation in graph.operations):
-            return function(*args, **kwargs)
-        outputs = _evaluate(graph, jax.tree.leaves((args, kwargs)))
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(operation.name == _CONVOLUTION for operation in graph.operations):
+            outputs = _evaluate(graph, leaves)
+        else:
+            outputs = jex.jaxpr_as_fun(closed)(*leaves)
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return evaluate

@@ -172,7 +172,7 @@ class SweepRun:
     ) -> None:
         """Train lanes, and take those that are finished out of the list."""
         blocks = _split_blocks(tuple(remaining), training.layout.block_lanes)
-        for block_run in self._train_blocks(training.run.train(blocks, rung, saved)):
+        for block_run in self._train_blocks(training.train(blocks, rung, saved)):
             if rung == len(self.sweep.rungs) - 1:
                 training.write(block_run, range(len(block_run.block.lanes)))
             else:

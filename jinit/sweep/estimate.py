@@ -7,7 +7,6 @@ from jinit.sweep.block import Block, Lane
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout
-from jinit.sweep.layout_timing import step_operations
 
 _CALIBRATION_STEPS, _CALIBRATION_CALLS = 4, 3
 
@@ -96,7 +95,7 @@ def estimate_cost(
 
 def _relative_cost(groups: tuple[Group, ...]) -> float:
     """Return the mean operations of a step over all lanes, in units of the first group's."""
-    operations = [step_operations(group) for group in groups]
+    operations = [group.step_cost.operations for group in groups]
     members = [len(group.members) for group in groups]
     if not operations[0]:
         return 1.0

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jinit.model import PyTree
 from jinit.sweep.data import Data, as_struct
 from jinit.sweep.groups import Group
-from jinit.sweep.lane_program import LaneState, Recorded, first_lane_states
+from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, first_lane_states
 from jinit.sweep.lanes import lane_sharding, map_lanes, replicated_sharding
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.network import PROBE_EXAMPLES
@@ -25,7 +25,7 @@ class GroupPrograms:
       layout: layout of its blocks.
       data: data of the sweep; None if it has none.
       mesh: the devices.
-      calls: steps of each call, and whether lanes are scored after them.
+      calls: what is trained and scored at once.
     """
 
     step_metrics: frozenset[str]
@@ -37,7 +37,7 @@ class GroupPrograms:
         layout: BlockLayout,
         data: Data | None,
         mesh: Mesh,
-        calls: Sequence[tuple[int, bool]],
+        calls: Sequence[TrainingCall],
     ) -> None:
         self.group, self.layout, self.data, self.mesh = group, layout, data, mesh
         self.structs = data_structs(data)
@@ -46,9 +46,9 @@ class GroupPrograms:
         self._threads = ThreadPoolExecutor()
         self._advance = self._compile_advance(calls)
         self._evaluate = {
-            part: self._compile(self._lower_evaluation(part))
-            for part in ("validation", "probe", "test")
-            if self.has(part)
+            names: self._compile(self._lower_evaluation(names))
+            for names in self._evaluations()
+            if names
         }
         self._threads.shutdown(wait=False)
 
@@ -56,19 +56,20 @@ class GroupPrograms:
         """Return whether there is data to score lanes on: validation, probe or test."""
         return self.group.program.trial.evaluate is not None and self.structs[part] is not None
 
+    def _present(self, *parts: str) -> tuple[str, ...]:
+        return tuple(part for part in parts if self.has(part))
+
     def advance(
         self,
-        steps: int,
-        is_scored: bool,
+        call: TrainingCall,
         lanes: Sequence[Any],
         parts: Mapping[str, PyTree],
         stream: PyTree = None,
     ) -> tuple[LaneState, Recorded]:
-        """Train a block for some steps.
+        """Train a block for some steps, and score it.
 
         Args:
-          steps: number of steps.
-          is_scored: whether lanes are scored on validation data after them.
+          call: the steps, and how often lanes are scored on validation data.
           lanes: states, traced numbers, seeds and indices of the lanes.
           parts: the data on the devices.
           stream: batches of a stream.
@@ -76,25 +77,32 @@ class GroupPrograms:
         Returns:
           The states, and what is recorded of them.
         """
-        program = self._advance[steps, is_scored].result()
+        program = self._advance[call].result()
         stream = jax.device_put(stream, replicated_sharding(self.mesh))
-        return program(*lanes, parts["train"], stream, parts["validation"] if is_scored else None)
+        validation = parts["validation"] if call.recordings else None
+        return program(*lanes, parts["train"], stream, validation)
+
+    @property
+    def start_parts(self) -> tuple[str, ...]:
+        """The parts of the data that lanes are scored on before the first step, by one program."""
+        return self._present("probe", "validation")
 
     def evaluate(
-        self, part: str, lane: LaneState, numbers: Any, parts: Mapping[str, PyTree]
-    ) -> tuple[LaneState, Recorded]:
-        """Score a block on a part of the data.
+        self, names: Sequence[str], lane: LaneState, numbers: Any, parts: Mapping[str, PyTree]
+    ) -> tuple[LaneState, list[Recorded]]:
+        """Score a block on parts of the data.
 
         Args:
-          part: `validation`, `probe` or `test`.
+          names: `start_parts`, or `test`.
           lane: states of the lanes.
           numbers: their traced numbers.
           parts: the data on the devices.
 
         Returns:
-          The states with their first divergences, and the scores as those of validation.
+          The states with their first divergences, and by part the scores as those of validation.
         """
-        return self._evaluate[part].result()(lane, numbers, parts[part])
+        data = [parts[name] for name in names]
+        return self._evaluate[tuple(names)].result()(lane, numbers, *data)
 
     @property
     def pending(self) -> list[Future]:
@@ -108,39 +116,49 @@ class GroupPrograms:
         used = [each.argument_size_in_bytes + each.temp_size_in_bytes for each in analysis if each]
         return max(used, default=0) / (self.layout.device_tiles * self.layout.tile_lanes)
 
-    def _compile_advance(self, calls: Sequence[tuple[int, bool]]) -> dict[Any, Future]:
-        """Return the programs that train, being compiled, by steps and whether they score."""
-        lowered = {call: self._lower_advance(*call) for call in dict.fromkeys(calls)}
+    def _compile_advance(self, calls: Sequence[TrainingCall]) -> dict[Any, Future]:
+        """Return the programs that train, being compiled, by their calls."""
+        lowered = {call: self._lower_advance(call) for call in dict.fromkeys(calls)}
         self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1].train)
         return {call: self._compile(program) for call, program in lowered.items()}
 
     def _compile(self, lowered: Any) -> Future:
         return self._threads.submit(lowered.compile)
 
-    def _lower_advance(self, steps: int, is_scored: bool) -> Any:
-        batch_size = self.group.batch_size
-        indices = None if batch_size is None else self._lane_struct((steps, batch_size), np.int32)
+    def _lower_advance(self, call: TrainingCall) -> Any:
+        indices, steps = None, call.all_steps
+        if self.group.batch_size is not None:
+            indices = self._lane_struct((steps, self.group.batch_size), np.int32)
         lanes = (*self._lane_arguments(), self._lane_struct((), np.uint32), indices)
 
         def run(lane: Any, numbers: Any, seed: Any, indices: Any, *shared: Any) -> Any:
             train, stream, validation = shared
-            lane, metrics = self.group.program.advance(
-                lane, numbers, seed, indices, steps, train, stream
+            record, size = self.group.program.record, self.evaluation_batch
+            return record(
+                lane, numbers, seed, indices, call, train, stream, validation, batch_size=size
             )
-            score = self.group.program.score
-            return score(lane, numbers, metrics, validation, self.evaluation_batch)
 
         program = self._map(run, shared_count=3, donated=(0,), lanes=self.layout.tile_lanes)
-        validation = self._shared(self.structs["validation"]) if is_scored else None
+        validation = self._shared(self.structs["validation"]) if call.recordings else None
         train = self._shared(self.structs["train"])
         return program.lower(*lanes, train, self._stream_struct(steps), validation)
 
-    def _lower_evaluation(self, part: str) -> Any:
-        def run(lane: Any, numbers: Any, data: Any) -> Any:
-            return self.group.program.score(lane, numbers, {}, data, self.evaluation_batch)
+    def _evaluations(self) -> list[tuple[str, ...]]:
+        """Return the parts of the data that lanes are scored on by each program."""
+        return [self.start_parts, self._present("test")]
 
-        program = self._map(run, shared_count=1, donated=(), lanes=self.layout.tile_lanes)
-        return program.lower(*self._lane_arguments(), self._shared(self.structs[part]))
+    def _lower_evaluation(self, names: Sequence[str]) -> Any:
+        def run(lane: Any, numbers: Any, *parts: Any) -> Any:
+            scores = []
+            for data in parts:
+                score = self.group.program.score
+                lane, recorded = score(lane, numbers, {}, data, self.evaluation_batch)
+                scores.append(recorded)
+            return lane, scores
+
+        program = self._map(run, shared_count=len(names), donated=(), lanes=self.layout.tile_lanes)
+        data = [self._shared(self.structs[name]) for name in names]
+        return program.lower(*self._lane_arguments(), *data)
 
     def _map(
         self, function: Callable[..., Any], shared_count: int, donated: tuple[int, ...], lanes: int

@@ -1,6 +1,7 @@
 """One group on the devices: the training of its blocks of lanes."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jinit.sweep.batches import Batches
-from jinit.sweep.block import Block, BlockRun, Lane, Scores, column_names
+from jinit.sweep.block import Block, BlockRun, Lane, column_names
 from jinit.sweep.data import Data
 from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
-from jinit.sweep.lane_program import LaneState, Recorded, first_lane_states
+from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, first_lane_states
 from jinit.sweep.lanes import lane_sharding, pad_lanes
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.loop_programs import LoopPrograms
 from jinit.sweep.patience import Patience
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
+from jinit.sweep.step_cost import CPU_CORE_RATE
+
+_CALL_SECONDS = 1.0
+"""Seconds of a call with several recordings; Python shows progress between calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +65,32 @@ class RunContext:
         full, rest = divmod(self.rungs[rung] - first, self.record_every)
         return (self.record_every,) * full + ((rest,) if rest else ())
 
-    def calls(self, steps: int) -> tuple[tuple[int, bool], ...]:
-        """Return the steps of the calls until the next recording; lanes are scored after the last.
+    def plans(self, most_recordings: int) -> list[tuple[tuple[TrainingCall, ...], ...]]:
+        """Return by rung the calls from one exchange with Python to the next.
+
+        Calls with several recordings have equally many in all rungs, so that they share a program.
 
         Args:
-          steps: steps until the next recording.
+          most_recordings: recordings that one call may have.
         """
+        rungs = [self.recordings(rung) for rung in range(len(self.rungs))]
+        whole = [each.count(self.record_every) for each in rungs]
+        most = max(min(most_recordings, self.steps_per_call // self.record_every), 1)
+        count = max(each for each in range(1, most + 1) if math.gcd(*whole) % each == 0)
+        return [self._plan(each, count) for each in rungs]
+
+    def _plan(self, recordings: Sequence[int], count: int) -> tuple[tuple[TrainingCall, ...], ...]:
+        joined = recordings.count(self.record_every) if count > 1 else 0
+        calls = ((TrainingCall(self.record_every, count),),) * (joined // count)
+        return calls + tuple(self._short_calls(steps) for steps in recordings[joined:])
+
+    def _short_calls(self, steps: int) -> tuple[TrainingCall, ...]:
+        """Return the calls until the next recording, after the last of which lanes are scored."""
         full, rest = divmod(steps, self.steps_per_call)
         counts = [self.steps_per_call] * full + ([rest] if rest else [])
-        return tuple((count, place == len(counts)) for place, count in enumerate(counts, 1))
+        return tuple(
+            TrainingCall(count, place == len(counts)) for place, count in enumerate(counts, 1)
+        )
 
 
 class LaneInputs(NamedTuple):
@@ -79,11 +101,10 @@ class LaneInputs(NamedTuple):
     seeds: jax.Array
 
 
-class _Call(NamedTuple):
-    """One call of the training program."""
+class _Batches(NamedTuple):
+    """The examples of one call of the training program."""
 
-    steps: int
-    is_scored: bool
+    call: TrainingCall
     indices: jax.Array | None
     stream: Any
 
@@ -98,10 +119,9 @@ class GroupRun:
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples
             self._batches = Batches(seeds, examples, group.batch_size)
-        recordings = [
-            each for rung in range(len(context.rungs)) for each in context.recordings(rung)
-        ]
-        calls = tuple(call for each in sorted(set(recordings)) for call in context.calls(each))
+        most = _recordings_per_call(group, layout, context)
+        self._plans = context.plans(most)
+        calls = tuple(sorted({call for plan in self._plans for each in plan for call in each}))
         self._parts = context.parts
         programs = LoopPrograms if layout.is_loop else GroupPrograms
         self.programs = group.program.trial.programs.find(
@@ -133,8 +153,8 @@ class GroupRun:
             block_run: BlockRun | None = None
             if saved is not None:
                 block_run = self._resume_block(block, lanes, rung, saved)
-            for steps in self.context.recordings(rung):
-                calls = self._prepare_calls(block, block_run, steps, stream)
+            for planned in self._plans[rung]:
+                calls = self._prepare_calls(block, block_run, planned, stream)
                 if running:
                     self.context.wait(running.state)
                 if block_run is None:
@@ -157,8 +177,8 @@ class GroupRun:
         Args:
           block: the block.
         """
-        lanes, steps = self._draw_lanes(block, None), self.context.rungs[0]
-        (call,) = self._prepare_calls(block, None, steps, self._chunks(0))
+        lanes, ((planned,),) = self._draw_lanes(block, None), self._plans[0]
+        (call,) = self._prepare_calls(block, None, (planned,), self._chunks(0))
         jax.block_until_ready((lanes, call.indices))
         for future in self.programs.pending:
             future.result()
@@ -169,15 +189,18 @@ class GroupRun:
 
     def time_scores(self, block: Block) -> float:
         """Return the seconds of scoring a block on validation data; 0 without any."""
-        if not self.programs.has("validation"):
+        names = self.programs.start_parts
+        if "validation" not in names:
             return 0.0
+        examples = {name: len(jax.tree.leaves(self._parts[name])[0]) for name in names}
+        share = examples["validation"] / sum(examples.values())
         lanes = self._draw_lanes(block, None)
         seconds = 0.0
         for _ in range(2):  # the first call also moves data
             begin_time = time.perf_counter()
-            jax.block_until_ready(self._evaluate("validation", lanes.lane, lanes))
+            jax.block_until_ready(self._evaluate(names, lanes.lane, lanes))
             seconds = time.perf_counter() - begin_time
-        return seconds
+        return share * seconds
 
     def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
         if saved is None:
@@ -195,21 +218,20 @@ class GroupRun:
 
     def _begin_block(self, block: Block, lanes: LaneInputs) -> BlockRun:
         """Return the block with its scores before the first step, on validation and probe data."""
-        block_run, metrics = BlockRun(block, lanes.lane, self.context.rungs[0]), {}
-        diverged_at = None
-        for part, kind in (("probe", "train"), ("validation", "validation")):
-            if self.programs.has(part):
-                block_run.state, recorded = self._evaluate(part, block_run.state, lanes)
-                scores, diverged_at = recorded.validation, recorded.diverged_at
-                if part == "probe":  # the metrics that steps have, too
-                    names = self.programs.step_metrics
-                    scores = {name: value for name, value in scores.items() if name in names}
-                metrics |= column_names(kind, scores)
-        if metrics:
-            block_run.queue(block_run.state, Scores(0, metrics, diverged_at), 0)
-            self.context.wait(diverged_at)
-            block_run.read_pending()
-        return block_run
+        block_run = BlockRun(block, lanes.lane, self.context.rungs[0])
+        names = self.programs.start_parts
+        if not names:
+            return block_run
+        state, recorded = self._evaluate(names, lanes.lane, lanes)
+        scores = dict(zip(names, (each.validation for each in recorded), strict=True))
+        # The probe stands for the first batch: it has the metrics that steps have.
+        steps = self.programs.step_metrics
+        probe = {name: each for name, each in scores.get("probe", {}).items() if name in steps}
+        metrics = column_names("train", probe)
+        metrics |= column_names("validation", scores.get("validation", {}))
+        block_run.queue(state, metrics, recorded[-1].diverged_at, 0)
+        self.context.wait(recorded[-1].diverged_at)
+        return block_run.read_pending()
 
     def _resume_block(
         self, block: Block, lanes: LaneInputs, rung: int, saved: Mapping[Lane, SavedLane]
@@ -223,33 +245,33 @@ class GroupRun:
             queued_steps=self.context.rungs[rung - 1],
         )
 
-    def _advance_block(self, block_run: BlockRun, lanes: LaneInputs, calls: list[_Call]) -> None:
+    def _advance_block(self, block_run: BlockRun, lanes: LaneInputs, calls: list[_Batches]) -> None:
         lane, recorded = block_run.state, []
-        for call in calls:
-            lane, each = self._call(call, lane, lanes)
-            recorded.append(each)
-        steps = [call.steps for call in calls]
+        for each in calls:
+            lane, one = self._call(each, lane, lanes)
+            recorded.append(one)
+        steps = [each.call.all_steps for each in calls]
         metrics = column_names("train", _mean_metrics(steps, [each.train for each in recorded]))
         metrics |= column_names("validation", recorded[-1].validation)
-        done = block_run.queued_steps + sum(steps)
-        scores = Scores(done, metrics, recorded[-1].diverged_at)
-        block_run.queue(lane, scores, sum(steps))
+        block_run.queue(
+            lane, metrics, recorded[-1].diverged_at, sum(steps), calls[-1].call.recordings
+        )
         stopped = self._stop_lanes(block_run)
         is_last = block_run.queued_steps == self.context.rungs[-1] or stopped.all()
         if is_last and self.programs.has("test"):
-            _, tested = self._evaluate("test", lane, lanes)
+            _, (tested,) = self._evaluate(("test",), lane, lanes)
             block_run.test_metrics = column_names("test", tested.validation)
 
-    def _call(self, call: _Call, lane: LaneState, lanes: LaneInputs) -> tuple[LaneState, Recorded]:
-        arguments = (lane, lanes.numbers, lanes.seeds, call.indices)
-        return self.programs.advance(
-            call.steps, call.is_scored, arguments, self._parts, call.stream
-        )
+    def _call(
+        self, batches: _Batches, lane: LaneState, lanes: LaneInputs
+    ) -> tuple[LaneState, Recorded]:
+        arguments = (lane, lanes.numbers, lanes.seeds, batches.indices)
+        return self.programs.advance(batches.call, arguments, self._parts, batches.stream)
 
     def _evaluate(
-        self, part: str, lane: LaneState, lanes: LaneInputs
-    ) -> tuple[LaneState, Recorded]:
-        return self.programs.evaluate(part, lane, lanes.numbers, self._parts)
+        self, parts: Sequence[str], lane: LaneState, lanes: LaneInputs
+    ) -> tuple[LaneState, list[Recorded]]:
+        return self.programs.evaluate(parts, lane, lanes.numbers, self._parts)
 
     def _stop_lanes(self, block_run: BlockRun) -> np.ndarray:
         """Freeze the lanes that have stopped, and end the block if it has no others.
@@ -271,25 +293,28 @@ class GroupRun:
         return stopped
 
     def _prepare_calls(
-        self, block: Block, block_run: BlockRun | None, steps: int, stream: Iterator[Any]
-    ) -> list[_Call]:
+        self,
+        block: Block,
+        block_run: BlockRun | None,
+        calls: Sequence[TrainingCall],
+        stream: Iterator[Any],
+    ) -> list[_Batches]:
         first = 0 if block_run is None else block_run.queued_steps
-        calls = []
-        for count, is_scored in self.context.calls(steps):
-            indices = None
+        prepared = []
+        for call in calls:
+            indices, steps = None, call.all_steps
             if self._batches is not None:
-                examples = self._batches.example_indices(block.seed_indices, first, count)
+                examples = self._batches.example_indices(block.seed_indices, first, steps)
                 indices = self._put_lanes(examples)
-            calls.append(_Call(count, is_scored, indices, next(stream)))
-            first += count
-        return calls
+            prepared.append(_Batches(call, indices, next(stream)))
+            first += steps
+        return prepared
 
     def _chunks(self, rung: int) -> Iterator[Any]:
         """Yield the batches of every call of a block; None if the data is not a stream."""
         if self.context.data is None or not self.context.data.is_stream:
             return itertools.repeat(None)
-        recordings = self.context.recordings(rung)
-        lengths = [count for each in recordings for count, _ in self.context.calls(each)]
+        lengths = [call.all_steps for calls in self._plans[rung] for call in calls]
         skipped = self.context.rungs[rung - 1] if rung else 0
         return self.context.data.train.chunks(lengths, skipped)
 
@@ -297,6 +322,17 @@ class GroupRun:
         """Return arrays of lanes on the devices, padded to the lanes of a block."""
         padded = jax.tree.map(lambda leaf: pad_lanes(leaf, self.layout.block_lanes), tree)
         return jax.device_put(padded, lane_sharding(self.context.mesh))
+
+
+def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext) -> int:
+    """Return how often one call may record: on CPU for a second, elsewhere and in doubt once."""
+    is_stream = context.data is not None and context.data.is_stream
+    is_asked = layout.is_loop or is_stream or context.patience.recordings is not None
+    if is_asked or jax.default_backend() != "cpu":
+        return 1
+    operations = group.step_cost.operations * context.record_every * layout.block_lanes
+    seconds = operations / (CPU_CORE_RATE * layout.devices)
+    return max(int(_CALL_SECONDS / max(seconds, 1e-9)), 1)
 
 
 def _mean_metrics(steps: Sequence[int], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

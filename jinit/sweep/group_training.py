@@ -2,13 +2,13 @@
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 
 from jinit.record import LAYER_COLUMNS
-from jinit.sweep.block import BlockRun, Lane
+from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.executor import Executor
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
@@ -18,6 +18,7 @@ from jinit.sweep.layout import BlockLayout
 from jinit.sweep.layout_timing import fitting_layout
 from jinit.sweep.memory import device_bytes
 from jinit.sweep.params_store import ParamsStore
+from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.store import Store
 from jinit.sweep.trial import Start
 from jinit.sweep.waiting import Waiting
@@ -90,8 +91,10 @@ class GroupTraining:
         self.layout = layout
         self.run = GroupRun(self.group, layout, self.context)
         self._starts = _Starts(self.group, self.run.initial_states)
-        self._starts.find(self.lanes[0])  # while the programs are compiled
-        self._waiting.for_futures(self.run.programs.pending)
+        pending = self.run.programs.pending
+        if not all(future.done() for future in pending):
+            self._starts.find(self.lanes[0])
+        self._waiting.for_futures(pending)
         self._columns = {
             "group": self.number,
             "executor": str(layout),
@@ -99,6 +102,21 @@ class GroupTraining:
             "compile_seconds": time.perf_counter() - begin_time,
             **self._origin,
         }
+
+    def train(
+        self, blocks: Iterable[Block], rung: int, saved: Mapping[Lane, SavedLane] | None
+    ) -> Iterator[BlockRun]:
+        """Train blocks as `GroupRun.train` does.
+
+        The diagnoses of a block begin before the device trains it, which they would wait for, and
+        are judged meanwhile.
+        """
+        return self.run.train(map(self._begin_starts, blocks), rung, saved)
+
+    def _begin_starts(self, block: Block) -> Block:
+        for lane in block.lanes:
+            self._starts.begin(lane)
+        return block
 
     def release(self) -> None:
         """Forget the programs: a process may not have those of hundreds of groups."""
@@ -134,21 +152,28 @@ class _Starts:
 
     def __init__(self, group: Group, initial_states: InitialStates) -> None:
         self._group, self._initial_states = group, initial_states
-        self._found: dict[tuple, Start] = {}
+        self._begun: dict[tuple, Start | Callable[[], Start]] = {}
+
+    def begin(self, lane: Lane) -> None:
+        """Begin the diagnosis of a lane, if the trial has one, without waiting for the device."""
+        trial, member = self._group.program.trial, lane.member
+        label = self._label(lane)
+        if trial.diagnose is not None and label not in self._begun:
+            stacked = self._initial_states.draw([(member, lane.seed_index)])
+            state = jax.tree.map(lambda leaf: leaf[0], stacked)
+            self._begun[label] = trial.diagnose(state, {**member.config, **member.numbers})
 
     def find(self, lane: Lane) -> Start | None:
         """Return the diagnosis of a lane; None if the trial has none."""
-        program = self._group.program
-        if program.trial.diagnose is None:
-            return None
-        member = lane.member
-        label = member.init_fingerprint, self._initial_states.start(member, lane.seed_index)
-        if label not in self._found:
-            stacked = self._initial_states.draw([lane])
-            state = jax.tree.map(lambda leaf: leaf[0], stacked)
-            hyper = {**member.config, **member.numbers}
-            self._found[label] = program.trial.diagnose(state, hyper)
-        return self._found[label]
+        self.begin(lane)
+        label = self._label(lane)
+        if callable(begun := self._begun.get(label)):
+            begun = self._begun[label] = begun()
+        return begun
+
+    def _label(self, lane: Lane) -> tuple:
+        start = self._initial_states.start(lane.member, lane.seed_index)
+        return lane.member.init_fingerprint, start
 
 
 def _start_columns(start: Start | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jinit.model import Graph, PyTree
 from jinit.sweep.data import Data
 from jinit.sweep.lane_program import LaneProgram
 from jinit.sweep.space import Config, Space, record_value
+from jinit.sweep.step_cost import StepCost
 from jinit.sweep.traced_axes import find_traced_axes, number_dtype, run_abstractly
 from jinit.sweep.trial import Trial
 
@@ -72,8 +73,8 @@ class Group:
         return self.program.trial.evaluate is not None and self.validation is not None
 
     @cached_property
-    def step_operations(self) -> frozenset[str]:
-        """Names of the operations of a step, without those inside its loops."""
+    def step_cost(self) -> StepCost:
+        """The work of a step of one lane."""
         numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in self.dtypes.items()}
 
         def step(state: PyTree, numbers: Mapping[str, Any], batch: PyTree, key: Array) -> Any:
@@ -81,8 +82,7 @@ class Group:
             return self.program.trial.step(state, hyper, batch, key)
 
         key = jax.eval_shape(lambda: jax.random.key(0))
-        graph = Graph.from_function(step, self.state, numbers, self.batch, key)
-        return frozenset(operation.name for operation in graph.operations)
+        return StepCost.of(jax.make_jaxpr(step)(self.state, numbers, self.batch, key))
 
 
 def group_configs(

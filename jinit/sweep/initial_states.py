@@ -9,6 +9,7 @@ import numpy as np
 
 from jinit.model import PyTree
 from jinit.sweep.groups import Group, Member
+from jinit.sweep.lanes import to_host
 
 _PREDRAW_BYTES = 2**26
 """Bytes of states that may be drawn in advance."""
@@ -97,12 +98,7 @@ class InitialStates:
             values = [numbers_used[place] for _, numbers_used in starts]
             numbers[name] = jnp.asarray(np.array(values, self._group.dtypes[name]))
         state = jax.vmap(member.init)(jax.vmap(jax.random.key)(seeds), numbers)
-        return _Drawn(first, len(starts), jax.tree.map(_as_numpy, state))
-
-
-def _as_numpy(leaf: jax.Array) -> Any:
-    """Return an array of NumPy, whose parts are cheap to take; keys stay as they are."""
-    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
+        return _Drawn(first, len(starts), jax.tree.map(to_host, state))
 
 
 def _stack(*leaves: Any) -> Any:

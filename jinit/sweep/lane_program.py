@@ -31,6 +31,20 @@ class LaneState(NamedTuple):
     """Whether the lane is trained; used only if lanes can stop early."""
 
 
+class TrainingCall(NamedTuple):
+    """The steps and recordings of one call of a training program."""
+
+    steps: int
+    """Steps before each recording."""
+    recordings: int
+    """How often lanes are scored and recorded, each time after `steps`; 0 for not at all."""
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of the call."""
+        return self.steps * max(self.recordings, 1)
+
+
 class Recorded(NamedTuple):
     """Metrics of lanes after some steps, as they are recorded."""
 
@@ -81,15 +95,59 @@ class LaneProgram:
     compiled: Mapping[str, Any]
     can_stop: bool = False
 
+    def record(
+        self,
+        lane: LaneState,
+        numbers: Mapping[str, Array],
+        seed: Array,
+        indices: Array | None,
+        call: TrainingCall,
+        train: PyTree,
+        stream: PyTree,
+        validation: PyTree,
+        batch_size: int,
+    ) -> tuple[LaneState, Recorded]:
+        """Train and score by turns.
+
+        Training and scoring are one program: XLA on CPU waits long between two that are queued.
+
+        Args:
+          lane: the state before the first step.
+          numbers: the traced numbers.
+          seed: seed of the keys of the steps.
+          indices: indices of training examples `[all steps, batch_size]`; None for a stream.
+          call: the steps, and how often the lane is scored.
+          train: training data with examples along axis 0.
+          stream: batches of a stream, stacked along axis 0; None for none.
+          validation: data to score on; None for none.
+          batch_size: most examples that are scored at once.
+
+        Returns:
+          The state after the last step, and what is recorded of it, with a leading axis if the lane
+          is scored more than once.
+        """
+
+        def train_and_score(lane: LaneState, given: tuple[Any, Any]) -> tuple[LaneState, Recorded]:
+            lane, metrics = self.advance(lane, numbers, seed, *given, call.steps, train)
+            return self.score(lane, numbers, metrics, validation, batch_size)
+
+        given = indices, stream
+        if call.recordings <= 1:
+            return train_and_score(lane, given)
+        by_recording = jax.tree.map(
+            lambda leaf: leaf.reshape(call.recordings, call.steps, *leaf.shape[1:]), given
+        )
+        return jax.lax.scan(train_and_score, lane, by_recording, length=call.recordings)
+
     def advance(
         self,
         lane: LaneState,
         numbers: Mapping[str, Array],
         seed: Array,
         indices: Array | None,
+        stream: PyTree,
         steps: int,
         train: PyTree,
-        stream: PyTree,
     ) -> tuple[LaneState, Metrics]:
         """Train for some steps.
 
@@ -98,9 +156,9 @@ class LaneProgram:
           numbers: the traced numbers.
           seed: seed of the keys of the steps.
           indices: indices of training examples `[steps, batch_size]`; None for a stream.
+          stream: batches of a stream, stacked along axis 0; None for none.
           steps: number of steps.
           train: training data with examples along axis 0.
-          stream: batches of a stream, stacked along axis 0; None for none.
 
         Returns:
           The state after the last step, and the mean over the steps of every metric.
@@ -124,8 +182,6 @@ class LaneProgram:
         batch_size: int,
     ) -> tuple[LaneState, Recorded]:
         """Score a lane on validation data, if there is any.
-
-        Training and scoring are one program: XLA on CPU waits long between two that are queued.
 
         Args:
           lane: the lane.

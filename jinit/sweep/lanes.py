@@ -92,6 +92,40 @@ def replicated_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def to_host(leaf: jax.Array) -> Any:
+    """Return an array of lanes as an array of NumPy, or keys as keys on one device.
+
+    Args:
+      leaf: the array.
+    """
+    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return np.asarray(leaf)
+    data = jnp.asarray(np.asarray(jax.random.key_data(leaf)))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+
+
+def take_lane(leaf: jax.Array, place: int) -> jax.Array:
+    """Return one lane of an array whose leading axis of lanes is divided over devices.
+
+    The device that holds the lane computes it alone. `leaf[place]` would be a program of all
+    devices with a collective, and waits for ever if others keep the threads of a CPU busy.
+
+    Args:
+      leaf: the array.
+      place: place of the lane.
+    """
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = take_lane(jax.random.key_data(leaf), place)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    for shard in leaf.addressable_shards:
+        first, stop, _ = shard.index[0].indices(len(leaf))
+        if first <= place < stop:
+            on_cpu = shard.device.platform == "cpu"
+            lanes = np.asarray(shard.data) if on_cpu else shard.data  # without a copy, or a program
+            return jnp.array(lanes[place - first])
+    raise IndexError(f"lane {place} of {len(leaf)} is on a device of another process")
+
+
 def pad_lanes(array: Any, lanes: int) -> Any:
     """Return the array with the first lane repeated until there are `lanes` of them.
 

@@ -8,14 +8,21 @@ import jax
 from jinit.sweep.executor import AUTO, Executor
 from jinit.sweep.groups import Group
 
-# A tile is the lanes that one device computes together. On CPU the weights, gradients, moments and
-# activations of a tile should stay in the second-level cache of a core: measured on two cores, a
-# 64-wide MLP trains 18,000 lane-steps per second in tiles of two lanes and 14,700 in tiles of
-# sixteen; a transformer of 100,000 parameters 209 one lane after the other and 161 in tiles of
-# eight. Convolutions of many kernels are slow: a CNN trains 496 one lane after the other and 165
-# in tiles of eight. Smaller networks need more lanes to outweigh the cost of each operation. An
-# accelerator needs many lanes.
-_CPU_TILE_LANES, _CPU_TILE_BYTES = 32, 3 * 2**17
+# A tile is the lanes that one device computes together. On CPU what a tile computes in a step
+# should stay in the second-level cache of a core (2 MiB where this was measured, batches of 64),
+# and more than eight lanes are slower. The best of 1, 2, 4, 8 and 16 lanes, and how much faster it
+# is than one lane after the other:
+#
+#   step computes   network           lanes   faster
+#        0.25 MiB   MLP of width 16       8     1.33
+#        0.5  MiB   MLP of width 32       4     1.27
+#        1.3  MiB   MLP of width 64       4     1.17
+#        3.7  MiB   MLP of width 128      1     1
+#         29  MiB   transformer           1     1
+#
+# Convolutions of many kernels are slow: a CNN trains 496 steps per second one lane after the other
+# and 165 in tiles of eight. An accelerator needs many lanes.
+_CPU_TILE_LANES, _CPU_TILE_BYTES = 8, 6 * 2**20
 _ACCELERATOR_TILE_LANES = 256
 _WIDEST_TILE = 256
 
@@ -110,6 +117,6 @@ def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
 def _most_tile_lanes(group: Group) -> int:
     if jax.default_backend() != "cpu":
         return _ACCELERATOR_TILE_LANES
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(group.state))
-    lanes = min(max(_CPU_TILE_BYTES // max(size, 1), 1), _CPU_TILE_LANES)
-    return 1 if lanes > 1 and "conv_general_dilated" in group.step_operations else lanes
+    cost = group.step_cost
+    lanes = int(_CPU_TILE_BYTES / max(cost.result_bytes, 1.0))
+    return 1 if cost.has_convolutions else min(max(lanes, 1), _CPU_TILE_LANES)

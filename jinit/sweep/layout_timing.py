@@ -1,24 +1,23 @@
 """The fastest layout of the lanes of a group, by timing some steps of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax
 
-from jinit.model import PyTree
 from jinit.sweep.block import Block, Lane
 from jinit.sweep.executor import AUTO, Executor, parse_executor
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.step_cost import CPU_CORE_RATE
 
 _CANDIDATES = ("map", "vmap(2)", "vmap(4)", "vmap(8)", "vmap(16)", "loop")
 _TIMED_STEPS, _TIMED_CALLS = 4, 3
 # A layout must be this much faster than that of the rule to replace it: timings are noisy.
 _SMALLEST_GAIN = 1.1
-# Sweeps that take longer than this, at a rate that small networks reach on a CPU core, are timed.
-_LONG_SECONDS, _CORE_RATE = 120.0, 2e10
+_LONG_SECONDS = 120.0
+"""Sweeps that take longer than this are timed."""
 
 
 def fitting_layout(
@@ -70,23 +69,5 @@ def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
     """Return whether a sweep takes so long on CPU that timing pays."""
     if jax.default_backend() != "cpu":
         return False
-    operations = step_operations(group) * lanes * context.rungs[-1]
-    return operations > _LONG_SECONDS * _CORE_RATE * context.mesh.size
-
-
-def step_operations(group: Group) -> float:
-    """Return the floating-point operations of a step of one lane, counted by XLA.
-
-    Args:
-      group: the group.
-    """
-    numbers = {name: jax.ShapeDtypeStruct((), dtype) for name, dtype in group.dtypes.items()}
-
-    def step(state: PyTree, numbers: Mapping[str, Any], batch: PyTree, key: jax.Array) -> Any:
-        hyper = {**group.program.compiled, **numbers}
-        return group.program.trial.step(state, hyper, batch, key)
-
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    lowered = jax.jit(step).lower(group.state, numbers, group.batch, key)
-    analysis = lowered.cost_analysis() or {}
-    return float(analysis.get("flops", 0.0))
+    operations = group.step_cost.operations * lanes * context.rungs[-1]
+    return operations > _LONG_SECONDS * CPU_CORE_RATE * context.mesh.size

@@ -11,7 +11,7 @@ from jax.sharding import SingleDeviceSharding
 
 from jinit.model import PyTree
 from jinit.sweep.group_programs import GroupPrograms
-from jinit.sweep.lane_program import LaneState, Recorded, keep_stopped
+from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, keep_stopped
 from jinit.sweep.lanes import lane_sharding
 
 
@@ -22,7 +22,7 @@ class LoopPrograms(GroupPrograms):
     every lane is dispatched before the next step of the first one, so that all devices work.
     """
 
-    def _compile_advance(self, calls: Sequence[tuple[int, bool]]) -> dict[Any, Future]:
+    def _compile_advance(self, calls: Sequence[TrainingCall]) -> dict[Any, Future]:
         del calls
         lowered = {device: self._lower_step(device) for device in self.mesh.devices.flat}
         self.step_metrics = frozenset(next(iter(lowered.values())).out_info[1])
@@ -30,8 +30,7 @@ class LoopPrograms(GroupPrograms):
 
     def advance(
         self,
-        steps: int,
-        is_scored: bool,
+        call: TrainingCall,
         lanes: Sequence[Any],
         parts: Mapping[str, PyTree],
         stream: PyTree = None,
@@ -42,7 +41,7 @@ class LoopPrograms(GroupPrograms):
         data = {device: jax.device_put((parts["train"], stream), device) for device in devices}
         states = {device: [each[0] for each in given[device]] for device in devices}
         sums: dict[Any, list[Any]] = {device: [None] * len(given[device]) for device in devices}
-        for step in range(steps):
+        for step in range(call.steps):
             for lane in range(len(given[devices[0]])):
                 for device in devices:
                     state, metrics = self._run_step(
@@ -51,12 +50,15 @@ class LoopPrograms(GroupPrograms):
                     states[device][lane] = state
                     total = sums[device][lane]
                     sums[device][lane] = metrics if total is None else _add(total, metrics)
-        means = {device: [_divide(each, steps) for each in sums[device]] for device in devices}
+        means = {device: [_divide(each, call.steps) for each in sums[device]] for device in devices}
         state, train = self._stack(states, devices), self._stack(means, devices)
-        if not is_scored or not self.has("validation"):
+        if not call.recordings or not self.has("validation"):
             return state, Recorded(train, {}, jnp.copy(state.diverged_at))
-        state, recorded = self.evaluate("validation", state, lanes[1], parts)
+        state, (recorded,) = self.evaluate(("validation",), state, lanes[1], parts)
         return state, recorded._replace(train=train)
+
+    def _evaluations(self) -> list[tuple[str, ...]]:
+        return [*super()._evaluations(), self._present("validation")]
 
     def _run_step(
         self, device: Any, state: LaneState, lane: Sequence[Any], step: int, data: Any

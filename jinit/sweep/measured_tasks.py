@@ -1,5 +1,8 @@
 """Tasks of measured data: the small data sets that scikit-learn has inside."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 
 from jinit.report import explain_missing_extra
@@ -33,7 +36,7 @@ def digits(batch_size: int = 64, *, images: bool = False, with_test: bool = Fals
     ((1437, 64), (1437, 8, 8, 1))
     """
     shape = (_SIDE, _SIDE, 1) if images else (_SIDE * _SIDE,)
-    inputs, classes = _load_sklearn("digits", "load_digits")
+    inputs, classes = _load_sklearn("digits", "digits.csv.gz", header_lines=0)
     return _split("digits", inputs, classes, batch_size, shape, None, with_test)
 
 
@@ -58,14 +61,24 @@ def breast_cancer(batch_size: int = 32, *, with_test: bool = False) -> Task:
     >>> breast_cancer(with_test=True).test[0].shape
     (57, 30)
     """
-    inputs, classes = _load_sklearn("breast_cancer", "load_breast_cancer")
+    inputs, classes = _load_sklearn("breast_cancer", "breast_cancer.csv", header_lines=1)
     return _split("breast_cancer", inputs, classes, batch_size, inputs.shape[1:], 0, with_test)
 
 
-def _load_sklearn(name: str, loader: str) -> tuple[np.ndarray, np.ndarray]:
+def _load_sklearn(name: str, file: str, header_lines: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the examples and classes of a data set of scikit-learn.
+
+    Its table is read from the installed package if it is there: the import takes a second.
+    """
+    package = importlib.util.find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", file)
+        if path.is_file():
+            table = np.loadtxt(path, delimiter=",", skiprows=header_lines)
+            return table[:, :-1], table[:, -1].astype(np.int32)
     with explain_missing_extra(f"The task {name!r}", extra="data"):
         from sklearn import datasets
-    return getattr(datasets, loader)(return_X_y=True)
+    return getattr(datasets, f"load_{name}")(return_X_y=True)
 
 
 def _split(

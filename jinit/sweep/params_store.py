@@ -11,6 +11,7 @@ from jinit.model import PyTree
 from jinit.record import PARAMS_FOLDER, run_label
 from jinit.sweep.axis_values import record_value
 from jinit.sweep.block import BlockRun, Lane
+from jinit.sweep.lanes import take_lane
 from jinit.sweep.sweep_metric import SweepMetric
 from jinit.sweep.trial import Trial
 
@@ -43,14 +44,17 @@ class ParamsStore:
         """
         if self._saved == "none" or block_run.state is None:
             return
-        for place in places:
-            lane = block_run.block.lanes[place]
-            merit = self._merit(block_run, place)
-            if self._saved == "all":
-                self._write(self._label(lane), _lane_params(block_run, place, trial))
-            elif math.isfinite(merit) and (self._best is None or merit > self._best[0]):
-                params = _lane_params(block_run, place, trial)
-                self._best = merit, self._label(lane), params
+        lanes = block_run.block.lanes
+        if self._saved == "all":
+            for place in places:
+                self._write(self._label(lanes[place]), _lane_params(block_run, place, trial))
+            return
+        merits = {place: self._merit(block_run, place) for place in places}
+        finite = {place: merit for place, merit in merits.items() if math.isfinite(merit)}
+        best = max(finite, key=finite.__getitem__, default=None)
+        if best is not None and (self._best is None or finite[best] > self._best[0]):
+            params = _lane_params(block_run, best, trial)
+            self._best = finite[best], self._label(lanes[best]), params
 
     def finish(self) -> None:
         """Save the parameters of the best run, if only these are asked for."""
@@ -75,7 +79,7 @@ class ParamsStore:
 
 
 def _lane_params(block_run: BlockRun, place: int, trial: Trial) -> PyTree:
-    state = jax.tree.map(lambda leaf: leaf[place], block_run.state.state)
+    state = jax.tree.map(lambda leaf: take_lane(leaf, place), block_run.state.state)
     return jax.tree.map(_to_host, state if trial.params is None else trial.params(state))
 
 

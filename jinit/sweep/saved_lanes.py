@@ -9,6 +9,7 @@ import numpy as np
 
 from jinit.sweep.block import BlockRun, Scores
 from jinit.sweep.lane_program import LaneState
+from jinit.sweep.lanes import to_host
 
 
 class SavedLane(NamedTuple):
@@ -25,7 +26,7 @@ def save_lanes(block_run: BlockRun) -> list[SavedLane]:
     Args:
       block_run: the block.
     """
-    state = jax.tree.map(_to_host, block_run.state)
+    state = jax.tree.map(to_host, block_run.state)
     return [
         SavedLane(_take(state, lane), tuple(_take_scores(each, lane) for each in block_run.history))
         for lane in range(len(block_run.block.lanes))
@@ -63,11 +64,6 @@ def stack_histories(histories: Sequence[Sequence[Scores]]) -> list[Scores]:
         )
         for scores in zip(*histories, strict=True)
     ]
-
-
-def _to_host(leaf: jax.Array) -> Any:
-    """Return an array of NumPy; keys stay as they are."""
-    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
 
 
 def _stack(*leaves: Any) -> Any:

@@ -1,5 +1,7 @@
 """Diagnosis of a network before the first step, as by `jinit.diagnose`."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -40,13 +42,20 @@ class StartDiagnosis:
         self._judge = RecordedJudge(model, self._arguments, targets, self._mean_loss, loss_name)
         self._program: Any = jax.jit(self._measure)
 
-    def judge(self, params: PyTree) -> Start:
-        """Return the verdict on initial parameters, and their statistics by layer.
+    def begin(self, params: PyTree) -> Callable[[], Start]:
+        """Begin to measure initial parameters on the device.
 
         Args:
           params: initial parameters.
+
+        Returns:
+          A function that waits for the device, and returns the verdict and the statistics by layer.
         """
-        measured, signal = jax.device_get(self._program(params, self._arguments, self._targets))
+        measured = self._program(params, self._arguments, self._targets)
+        return partial(self._judge_measured, measured, params)
+
+    def _judge_measured(self, results: Any, params: PyTree) -> Start:
+        measured, signal = jax.device_get(results)
         verdict = self._judge.diagnose(measured, params).verdict
         statistics = {name: getattr(signal, name).tolist() for name in LAYER_COLUMNS}
         return Start(verdict, self._model.layer_names, statistics)

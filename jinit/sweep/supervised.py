@@ -132,13 +132,13 @@ class _Supervised:
             name: self._mean(metric, outputs, batch) for name, metric in self.task.metrics.items()
         }
 
-    def diagnose(self, state: TrainState, hyper: Hyper) -> Start:
-        """Judge the network before its first step, as `jinit.diagnose` does."""
+    def diagnose(self, state: TrainState, hyper: Hyper) -> Callable[[], Start]:
+        """Begin to judge the network before its first step, as `jinit.diagnose` does."""
         network = self.network(hyper)
         diagnosis = self.diagnoses.find(
             network.fingerprint, lambda: StartDiagnosis(network, self.task)
         )
-        return diagnosis.judge(state.params)
+        return diagnosis.begin(state.params)
 
     def program(self, hyper: Hyper) -> str:
         """Name the computation: that of the network, and the compiled axes of training."""

@@ -45,7 +45,8 @@ class Trial:
       init: draws the state.
       step: trains on one batch.
       evaluate: scores a batch; None if the trial has no metrics but those of its steps.
-      diagnose: `diagnose(state, hyper) -> Start`, judges a state before the first step; not traced.
+      diagnose: `diagnose(state, hyper)`, judges a state before the first step; not traced. It
+        returns a `Start`, or a function of no arguments that returns it once it is needed.
       program: names the computation of `step` and `evaluate` for one `hyper`: values with equal
         names share programs. By default the computations themselves are compared, which takes a
         trace of each.
@@ -66,7 +67,7 @@ class Trial:
     init: Callable[[jax.Array, Hyper], PyTree]
     step: Callable[[PyTree, Hyper, Any, jax.Array], tuple[PyTree, Metrics]]
     evaluate: Callable[[PyTree, Hyper, Any], Metrics] | None = None
-    diagnose: Callable[[PyTree, Hyper], Start] | None = None
+    diagnose: Callable[[PyTree, Hyper], Start | Callable[[], Start]] | None = None
     program: Callable[[Hyper], Hashable] | None = None
     params: Callable[[PyTree], PyTree] | None = None
     compiled: tuple[str, ...] = ()

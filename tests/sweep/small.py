@@ -1,11 +1,13 @@
 """A small classification task, small networks for it, and short sweeps."""
 
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from flax import linen as nn
 from flax import nnx
 
@@ -103,3 +105,18 @@ def groups(
     training = training_axes(space, optimizer, loss_options(data, space.names))
     trial = supervised_trial(data, build, optimizer, training, space.names)
     return group_configs(space, trial, data)
+
+
+@contextmanager
+def record_programs():
+    """Collect everything that is compiled ahead of time inside the block."""
+    compiled = []
+    original = jax.stages.Lowered.compile
+
+    def recording(lowered, *arguments, **options):
+        compiled.append(original(lowered, *arguments, **options))
+        return compiled[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.stages.Lowered, "compile", recording)
+        yield compiled

@@ -96,7 +96,7 @@ def test_long_sweeps_are_timed(tmp_path, monkeypatch):
 def test_operations_of_a_step_are_counted():
     (group,) = groups(shallow, init=["he_normal"], lr=[1e-2], width=[64])
     products = 2 * 3 * 16 * (6 * 64 + 64 * 3)  # forward, and backward by kernels and inputs
-    assert 0.8 * products < layout_timing.step_operations(group) < 3 * products
+    assert 0.8 * products < group.step_cost.operations < 3 * products
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,20 @@
 """Lanes do not affect each other, and a lane that diverges is data."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
-from sweep.small import shallow, sweep, task
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from sweep.small import record_programs, shallow, sweep, task
 
 from jinit.sweep import engine, group_training
 from jinit.sweep.batches import Batches
+from jinit.sweep.lanes import take_lane, to_host
 from jinit.sweep.layout import BlockLayout
 
 CURVES = ("train_loss_curve", "validation_loss_curve", "validation_accuracy_curve")
@@ -44,6 +50,76 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     frame = five_lanes(tmp_path / "in turn")
     assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)
+
+
+def test_several_recordings_in_one_call_change_nothing(tmp_path):
+    """Twelve steps are recorded after 4, 8 and 12: in one call, and in calls of four steps."""
+    frames = []
+    for steps_per_call in (None, 4, 3):
+        one = sweep(
+            shallow, init=["he_normal"], lr=[1e-2, 1e30], seeds=2, steps=14, record_every=4,
+            steps_per_call=steps_per_call,
+        )  # fmt: skip
+        with record_programs() as programs:
+            frames.append(one.run(tmp_path / str(steps_per_call)).frame())
+        assert frames[-1]["step"].map(list).tolist()[0] == [0, 4, 8, 12, 14]
+        assert len(programs) == (4 if steps_per_call == 3 else 3)
+    whole, by_recording, short = frames
+    for name in (*CURVES, "diverged_at"):
+        assert str(whole[name].tolist()) == str(by_recording[name].tolist())
+        for mine, theirs in zip(whole[name], short[name], strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+
+
+def test_a_lane_is_taken_from_the_device_that_has_it():
+    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("lane",)), PartitionSpec("lane"))
+    lanes = 2 * len(jax.devices())
+    numbers = np.arange(3 * lanes).reshape(lanes, 3)
+    array = jax.device_put(numbers, sharding)
+    keys = jax.device_put(jax.vmap(jax.random.key)(np.arange(lanes)), sharding)
+    for place in range(lanes):
+        one = take_lane(array, place)
+        assert len(one.devices()) == 1
+        np.testing.assert_array_equal(one, numbers[place])
+        assert take_lane(keys, place) == jax.random.key(place)
+    assert (to_host(keys) == jax.vmap(jax.random.key)(np.arange(lanes))).all()
+    with pytest.raises(IndexError, match="lane 16 of 16"):
+        take_lane(array, lanes)
+
+
+PROGRAMS_OF_SWEEPS = """
+import jax, jax.numpy as jnp, sys
+import jinit
+
+def init(key, hyper):
+    return jax.random.normal(key, (3,)), key
+
+def step(state, hyper, batch, key):
+    walk, inner = state
+    inner, used = jax.random.split(inner)
+    walk = walk + hyper["lr"] * jax.random.normal(used, (3,))
+    return (walk, inner), {"loss": (walk**2).sum()}
+
+space = jinit.grid(lr=[0.1, 0.2, 0.3, 0.4])
+trial = jinit.Trial(init, step)
+for name, others in {"best": {}, "all": {"save": "all"}, "loop": {"executor": "loop"}}.items():
+    jinit.Sweep(None, trial, space, seeds=2, steps=4, **others).run(f"{sys.argv[1]}/{name}")
+halved = jinit.halving(space, eta=2, rungs=2)
+jinit.Sweep(None, trial, halved, seeds=2, steps=4).run(f"{sys.argv[1]}/halving")
+"""
+
+
+@pytest.mark.once
+def test_no_program_of_a_sweep_communicates(tmp_path):
+    """Not even those that save lanes: programs that wait for each other can wait for ever."""
+    flags = f"--xla_force_host_platform_device_count=2 --xla_dump_to={tmp_path / 'dump'}"
+    command = [sys.executable, "-c", PROGRAMS_OF_SWEEPS, str(tmp_path)]
+    subprocess.run(command, check=True, env={**os.environ, "XLA_FLAGS": flags})
+    programs = list((tmp_path / "dump").glob("*after_optimizations.txt"))
+    assert len(programs) > 4
+    words = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+    talking = [each.name for each in programs if any(map(each.read_text().__contains__, words))]
+    assert not talking
 
 
 def rates(directory, middle):

@@ -35,7 +35,7 @@ def test_few_lanes_are_one_tile(group):
 
 def test_many_lanes_make_full_blocks(group):
     assert choose_layout(group, 1024, 2, None) == BlockLayout(
-        devices=2, device_tiles=4, tile_lanes=32
+        devices=2, device_tiles=4, tile_lanes=8
     )
 
 
@@ -44,7 +44,7 @@ def test_blocks_as_wide_as_asked_for(group, lanes_per_block):
     layout = choose_layout(group, 512, 2, lanes_per_block)
     wanted = min(lanes_per_block, 512)
     assert wanted <= layout.block_lanes < wanted + 2 * layout.device_tiles + 2
-    assert layout.tile_lanes <= 32
+    assert layout.tile_lanes <= 8
 
 
 def test_convolutions_and_large_networks_are_trained_lane_by_lane_on_cpu():

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optuna
 import pytest
-from sweep.small import shallow, task
-from sweep.test_engine import record_programs
+from sweep.small import record_programs, shallow, task
 
 import jinit
 from jinit.sweep import run_study
