@@ -8,7 +8,9 @@ from typing import Any
 import jax
 
 _SECONDS_BETWEEN_SIGNS = 1.0
-_SHORTEST_SLEEP, _LONGEST_SLEEP = 0.0001, 0.001
+_SHORTEST_SLEEP, _LONGEST_SLEEP = 0.0001, 0.02
+_SLEEP_SHARE = 0.01
+"""Share of the time waited so far that is slept before the next look: looking takes a core."""
 
 
 class Waiting:
@@ -30,11 +32,11 @@ class Waiting:
 
     def for_arrays(self, tree: Any) -> None:
         """Wait until the arrays of a tree are computed."""
-        self._last, sleep = time.monotonic(), _SHORTEST_SLEEP
+        self._last = begin_time = time.monotonic()
         leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "is_ready")]
         while not all(leaf.is_ready() for leaf in leaves):
-            time.sleep(sleep)
-            sleep = min(2 * sleep, _LONGEST_SLEEP)
+            waited = time.monotonic() - begin_time
+            time.sleep(min(max(_SLEEP_SHARE * waited, _SHORTEST_SLEEP), _LONGEST_SLEEP))
             self.give_sign()
 
     def for_futures(self, futures: Iterable[Future]) -> None:
