@@ -43,9 +43,10 @@ def show(results: dict, console: Console) -> None:
     console.print(
         "lane-steps/s and trials/min: without compiling (jinit: drawing, training, scoring; the"
         " rivals likewise). whole run: trials/min of a first `Sweep.run`\nof the task, with"
-        " tracing, compiling and files. Ratios are medians of ratios formed within a round, with the middle half of"
-        " the rounds in brackets. Δ loss: median over\ntrials of the relative difference of the"
-        " final validation loss from jinit's trial of the same seed and learning rate.\n",
+        " tracing, compiling and files. Ratios are medians of ratios formed within a round, with"
+        " the middle half of the rounds in brackets.\nΔ loss: median over trials of the relative"
+        " difference of the final validation loss from jinit's trial of the same seed and learning"
+        " rate.\n",
         highlight=False,
     )
     for problem, field in _contenders(results["quick"]).items():
