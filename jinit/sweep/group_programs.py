@@ -25,7 +25,7 @@ class GroupPrograms:
       layout: layout of its blocks.
       data: data of the sweep; None if it has none.
       mesh: the devices.
-      calls: what is trained and scored at once.
+      calls: the calls that train and score the blocks.
     """
 
     step_metrics: frozenset[str]

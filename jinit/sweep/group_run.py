@@ -23,7 +23,6 @@ from jinit.sweep.layout import BlockLayout
 from jinit.sweep.loop_programs import LoopPrograms
 from jinit.sweep.patience import Patience
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
-from jinit.sweep.step_cost import CPU_CORE_RATE
 
 _CALL_SECONDS = 1.0
 """Seconds of a call with several recordings; Python shows progress between calls."""
@@ -325,14 +324,17 @@ class GroupRun:
 
 
 def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext) -> int:
-    """Return how often one call may record: on CPU for a second, elsewhere and in doubt once."""
+    """Return how often one call may record: on CPU about for a second, elsewhere once.
+
+    Streams, patience and the loop of Python need each recording by itself.
+    """
     is_stream = context.data is not None and context.data.is_stream
-    is_asked = layout.is_loop or is_stream or context.patience.recordings is not None
-    if is_asked or jax.default_backend() != "cpu":
+    is_single = layout.is_loop or is_stream or context.patience.recordings is not None
+    if is_single or jax.default_backend() != "cpu":
         return 1
-    operations = group.step_cost.operations * context.record_every * layout.block_lanes
-    seconds = operations / (CPU_CORE_RATE * layout.devices)
-    return max(int(_CALL_SECONDS / max(seconds, 1e-9)), 1)
+    device_lanes = layout.device_tiles * layout.tile_lanes
+    seconds = group.step_cost.cpu_seconds * context.record_every * device_lanes
+    return max(int(_CALL_SECONDS / seconds), 1) if seconds else 1
 
 
 def _mean_metrics(steps: Sequence[int], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

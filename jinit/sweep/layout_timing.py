@@ -10,7 +10,6 @@ from jinit.sweep.executor import AUTO, Executor, parse_executor
 from jinit.sweep.group_run import GroupRun, RunContext
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout, choose_layout
-from jinit.sweep.step_cost import CPU_CORE_RATE
 
 _CANDIDATES = ("map", "vmap(2)", "vmap(4)", "vmap(8)", "vmap(16)", "loop")
 _TIMED_STEPS, _TIMED_CALLS = 4, 3
@@ -69,5 +68,5 @@ def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
     """Return whether a sweep takes so long on CPU that timing pays."""
     if jax.default_backend() != "cpu":
         return False
-    operations = group.step_cost.operations * lanes * context.rungs[-1]
-    return operations > _LONG_SECONDS * CPU_CORE_RATE * context.mesh.size
+    seconds = group.step_cost.cpu_seconds * lanes * context.rungs[-1]
+    return seconds > _LONG_SECONDS * context.mesh.size

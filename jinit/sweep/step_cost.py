@@ -7,8 +7,8 @@ import jax.extend.core as jex
 
 from jinit.model import CONTRACTION_PRIMITIVES, bodies
 
-CPU_CORE_RATE = 2e10
-"""Operations per second that small networks reach on a CPU core, or more."""
+_CPU_RATE, _CPU_EQUATION_SECONDS = 2e10, 5e-7
+"""Operations per second of small networks on a CPU core, and the time that each equation takes."""
 
 
 class StepCost(NamedTuple):
@@ -19,8 +19,15 @@ class StepCost(NamedTuple):
     """
     result_bytes: float
     """Bytes of all its results, without reuse of memory."""
+    equations: float
+    """Number of operations on arrays."""
     has_convolutions: bool
     """Whether there is a convolution outside of its loops."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds on a CPU core, as a guess: mostly it takes less."""
+        return self.operations / _CPU_RATE + self.equations * _CPU_EQUATION_SECONDS
 
     @classmethod
     def of(cls, closed: jex.ClosedJaxpr) -> Self:
@@ -33,20 +40,22 @@ class StepCost(NamedTuple):
         >>> StepCost.of(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4)))).operations
         48.0
         """
-        operations, result_bytes, has_convolutions = 0.0, 0.0, False
+        operations, result_bytes, equations, has_convolutions = 0.0, 0.0, 0.0, False
         for equation in closed.jaxpr.eqns:
             name = equation.primitive.name
             inner = [cls.of(body) for body in bodies(equation.params)]
             passes = equation.params["length"] if name == "scan" else 1
             operations += passes * sum(each.operations for each in inner)
             result_bytes += passes * sum(each.result_bytes for each in inner)
+            equations += passes * sum(each.equations for each in inner)
             is_loop = name in ("scan", "while")
             has_convolutions |= not is_loop and any(each.has_convolutions for each in inner)
             if not inner:
+                equations += 1
                 operations += _operations(equation)
                 result_bytes += sum(_bytes(variable.aval) for variable in equation.outvars)
                 has_convolutions |= name == "conv_general_dilated"
-        return cls(operations, result_bytes, has_convolutions)
+        return cls(operations, result_bytes, equations, has_convolutions)
 
 
 def _operations(equation: Any) -> float:
@@ -69,7 +78,6 @@ def _products(equation: Any) -> float:
 
 
 def _bytes(aval: Any) -> int:
-    """Return the bytes of a value; random keys and tokens count as none."""
-    return math.prod(getattr(aval, "shape", ())) * getattr(
-        getattr(aval, "dtype", None), "itemsize", 0
-    )
+    """Return the bytes of a value; tokens have none."""
+    itemsize = getattr(getattr(aval, "dtype", None), "itemsize", 0)
+    return math.prod(getattr(aval, "shape", ())) * itemsize

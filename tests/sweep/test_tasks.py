@@ -1,5 +1,6 @@
 """Tasks: included data sets, arrays of the user, and arrays that cannot work."""
 
+import importlib.util
 import sys
 
 import jax.numpy as jnp
@@ -108,6 +109,14 @@ def test_losses():
 def test_arrays_that_cannot_work(changes, text):
     with pytest.raises(ValueError, match=text):
         make(**changes)
+
+
+@pytest.mark.parametrize("load", [jinit.tasks.digits, jinit.tasks.breast_cancer])
+def test_tables_are_those_of_scikit_learn(load, monkeypatch):
+    read = load()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # no table is found
+    for mine, theirs in zip(read.train, load().train, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_missing_library_is_named(monkeypatch):
