@@ -209,6 +209,7 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     "build": _TEXT,
     "training_programs": _COUNT,
     "data_seed": _COUNT,
+    "bootstrap": ("true or false", lambda value: isinstance(value, bool)),
     "patience": _COUNT,
 }
 OUTLINE_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS, *PROVENANCE_COLUMNS)

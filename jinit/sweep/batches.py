@@ -1,18 +1,33 @@
 """The examples that a seed trains on at every step: the same for every configuration."""
 
+from functools import cache
+
 import numpy as np
+
+_BOOTSTRAP_STREAM = (0, 1)
+"""Follows a seed, so that its sample is not drawn with the random numbers of an epoch."""
 
 
 class Batches:
     """The batches of every seed: each epoch is a new permutation of the training set.
 
     If the batch size does not divide the number of examples, the rest of an epoch is dropped.
+
+    Args:
+      seeds: the seeds.
+      examples: number of training examples.
+      batch_size: examples per step.
+      bootstrap: whether each seed trains on its own sample of the examples, as many of them, with
+        replacement.
     """
 
-    def __init__(self, seeds: np.ndarray, examples: int, batch_size: int) -> None:
+    def __init__(
+        self, seeds: np.ndarray, examples: int, batch_size: int, *, bootstrap: bool = False
+    ) -> None:
         self._seeds = [int(seed) for seed in seeds]
         self._examples, self._batch_size = examples, batch_size
         self._batches_per_epoch = examples // batch_size
+        self._sample = cache(self._draw_sample) if bootstrap else None
         self._cached_epochs: dict[tuple[int, int], np.ndarray] = {}
 
     def example_indices(self, seed_indices: np.ndarray, first_step: int, steps: int) -> np.ndarray:
@@ -41,7 +56,13 @@ class Batches:
         if (seed_index, epoch) not in self._cached_epochs:
             generator = np.random.default_rng([self._seeds[seed_index], epoch])
             shuffled = generator.permutation(self._examples).astype(np.int32)
+            if self._sample is not None:
+                shuffled = self._sample(self._seeds[seed_index])[shuffled]
             kept = shuffled[: self._batches_per_epoch * self._batch_size]
             batches = kept.reshape(self._batches_per_epoch, self._batch_size)
             self._cached_epochs[seed_index, epoch] = batches
         return self._cached_epochs[seed_index, epoch]
+
+    def _draw_sample(self, seed: int) -> np.ndarray:
+        generator = np.random.default_rng([seed, *_BOOTSTRAP_STREAM])
+        return generator.integers(0, self._examples, self._examples, dtype=np.int32)

@@ -50,6 +50,7 @@ class SweepDefinition:
     lanes: int | None
     executor: Executor
     data_seed: int | None
+    bootstrap: bool
     metric: str | None
     """Column by which runs are compared; None to choose it by what is recorded."""
     maximize: bool | None
@@ -84,6 +85,7 @@ def define_sweep(
     lanes: int | None,
     executor: str,
     data_seed: int | None,
+    bootstrap: bool,
     metric: str | None,
     maximize: bool | None,
     patience: int | None,
@@ -101,6 +103,12 @@ def define_sweep(
         space = space.space
     _check_instance("space", space, Space, "jinit.grid(init=[...], lr=[...])")
     _check_instance("measure_start", measure_start, bool, "True or False")
+    _check_instance("bootstrap", bootstrap, bool, "True or False")
+    if bootstrap and (data is None or data.is_stream):
+        raise ValueError(
+            "bootstrap=True draws from the training examples, and there are none: "
+            f"{'the sweep has no data' if data is None else 'the data is a stream'}; give arrays"
+        )
     if reserved := sorted(filter(_is_reserved, space.names)):
         raise ValueError(f"axis {reserved[0]!r} is the name of a recorded column; rename it")
     if isinstance(build, Trial):
@@ -129,6 +137,7 @@ def define_sweep(
         lanes=None if lanes is None else check_count("lanes", lanes),
         executor=parse_executor(executor),
         data_seed=None if data_seed is None else _check_seed("data_seed", data_seed),
+        bootstrap=bootstrap,
         metric=metric,
         maximize=maximize,
         patience=None if patience is None else check_count("patience", patience),

@@ -188,6 +188,7 @@ class SweepRun:
             mesh=mesh,
             seeds=np.array(sweep.seeds),
             data_seed=sweep.data_seed,
+            bootstrap=sweep.bootstrap,
             rungs=sweep.rungs,
             record_every=sweep.record_every,
             steps_per_call=sweep.steps_per_call,

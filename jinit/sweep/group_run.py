@@ -39,6 +39,8 @@ class RunContext:
     seeds: np.ndarray
     data_seed: int | None
     """Seed of the order of the data and of the keys of the steps; None for that of each lane."""
+    bootstrap: bool
+    """Whether each seed trains on a sample of the training examples with replacement."""
     rungs: tuple[int, ...]
     """Steps after which configurations may be eliminated; the last one is that of all steps."""
     record_every: int
@@ -117,7 +119,7 @@ class GroupRun:
         self._batches = None
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples
-            self._batches = Batches(seeds, examples, group.batch_size)
+            self._batches = Batches(seeds, examples, group.batch_size, bootstrap=context.bootstrap)
         most = _recordings_per_call(group, layout, context)
         self._plans = context.plans(most)
         calls = tuple(sorted({call for plan in self._plans for each in plan for call in each}))

@@ -44,6 +44,7 @@ def outline_data(
         "selection": None,
         "test_metric": _test_metric(data, metric),
         "data_seed": sweep.data_seed,
+        "bootstrap": sweep.bootstrap,
         "patience": sweep.patience,
         "seeds": list(sweep.seeds),
         "steps": sweep.steps,

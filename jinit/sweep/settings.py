@@ -31,6 +31,7 @@ _SWEEP_KEYS = (
     "steps_per_call",
     "lanes",
     "data_seed",
+    "bootstrap",
     "metric",
     "patience",
     "measure_start",

@@ -48,6 +48,9 @@ class Sweep:
         these, timed for some steps), or `auto` (a rule; timed if the sweep is long).
       data_seed: seed of the order of the data and of dropout, for all lanes; by default that of
         each lane.
+      bootstrap: whether each seed trains on a sample of its own, as many training examples drawn
+        with replacement (Efron, Bootstrap methods: another look at the jackknife, 1979), so that
+        the spread over seeds contains that over data sets. It is drawn from the seed of the order.
       metric: column by which runs are compared, such as `validation_loss`; chosen by the task by
         default.
       maximize: whether more of the metric is better; not needed for a loss or an accuracy.
@@ -85,6 +88,7 @@ class Sweep:
         lanes: int | None = None,
         executor: str = "auto",
         data_seed: int | None = None,
+        bootstrap: bool = False,
         metric: str | None = None,
         maximize: bool | None = None,
         patience: int | None = None,
@@ -103,6 +107,7 @@ class Sweep:
             lanes=lanes,
             executor=executor,
             data_seed=data_seed,
+            bootstrap=bootstrap,
             metric=metric,
             maximize=maximize,
             patience=patience,

@@ -15,6 +15,7 @@ class TrainingOptions(TypedDict, total=False):
     lanes: int | None
     executor: str
     data_seed: int | None
+    bootstrap: bool
     patience: int | None
 
 

@@ -1,8 +1,13 @@
 """The order of the data: permutations that depend on the seed only."""
 
+import jax
 import numpy as np
+import optax
 import pytest
+from sweep.small import pair, sweep, task
 
+import jinit
+from jinit.record import read_outline_data
 from jinit.sweep.batches import Batches
 
 
@@ -39,3 +44,57 @@ def test_steps_do_not_depend_on_the_chunks_they_are_asked_in():
     np.testing.assert_array_equal(fresh[0], indices[0, 23:32])
     assert indices.shape == (2, 40, 4)
     assert indices.dtype == np.int32
+
+
+def test_bootstrap_draws_one_sample_with_replacement_per_seed():
+    """Every epoch shuffles the same sample, in which each example is 1 time on average."""
+    examples, seeds = 500, np.arange(40)
+    batches = Batches(seeds, examples, 100, bootstrap=True)
+    epochs = np.sort(batches.example_indices(seeds, 0, 15).reshape(40, 3, examples))
+    np.testing.assert_array_equal(epochs[:, 0], epochs[:, 1])
+    np.testing.assert_array_equal(epochs[:, 0], epochs[:, 2])
+    counts = np.stack([np.bincount(sample, minlength=examples) for sample in epochs[:, 0]])
+    assert len({sample.tobytes() for sample in epochs[:, 0]}) == 40
+    assert abs((counts == 0).mean() - (1 - 1 / examples) ** examples) < 4 * 0.5 / 20000**0.5
+    assert abs(counts.var() - (1 - 1 / examples)) < 0.05  # binomial
+    assert abs(counts.mean(0).std() * 40**0.5 - 1) < 0.2  # no example is preferred
+    again = Batches(seeds[::-1], examples, 100, bootstrap=True)
+    np.testing.assert_array_equal(steps(again, 0, 7, 8), steps(batches, 39, 7, 8))
+
+
+def test_bootstrap_of_a_sweep(tmp_path):
+    """The loss of one full batch is the mean over the sample of the seed, for every start."""
+    data = task(batch_size=90)
+    one = sweep(
+        pair, on=data, init=["he_normal", "lecun_normal"], lr=[0.0], seeds=3, steps=1,
+        bootstrap=True, optimizer=optax.sgd,
+    )  # fmt: skip
+    frame = one.run(tmp_path / "out").frame()
+    assert read_outline_data(tmp_path / "out")["bootstrap"] is True
+    inputs, targets = data.train
+    for _, row in frame.iterrows():
+        init, apply = pair({"init": row["init"]})
+        params = init(jax.random.key(row["seed"]))
+        losses = jinit.sweep.cross_entropy(apply(params, inputs), targets)
+        sample = Batches(np.array([row["seed"]]), 90, 90, bootstrap=True)
+        expected = losses[steps(sample, 0, 0, 1)[0]].mean()
+        assert row["train_loss"] == pytest.approx(float(expected), rel=1e-5)
+        assert abs(expected - losses.mean()) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "text"),
+    [
+        (None, ValueError, "there are none: the sweep has no data; give arrays"),
+        ("stream", ValueError, "the data is a stream"),
+        ("yes", TypeError, "bootstrap"),
+    ],
+)
+def test_bootstraps_that_cannot_work(data, error, text):
+    trial = jinit.Trial(lambda key, hyper: hyper["lr"], lambda state, *_: (state, {"loss": state}))
+    stream = None
+    if data == "stream":
+        stream = jinit.Data("stream", lambda: iter([np.ones((4, 2), np.float32)]))
+    bootstrap = "yes" if data == "yes" else True
+    with pytest.raises(error, match=text):
+        jinit.Sweep(stream, trial, jinit.grid(lr=[0.1]), steps=1, bootstrap=bootstrap)

@@ -60,12 +60,13 @@ def test_axes_of_the_loss_belong_to_training(tmp_path):
 def test_options_of_a_sweep(tmp_path):
     keys = (
         "measure_start = false\npatience = 3\nmetric = 'validation_loss'\ndata_seed = 5\n"
-        "steps_per_call = 7\nlanes = 2\n"
+        "bootstrap = true\nsteps_per_call = 7\nlanes = 2\n"
     )
     definition = read(tmp_path, keys + SPACE).definition
     assert definition.trial.diagnose is None
     assert (definition.patience, definition.metric) == (3, "validation_loss")
     assert (definition.data_seed, definition.steps_per_call, definition.lanes) == (5, 7, 2)
+    assert definition.bootstrap
     assert read(tmp_path, SPACE).definition.trial.diagnose is not None
 
 
