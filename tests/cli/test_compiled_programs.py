@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 ARGUMENTS = ["sweep", "small.toml", "--out"]
 SETTINGS = """
 seeds = 1
@@ -36,6 +38,7 @@ def test_a_second_run_compiles_nothing(tmp_path):
     assert run(tmp_path, "second", **cache).startswith("Programs: 0 compiled, ")
 
 
+@pytest.mark.slow
 def test_programs_need_not_be_kept(tmp_path):
     (tmp_path / "small.toml").write_text(SETTINGS)
     variables = {"XDG_CACHE_HOME": str(tmp_path), "JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -43,6 +46,7 @@ def test_programs_need_not_be_kept(tmp_path):
     assert not (tmp_path / "jinit").exists()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_to_is_not_used(tmp_path):
     """Below a file: not even an administrator can write there."""
     (tmp_path / "small.toml").write_text(SETTINGS)
