@@ -326,7 +326,7 @@ class GroupRun:
 
 
 def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext) -> int:
-    """Return how often one call may record: on CPU about for a second, elsewhere once.
+    """Return how often one call may record: on CPU for about a second, elsewhere once.
 
     Streams, patience and the loop of Python need each recording by itself.
     """

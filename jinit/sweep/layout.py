@@ -14,7 +14,7 @@ from jinit.sweep.groups import Group
 # is than one lane after the other:
 #
 #   step computes   network           lanes   faster
-#        0.25 MiB   MLP of width 16       8     1.33
+#        0.25 MiB   MLP of width 16       8     1.36
 #        0.5  MiB   MLP of width 32       4     1.27
 #        1.3  MiB   MLP of width 64       4     1.17
 #        3.7  MiB   MLP of width 128      1     1

@@ -11,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 
 from jinit.record import FORMAT, default_roles
+from jinit.report import Results
 
 Row = dict[str, Any]
 
@@ -109,3 +110,9 @@ def grid(axes: dict[str, list], seeds: int, make: Callable[[Row, int], Row]) -> 
     """Return a record for every configuration and seed."""
     configs = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     return [make(config, seed) for config in configs for seed in range(seeds)]
+
+
+def only_recommendation(directory):
+    """Return the recommendation of a sweep with one facet."""
+    (recommendation,) = Results(directory).best()
+    return recommendation
