@@ -35,6 +35,10 @@ LAYER_COLUMNS = (
 )
 """Statistics at step 0, lists of one number per layer."""
 
+MEASURED_COLUMN, BY_STEP = "measured_at", "_by_step"
+"""Column of the later steps at which layers were measured, and the ending of the columns of their
+statistics, which have a list of one number per layer for each of these steps."""
+
 PROVENANCE_COLUMNS: Mapping[str, type] = MappingProxyType(
     {f"{package}_version": str for package in RECORDED_PACKAGES}
     | {
@@ -65,6 +69,8 @@ COLUMNS: Mapping[str, type] = MappingProxyType(
         "validation_accuracy_curve": list,
         "layers": list,
         **dict.fromkeys(LAYER_COLUMNS, list),
+        MEASURED_COLUMN: list,
+        **dict.fromkeys([f"{name}{BY_STEP}" for name in LAYER_COLUMNS], list),
         "group": int,
         "executor": str,
         "lane_width": int,
@@ -200,10 +206,12 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     # The column by which values are tuned; absent: validation_loss if recorded, else the metric.
     "selection": _TEXT,
     "test_metric": _TEXT,
+    "test_examples": _COUNT,
     "classes": _COUNT,
     "chance": ("a number", _is_number),
     "steps": _COUNT,
     "record_every": _COUNT,
+    "measure_at": ("a list of integers of at least 0", _is_list_of(_is_count)),
     "batch_size": _COUNT,
     "optimizer": _TEXT,
     "build": _TEXT,

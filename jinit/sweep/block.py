@@ -29,6 +29,8 @@ class Scores(NamedTuple):
     metrics: Mapping[str, Any]
     """Arrays `[lanes]` by column of the record."""
     diverged_at: Any
+    measured: Mapping[str, Any]
+    """Arrays `[lanes, layers]` by statistic; empty where layers were not measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class BlockRun:
     queued_steps: int = 0
 
     def __post_init__(self) -> None:
-        self._pending: deque[tuple[list[int], Mapping[str, Any], Any]] = deque()
+        self._pending: deque[tuple[list[int], Mapping[str, Any], Any, Mapping[str, Any]]] = deque()
         self.first_step, self.planned_steps = self.queued_steps, self.total_steps
         diverged = self.history[-1].diverged_at >= 0 if self.history else np.zeros(1, bool)
         self._diverged_before = int(np.sum(diverged))
@@ -71,6 +73,7 @@ class BlockRun:
         diverged_at: Any,
         steps: int,
         recordings: int = 1,
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         """Append what is recorded of some more steps, which the device may still be computing.
 
@@ -80,11 +83,12 @@ class BlockRun:
           diverged_at: the first step with a metric that is not finite, in the same form.
           steps: number of steps.
           recordings: number of recordings, at equal distances.
+          measured: arrays `[lanes, layers]` by statistic, after the last step; None for none.
         """
         self.state = state
         every = steps // recordings
         after = [self.queued_steps + every * each for each in range(1, recordings + 1)]
-        self._pending.append((after, metrics, diverged_at))
+        self._pending.append((after, metrics, diverged_at, measured or {}))
         self.queued_steps += steps
 
     def read_pending(self, keep: int = 0) -> "BlockRun":
@@ -94,13 +98,14 @@ class BlockRun:
           keep: number of calls, the last ones, whose scores are left for later.
         """
         while len(self._pending) > keep:
-            steps, metrics, diverged_at = jax.device_get(self._pending.popleft())
+            steps, metrics, diverged_at, measured = jax.device_get(self._pending.popleft())
             if len(steps) == 1:
-                self.history.append(Scores(steps[0], metrics, diverged_at))
+                self.history.append(Scores(steps[0], metrics, diverged_at, measured))
                 continue
             for place, step in enumerate(steps):
                 values = {name: each[:, place] for name, each in metrics.items()}
-                self.history.append(Scores(step, values, diverged_at[:, place]))
+                last = measured if step == steps[-1] else {}
+                self.history.append(Scores(step, values, diverged_at[:, place], last))
         return self
 
     def release(self) -> None:

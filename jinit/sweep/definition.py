@@ -46,6 +46,7 @@ class SweepDefinition:
     record_every: int
     rungs: tuple[int, ...]
     """Steps after which configurations may be eliminated; the last one is that of all steps."""
+    measure_at: tuple[int, ...]
     steps_per_call: int
     lanes: int | None
     executor: Executor
@@ -90,6 +91,7 @@ def define_sweep(
     maximize: bool | None,
     patience: int | None,
     measure_start: bool,
+    measure_at: Sequence[int],
     save: str,
 ) -> SweepDefinition:
     """Check the arguments of `jinit.Sweep`, and return the definition.
@@ -130,6 +132,7 @@ def define_sweep(
         seeds=_check_seeds(seeds),
         steps=steps,
         record_every=interval,
+        measure_at=_check_measured(measure_at, steps, interval, trial),
         rungs=(steps,) if search is None else search.steps(steps, interval),
         steps_per_call=check_count(
             "steps_per_call", steps if steps_per_call is None else steps_per_call
@@ -226,3 +229,23 @@ def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
             f"got {seeds!r}"
         )
     return tuple(checked)
+
+
+def _check_measured(
+    given: Sequence[int], steps: int, interval: int, trial: Trial
+) -> tuple[int, ...]:
+    """Return the steps at which layers are measured, in order."""
+    found = list(given) if isinstance(given, Iterable) else [None]
+    measured = [step for step in map(as_integer, found) if step is not None]
+    ends = [step for step in measured if step in (*range(interval, steps, interval), steps)]
+    if isinstance(given, str) or len(ends) < len(found):
+        raise ValueError(
+            f"measure_at: expected steps at which the sweep records, multiples of {interval} "
+            f"(record_every) up to {steps}, got {given!r}; step 0 is measured by measure_start"
+        )
+    if ends and trial.measure is None:
+        raise ValueError(
+            "measure_at: the trial has no function `measure`: give it to jinit.Trial, or leave out "
+            "measure_start=False, without which the layers of a network have no names"
+        )
+    return tuple(sorted(set(ends)))

@@ -14,7 +14,6 @@ from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.estimate import Estimate, estimate_cost
 from jinit.sweep.group_programs import data_parts
-from jinit.sweep.group_run import RunContext
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
 from jinit.sweep.lanes import local_mesh, replicated_sharding
@@ -23,6 +22,7 @@ from jinit.sweep.memory import is_exhausted
 from jinit.sweep.outline_data import outline_data
 from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.patience import Patience
+from jinit.sweep.run_context import RunContext
 from jinit.sweep.rung_race import RungRace
 from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.store import Store, check_directory, provenance
@@ -191,6 +191,7 @@ class SweepRun:
             bootstrap=sweep.bootstrap,
             rungs=sweep.rungs,
             record_every=sweep.record_every,
+            measure_at=sweep.measure_at,
             steps_per_call=sweep.steps_per_call,
             patience=Patience(sweep.patience, metric.column, metric.larger_is_better),
             wait=self.waiting.for_arrays,

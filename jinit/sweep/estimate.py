@@ -4,9 +4,10 @@ import time
 from dataclasses import dataclass, replace
 
 from jinit.sweep.block import Block, Lane
-from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout
+from jinit.sweep.run_context import RunContext
 
 _CALIBRATION_STEPS, _CALIBRATION_CALLS = 4, 3
 
@@ -69,7 +70,9 @@ def estimate_cost(
     first, seeds = groups[0], len(context.seeds)
     block_lanes = [Lane(member, seed) for seed in range(seeds) for member in first.members]
     steps = min(_CALIBRATION_STEPS, context.record_every)
-    short = replace(context, rungs=(steps,), record_every=steps, steps_per_call=steps)
+    short = replace(
+        context, rungs=(steps,), record_every=steps, measure_at=(), steps_per_call=steps
+    )
     begin_time = time.perf_counter()
     run = GroupRun(first, layout, short)
     for future in run.programs.pending:

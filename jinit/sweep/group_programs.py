@@ -51,6 +51,7 @@ class GroupPrograms:
             if names
         }
         self._threads.shutdown(wait=False)
+        self._measurement: Future | None = None
 
     def has(self, part: str) -> bool:
         """Return whether there is data to score lanes on: validation, probe or test."""
@@ -104,10 +105,32 @@ class GroupPrograms:
         data = [parts[name] for name in names]
         return self._evaluate[tuple(names)].result()(lane, numbers, *data)
 
+    def measure(self, lane: LaneState, numbers: Any, batch: PyTree) -> dict[str, Any]:
+        """Measure the layers of a block.
+
+        Args:
+          lane: states of the lanes.
+          numbers: their traced numbers.
+          batch: the examples to measure on, on the devices; None without data.
+
+        Returns:
+          Arrays with a leading axis of lanes, by statistic.
+        """
+        return self.begin_measurement().result()(lane, numbers, batch)
+
+    def begin_measurement(self) -> Future:
+        """Return the program that measures layers, compiled from now on: most sweeps need none."""
+        if self._measurement is None:
+            thread = ThreadPoolExecutor(1)
+            self._measurement = thread.submit(self._lower_measurement().compile)
+            thread.shutdown(wait=False)
+        return self._measurement
+
     @property
     def pending(self) -> list[Future]:
         """The programs that are being compiled."""
-        return [*self._advance.values(), *self._evaluate.values()]
+        measurement = [] if self._measurement is None else [self._measurement]
+        return [*self._advance.values(), *self._evaluate.values(), *measurement]
 
     @property
     def lane_bytes(self) -> float:
@@ -160,6 +183,12 @@ class GroupPrograms:
         data = [self._shared(self.structs[name]) for name in names]
         return program.lower(*self._lane_arguments(), *data)
 
+    def _lower_measurement(self) -> Any:
+        """Return the program that measures lanes one by one: it keeps all activations of a lane."""
+        measure = self.group.program.measure
+        program = self._map(measure, shared_count=1, donated=(), lanes=1)
+        return program.lower(*self._lane_arguments(), self._shared(self.structs["first"]))
+
     def _map(
         self, function: Callable[..., Any], shared_count: int, donated: tuple[int, ...], lanes: int
     ) -> Any:
@@ -200,20 +229,23 @@ class GroupPrograms:
 
 
 def data_parts(data: Data | None) -> dict[str, PyTree]:
-    """Return the arrays that programs use: `train`, `validation`, `probe` and `test`.
+    """Return the arrays that programs use: `train`, `validation`, `test`, `first` and `probe`.
 
-    The probe is the first training examples, on which lanes are scored before the first step.
+    Layers are measured on the first training examples. The probe is the same, and lanes are scored
+    on it before the first step; a stream has none.
 
     Args:
       data: the data; None if there is none.
     """
     if data is None:
-        return dict.fromkeys(("train", "validation", "probe", "test"))
+        return dict.fromkeys(("train", "validation", "test", "first", "probe"))
+    first = data.example_batch(PROBE_EXAMPLES)
     return {
         "train": None if data.is_stream else data.train,
         "validation": data.validation,
-        "probe": None if data.is_stream else data.example_batch(PROBE_EXAMPLES),
         "test": data.test,
+        "first": first,
+        "probe": None if data.is_stream else first,
     }
 
 

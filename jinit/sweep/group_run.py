@@ -1,19 +1,15 @@
 """One group on the devices: the training of its blocks of lanes."""
 
 import itertools
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from jinit.sweep.batches import Batches
 from jinit.sweep.block import Block, BlockRun, Lane, column_names
-from jinit.sweep.data import Data
 from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
@@ -21,77 +17,11 @@ from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, first_la
 from jinit.sweep.lanes import lane_sharding, pad_lanes
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.loop_programs import LoopPrograms
-from jinit.sweep.patience import Patience
+from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
 
 _CALL_SECONDS = 1.0
 """Seconds of a call with several recordings; Python shows progress between calls."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunContext:
-    """Data and settings that all groups of a sweep share."""
-
-    data: Data | None
-    parts: Mapping[str, Any]
-    """The arrays of the data on the devices."""
-    mesh: Mesh
-    seeds: np.ndarray
-    data_seed: int | None
-    """Seed of the order of the data and of the keys of the steps; None for that of each lane."""
-    bootstrap: bool
-    """Whether each seed trains on a sample of the training examples with replacement."""
-    rungs: tuple[int, ...]
-    """Steps after which configurations may be eliminated; the last one is that of all steps."""
-    record_every: int
-    steps_per_call: int
-    patience: Patience
-    wait: Callable[[Any], None]
-    """Waits until arrays are computed."""
-
-    @property
-    def data_seeds(self) -> np.ndarray:
-        """The seed of the order of the data, by seed of the sweep."""
-        if self.data_seed is None:
-            return self.seeds
-        return np.full_like(self.seeds, self.data_seed)
-
-    def recordings(self, rung: int) -> tuple[int, ...]:
-        """Return the steps from one recording to the next, up to a rung.
-
-        Args:
-          rung: number of the rung, counted from 0.
-        """
-        first = self.rungs[rung - 1] if rung else 0
-        full, rest = divmod(self.rungs[rung] - first, self.record_every)
-        return (self.record_every,) * full + ((rest,) if rest else ())
-
-    def plans(self, most_recordings: int) -> list[tuple[tuple[TrainingCall, ...], ...]]:
-        """Return by rung the calls from one exchange with Python to the next.
-
-        Calls with several recordings have equally many in all rungs, so that they share a program.
-
-        Args:
-          most_recordings: recordings that one call may have.
-        """
-        rungs = [self.recordings(rung) for rung in range(len(self.rungs))]
-        whole = [each.count(self.record_every) for each in rungs]
-        most = max(min(most_recordings, self.steps_per_call // self.record_every), 1)
-        count = max(each for each in range(1, most + 1) if math.gcd(*whole) % each == 0)
-        return [self._plan(each, count) for each in rungs]
-
-    def _plan(self, recordings: Sequence[int], count: int) -> tuple[tuple[TrainingCall, ...], ...]:
-        joined = recordings.count(self.record_every) if count > 1 else 0
-        calls = ((TrainingCall(self.record_every, count),),) * (joined // count)
-        return calls + tuple(self._short_calls(steps) for steps in recordings[joined:])
-
-    def _short_calls(self, steps: int) -> tuple[TrainingCall, ...]:
-        """Return the calls until the next recording, after the last of which lanes are scored."""
-        full, rest = divmod(steps, self.steps_per_call)
-        counts = [self.steps_per_call] * full + ([rest] if rest else [])
-        return tuple(
-            TrainingCall(count, place == len(counts)) for place, count in enumerate(counts, 1)
-        )
 
 
 class LaneInputs(NamedTuple):
@@ -129,6 +59,8 @@ class GroupRun:
             (group.kind, layout, context.mesh, calls, context.data),
             lambda: programs(group, layout, context.data, context.mesh, calls),
         )
+        if context.measure_at:
+            self.programs.begin_measurement()
 
     def train(
         self, blocks: Iterable[Block], rung: int = 0, saved: Mapping[Lane, SavedLane] | None = None
@@ -254,8 +186,11 @@ class GroupRun:
         steps = [each.call.all_steps for each in calls]
         metrics = column_names("train", _mean_metrics(steps, [each.train for each in recorded]))
         metrics |= column_names("validation", recorded[-1].validation)
+        measured = {}
+        if block_run.queued_steps + sum(steps) in self.context.measure_at:
+            measured = self.programs.measure(lane, lanes.numbers, self._parts["first"])
         block_run.queue(
-            lane, metrics, recorded[-1].diverged_at, sum(steps), calls[-1].call.recordings
+            lane, metrics, recorded[-1].diverged_at, sum(steps), calls[-1].call.recordings, measured
         )
         stopped = self._stop_lanes(block_run)
         is_last = block_run.queued_steps == self.context.rungs[-1] or stopped.all()

@@ -10,7 +10,7 @@ import jax
 from jinit.record import LAYER_COLUMNS
 from jinit.sweep.block import Block, BlockRun, Lane
 from jinit.sweep.executor import Executor
-from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_records import lane_records
@@ -18,6 +18,7 @@ from jinit.sweep.layout import BlockLayout
 from jinit.sweep.layout_timing import fitting_layout
 from jinit.sweep.memory import device_bytes
 from jinit.sweep.params_store import ParamsStore
+from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.store import Store
 from jinit.sweep.trial import Start

@@ -197,7 +197,8 @@ class _Grouping:
         state = self.starts[_label(compiled), tuple(numbers)][0]
 
         def run(state: PyTree, numbers: Mapping[str, Any]) -> Any:
-            drawn = Trial(lambda key, hyper: state, self.trial.step, self.trial.evaluate)
+            functions = self.trial.step, self.trial.evaluate, self.trial.measure
+            drawn = Trial(lambda key, hyper: state, *functions)
             merge = partial(_merge, compiled)
             return run_abstractly(drawn, merge, self.batch, self.evaluated)(numbers)
 

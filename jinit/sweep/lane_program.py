@@ -270,6 +270,29 @@ class LaneProgram:
         values = {name: mean.value for name, mean in total.items()}
         return first_divergence(lane, values), mean_values(total)
 
+    def measure(
+        self, lane: LaneState, numbers: Mapping[str, Array], batch: PyTree
+    ) -> dict[str, Array]:
+        """Measure the layers of a lane.
+
+        Args:
+          lane: the lane.
+          numbers: the traced numbers.
+          batch: the examples to measure on; None without data.
+
+        Returns:
+          Numbers `[layers]` by statistic.
+        """
+
+        def measure(lane: LaneState, batch: PyTree) -> dict[str, Array]:
+            trial_measure = self.trial.measure or (lambda *_: {})
+            measured = trial_measure(lane.state, self._hyper(numbers), batch)
+            return {name: jnp.ravel(values) for name, values in measured.items()}
+
+        if jax.default_backend() == "cpu":
+            measure = canonical_convolutions(measure)
+        return measure(lane, batch)
+
     def _hyper(self, numbers: Mapping[str, Array]) -> dict[str, Any]:
         return {**self.compiled, **numbers}
 

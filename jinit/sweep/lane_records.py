@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jinit.record import BY_STEP, MEASURED_COLUMN
 from jinit.sweep.block import BlockRun
 from jinit.sweep.patience import Patience
 from jinit.sweep.space import record_value
@@ -56,4 +57,14 @@ def _lane_record(
         **{name: float(values[number]) for name, values in tests.items()},
         "step": steps,
         **{f"{name}_curve": each for name, each in curves.items() if not name.endswith("_error")},
+        **_measured_columns(block_run, number, steps[-1]),
     }
+
+
+def _measured_columns(block_run: BlockRun, number: int, last_step: int) -> dict[str, Any]:
+    """Return the statistics of layers, a list per step at which they were measured."""
+    found = [each for each in block_run.history if each.measured and each.step <= last_step]
+    names = found[0].measured if found else ()
+    by_step = {name: [each.measured[name][number].tolist() for each in found] for name in names}
+    columns = {f"{name}{BY_STEP}": values for name, values in by_step.items()}
+    return {MEASURED_COLUMN: [each.step for each in found], **columns}

@@ -7,9 +7,10 @@ import jax
 
 from jinit.sweep.block import Block, Lane
 from jinit.sweep.executor import AUTO, Executor, parse_executor
-from jinit.sweep.group_run import GroupRun, RunContext
+from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout, choose_layout
+from jinit.sweep.run_context import RunContext
 
 _CANDIDATES = ("map", "vmap(2)", "vmap(4)", "vmap(8)", "vmap(16)", "loop")
 _TIMED_STEPS, _TIMED_CALLS = 4, 3
@@ -57,7 +58,9 @@ def _lane_step_seconds(
 ) -> float:
     """Return the time of a step of one lane, the shortest of some calls."""
     steps = _TIMED_STEPS
-    short = replace(context, rungs=(steps,), record_every=steps, steps_per_call=steps)
+    short = replace(
+        context, rungs=(steps,), record_every=steps, measure_at=(), steps_per_call=steps
+    )
     run = GroupRun(group, layout, short)
     block = Block(0, tuple(lanes[: layout.block_lanes]))
     times = [run.time_call(block) for _ in range(_TIMED_CALLS)]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from jinit.record import default_roles
-from jinit.sweep.data import Data
+from jinit.sweep.data import Data, leading_length
 from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.groups import Group
 from jinit.sweep.space import Space, record_value
@@ -43,12 +43,14 @@ def outline_data(
         "tune": tune,
         "selection": None,
         "test_metric": _test_metric(data, metric),
+        "test_examples": None if data is None or data.test is None else leading_length(data.test),
         "data_seed": sweep.data_seed,
         "bootstrap": sweep.bootstrap,
         "patience": sweep.patience,
         "seeds": list(sweep.seeds),
         "steps": sweep.steps,
         "record_every": sweep.record_every,
+        "measure_at": list(sweep.measure_at) or None,
         "optimizer": function_text(sweep.optimizer),
         "build": function_text(sweep.build),
         "batch_size": None if data is None or data.is_stream else data.batch_size,

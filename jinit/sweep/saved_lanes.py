@@ -38,7 +38,8 @@ def _take(tree: Any, lane: int) -> Any:
 
 
 def _take_scores(scores: Scores, lane: int) -> Scores:
-    return Scores(scores.step, _take(dict(scores.metrics), lane), scores.diverged_at[lane])
+    metrics, measured = _take((dict(scores.metrics), dict(scores.measured)), lane)
+    return Scores(scores.step, metrics, scores.diverged_at[lane], measured)
 
 
 def stack_lanes(states: Sequence[LaneState]) -> LaneState:
@@ -61,6 +62,7 @@ def stack_histories(histories: Sequence[Sequence[Scores]]) -> list[Scores]:
             step=scores[0].step,
             metrics=jax.tree.map(_stack, *(dict(each.metrics) for each in scores)),
             diverged_at=np.stack([each.diverged_at for each in scores]),
+            measured=jax.tree.map(_stack, *(dict(each.measured) for each in scores)),
         )
         for scores in zip(*histories, strict=True)
     ]

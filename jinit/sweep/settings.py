@@ -35,6 +35,7 @@ _SWEEP_KEYS = (
     "metric",
     "patience",
     "measure_start",
+    "measure_at",
 )
 _KEYS = (
     "task",

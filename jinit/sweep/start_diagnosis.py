@@ -1,13 +1,20 @@
-"""Diagnosis of a network before the first step, as by `jinit.diagnose`."""
+"""Measurement of the layers of a network, and its diagnosis before the first step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 
-from jinit.diagnostics import RecordedJudge, keep_compact, layer_signals, measure
-from jinit.model import PyTree
+from jinit.diagnostics import (
+    Measurements,
+    RecordedJudge,
+    Signal,
+    keep_compact,
+    layer_signals,
+    measure,
+)
+from jinit.model import Model, PyTree
 from jinit.record import LAYER_COLUMNS
 from jinit.sweep.losses import ExampleLoss, cross_entropy, squared_error
 from jinit.sweep.mean import Mean
@@ -19,6 +26,30 @@ _LOSS_NAMES: dict[ExampleLoss, str] = {
     cross_entropy: "cross-entropy",
     squared_error: "mean squared error",
 }
+
+
+def measure_layers(
+    model: Model, objective: ExampleLoss, params: PyTree, batch: PyTree
+) -> tuple[Measurements, Signal]:
+    """Measure the layers of a network on a batch, as `jinit.diagnose` does.
+
+    Args:
+      model: the network.
+      objective: loss of examples, given outputs and targets.
+      params: its parameters.
+      batch: inputs, targets and, if examples have them, weights.
+
+    Returns:
+      The measurements without arrays of the size of the activations, and the statistics by layer.
+    """
+    inputs, targets, *weights = batch
+    mean_loss = _batch_loss(objective, weights)
+
+    def loss(outputs: PyTree) -> jax.Array:
+        return mean_loss(outputs, targets)
+
+    measured = keep_compact(measure(model, params, list(call_arguments(inputs)), loss))
+    return measured, layer_signals(model, measured)
 
 
 class StartDiagnosis:
@@ -33,14 +64,11 @@ class StartDiagnosis:
 
     def __init__(self, network: Network, task: Task) -> None:
         self._model = model = network.model
-        self._task = task
-        inputs, targets, *weights = task.example_batch(PROBE_EXAMPLES)
-        self._arguments = call_arguments(inputs)
-        self._targets = targets
-        self._weights = weights
+        self._batch = inputs, targets, *weights = task.example_batch(PROBE_EXAMPLES)
+        loss = _batch_loss(task.objective, weights)
         loss_name = _LOSS_NAMES.get(task.objective, "loss")
-        self._judge = RecordedJudge(model, self._arguments, targets, self._mean_loss, loss_name)
-        self._program: Any = jax.jit(self._measure)
+        self._judge = RecordedJudge(model, call_arguments(inputs), targets, loss, loss_name)
+        self._program: Any = jax.jit(partial(measure_layers, model, task.objective))
 
     def begin(self, params: PyTree) -> Callable[[], Start]:
         """Begin to measure initial parameters on the device.
@@ -51,8 +79,7 @@ class StartDiagnosis:
         Returns:
           A function that waits for the device, and returns the verdict and the statistics by layer.
         """
-        measured = self._program(params, self._arguments, self._targets)
-        return partial(self._judge_measured, measured, params)
+        return partial(self._judge_measured, self._program(params, self._batch), params)
 
     def _judge_measured(self, results: Any, params: PyTree) -> Start:
         measured, signal = jax.device_get(results)
@@ -60,12 +87,7 @@ class StartDiagnosis:
         statistics = {name: getattr(signal, name).tolist() for name in LAYER_COLUMNS}
         return Start(verdict, self._model.layer_names, statistics)
 
-    def _measure(self, params: PyTree, arguments: tuple[PyTree, ...], targets: PyTree) -> Any:
-        def loss(outputs: PyTree) -> jax.Array:
-            return self._mean_loss(outputs, targets)
 
-        measured = keep_compact(measure(self._model, params, list(arguments), loss))
-        return measured, layer_signals(self._model, measured)
-
-    def _mean_loss(self, outputs: PyTree, targets: PyTree) -> jax.Array:
-        return Mean.of(self._task.objective(outputs, targets), *self._weights).value
+def _batch_loss(objective: ExampleLoss, weights: Sequence[PyTree]) -> Callable[..., jax.Array]:
+    """Return the weighted mean of a loss of examples, a function of outputs and targets."""
+    return lambda outputs, targets: Mean.of(objective(outputs, targets), *weights).value

@@ -11,6 +11,7 @@ import optax
 from jax import Array
 
 from jinit.model import PyTree
+from jinit.record import LAYER_COLUMNS
 from jinit.sweep.mean import Mean
 from jinit.sweep.network import Network, build_network, check_kernels
 from jinit.sweep.optimizers import OptimizerLike, TrainingAxes, build_optimizer
@@ -19,7 +20,7 @@ from jinit.sweep.recent import Recent
 from jinit.sweep.rules_axis import RULES_AXIS, draw_by_rules
 from jinit.sweep.sigma_axes import draw_sigmas
 from jinit.sweep.space import record_value
-from jinit.sweep.start_diagnosis import StartDiagnosis
+from jinit.sweep.start_diagnosis import StartDiagnosis, measure_layers
 from jinit.sweep.task import Task
 from jinit.sweep.trial import Hyper, Metrics, Start, Trial
 
@@ -53,7 +54,7 @@ def supervised_trial(
         without one of their own.
       axes: the axes of training; `build` gets the others.
       names: names of all axes.
-      measure_start: whether the trial can be diagnosed before its first step.
+      measure_start: whether the trial can be diagnosed before its first step, and measured later.
 
     Returns:
       The trial.
@@ -63,6 +64,7 @@ def supervised_trial(
         init=supervised.init,
         step=supervised.step,
         evaluate=supervised.evaluate,
+        measure=supervised.measure if measure_start else None,
         diagnose=supervised.diagnose if measure_start else None,
         program=supervised.program,
         params=lambda state: state.params,
@@ -131,6 +133,12 @@ class _Supervised:
         return means | {
             name: self._mean(metric, outputs, batch) for name, metric in self.task.metrics.items()
         }
+
+    def measure(self, state: TrainState, hyper: Hyper, batch: PyTree) -> dict[str, Array]:
+        """Return the statistics of layers that a diagnosis records."""
+        network = self.network(hyper)
+        _, signal = measure_layers(network.model, self.task.objective, state.params, batch)
+        return {name: getattr(signal, name) for name in LAYER_COLUMNS}
 
     def diagnose(self, state: TrainState, hyper: Hyper) -> Callable[[], Start]:
         """Begin to judge the network before its first step, as `jinit.diagnose` does."""

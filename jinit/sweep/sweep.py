@@ -58,6 +58,8 @@ class Sweep:
         only diverged lanes stop.
       measure_start: whether each distinct initialization is measured and judged, as by
         `jinit.diagnose`, before the first step.
+      measure_at: later steps at which the layers of every run are measured, on the first 256
+        training examples: ends of recordings. `Results.layers` reads the statistics.
       save: runs whose trained parameters are saved: the `best` one by the final metric, `all`, or
         `none`; `Results.params` reads them.
 
@@ -93,6 +95,7 @@ class Sweep:
         maximize: bool | None = None,
         patience: int | None = None,
         measure_start: bool = True,
+        measure_at: Sequence[int] = (),
         save: str = "best",
     ) -> None:
         self.definition = define_sweep(
@@ -112,6 +115,7 @@ class Sweep:
             maximize=maximize,
             patience=patience,
             measure_start=measure_start,
+            measure_at=measure_at,
             save=save,
         )
 

@@ -1,5 +1,6 @@
 """The arguments of a sweep that searches pass on unchanged."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from jinit.sweep.optimizers import OptimizerLike
@@ -11,6 +12,7 @@ class TrainingOptions(TypedDict, total=False):
     optimizer: OptimizerLike | None
     steps: int
     record_every: int | None
+    measure_at: Sequence[int]
     steps_per_call: int | None
     lanes: int | None
     executor: str

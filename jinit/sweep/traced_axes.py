@@ -32,7 +32,7 @@ def is_number(value: Any) -> bool:
 
 
 def find_traced_axes(trial: Trial, space: Space, batch: PyTree, validation: PyTree) -> list[str]:
-    """Return the axes whose numbers `init`, `step` and `evaluate` can be traced with.
+    """Return the axes whose numbers every function of a trial can be traced with.
 
     Args:
       trial: the trial.
@@ -105,8 +105,11 @@ def run_abstractly(
         key, values = jax.random.key(0), hyper(numbers)
         batches = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (batch, validation))
         state, metrics = trial.run_step(trial.init(key, values), values, batches[0], key)
-        if trial.evaluate is None or validation is None:
-            return state, metrics
-        return state, metrics, trial.evaluate(state, values, batches[1])
+        results = [state, metrics]
+        if trial.evaluate is not None and validation is not None:
+            results.append(trial.evaluate(state, values, batches[1]))
+        if trial.measure is not None:
+            results.append(trial.measure(state, values, batches[0]))
+        return results
 
     return run

@@ -45,6 +45,9 @@ class Trial:
       init: draws the state.
       step: trains on one batch.
       evaluate: scores a batch; None if the trial has no metrics but those of its steps.
+      measure: `measure(state, hyper, batch)`, statistics of a state at the steps `measure_at` of
+        the sweep: arrays by name, such as one number per layer. `batch` is the first 256 training
+        examples, or the first batch of a stream.
       diagnose: `diagnose(state, hyper)`, judges a state before the first step; not traced. It
         returns a `Start`, or a function of no arguments that returns it once it is needed.
       program: names the computation of `step` and `evaluate` for one `hyper`: values with equal
@@ -67,6 +70,7 @@ class Trial:
     init: Callable[[jax.Array, Hyper], PyTree]
     step: Callable[[PyTree, Hyper, Any, jax.Array], tuple[PyTree, Metrics]]
     evaluate: Callable[[PyTree, Hyper, Any], Metrics] | None = None
+    measure: Callable[[PyTree, Hyper, Any], Mapping[str, Any]] | None = None
     diagnose: Callable[[PyTree, Hyper], Start | Callable[[], Start]] | None = None
     program: Callable[[Hyper], Hashable] | None = None
     params: Callable[[PyTree], PyTree] | None = None
@@ -78,7 +82,7 @@ class Trial:
         for name in ("init", "step"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"Trial: {name} must be a function, got {getattr(self, name)!r}")
-        for name in ("evaluate", "diagnose", "program", "params"):
+        for name in ("evaluate", "measure", "diagnose", "program", "params"):
             if (value := getattr(self, name)) is not None and not callable(value):
                 raise TypeError(f"Trial: {name} must be a function or None, got {value!r}")
 

@@ -148,7 +148,11 @@ def test_the_test_metric_is_shown_for_what_validation_chose(tmp_path):
     rows = [row | {"test_accuracy": row["validation_accuracy"] - 0.1} for row in
             grid({"init": ["a", "b"]}, 4, lambda config, seed: lane(
                 config, seed, 0.9 - 0.2 * (config["init"] == "b") + 0.01 * seed))]  # fmt: skip
-    results = write(tmp_path, rows, {"init": ["a", "b"]}, test_metric="test_accuracy")
+    changes = {"test_metric": "test_accuracy", "test_examples": 50}
+    results = write(tmp_path, rows, {"init": ["a", "b"]}, **changes)
+    tested = results.outline.measuring("test_accuracy", results.outline.metric).metric
+    assert results.outline.test_metric == tested
+    assert (results.outline.metric.resolution, tested.resolution) == (1 / 2000, 1 / 50)
     assert (
         "use a, with validation accuracy 91.5 % ± 2.1 (test accuracy 81.5 % ± 2.1), better"
     ) in results.best()[0].sentence

@@ -67,7 +67,9 @@ def test_options_of_a_sweep(tmp_path):
     assert (definition.patience, definition.metric) == (3, "validation_loss")
     assert (definition.data_seed, definition.steps_per_call, definition.lanes) == (5, 7, 2)
     assert definition.bootstrap
-    assert read(tmp_path, SPACE).definition.trial.diagnose is not None
+    measured = read(tmp_path, "record_every = 50\nmeasure_at = [100, 300]\n" + SPACE).definition
+    assert measured.trial.diagnose is not None
+    assert measured.measure_at == (100, 300)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,7 @@ def test_options_of_a_sweep(tmp_path):
         ("steps_per_call = -1\n", "steps_per_call: expected an integer of at least 1, got -1"),
         ("data_seed = -1\n", r"data_seed: expected an integer from 0 to 2\*\*32 - 1"),
         ("measure_start = 'no'\n", "measure_start: expected True or False, got str"),
+        ("measure_at = [7]\n", r"measure_at: expected steps .* multiples of 30 .* got \[7\]"),
         ("measure_strt = false\n", "did you mean 'measure_start'"),
         ("netwrk = 'mlp'\n", "did you mean 'network'"),
     ],

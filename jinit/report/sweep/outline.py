@@ -152,10 +152,10 @@ class Outline:
         known = {each.name: each for each in (self.metric, self.test_metric) if each is not None}
         direction = known_direction(name)
         direction = self.metric.larger_is_better if direction is None else direction
-        metric = known.get(name) or Metric(name, larger_is_better=direction)
+        other = Metric(name, larger_is_better=direction)
         if _ending(name) == _ending(self.metric.name):
-            metric = replace(self.metric, name=name)
-        return replace(self, metric=metric, selection=selection)
+            other = replace(self.metric, name=name)
+        return replace(self, metric=known.get(name, other), selection=selection)
 
     def sort_key(self, row: Mapping[str, Any]) -> tuple:
         """Return the sort key of a record: its place among the configurations, then the seed."""
@@ -239,8 +239,9 @@ def _other_metric(name: str, metric: Metric, data: Mapping[str, Any]) -> Metric:
 
 
 def _metric(name: str, data: Mapping[str, Any], larger_is_better: bool | None) -> Metric:
-    """Return a column as a metric; accuracies are taken to be over the validation examples."""
-    examples = data["validation_examples"]
+    """Return a column as a metric; accuracies are over the examples of its part of the data."""
+    tested = data.get("test_examples") if name.startswith("test_") else None
+    examples = data["validation_examples"] if tested is None else tested
     is_counted = name.endswith("accuracy") and examples > 0
     resolution = 1 / examples if is_counted else 0.0
     return Metric(name, _chance(data, name), larger_is_better, resolution)

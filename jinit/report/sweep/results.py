@@ -17,6 +17,7 @@ from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import Outline, read_outline
 from jinit.report.sweep.recommendation import Recommendation, recommend_candidate
 from jinit.report.sweep.records import number_columns, read_records
+from jinit.report.sweep.run_layer_rows import run_layer_rows
 from jinit.report.sweep.tuning import selection_metric
 
 if TYPE_CHECKING:
@@ -230,6 +231,24 @@ class Results:
         outline, rows = self._read_measured(compare, metric)
         found = comparison_rows(find_facets(rows, outline), outline.metric)
         return pandas.DataFrame(found, columns=comparison_columns(outline))
+
+    def layers(self) -> "pandas.DataFrame":
+        """Return the statistics of every layer of every run: a row per run, step and layer.
+
+        Step 0 is the untrained network, and later steps are those of `Sweep(measure_at=...)`, in
+        order of execution. The statistics have the columns of `frame()`: standard deviation and
+        second moment of the outputs of a layer before its activation function, standard deviation
+        of the gradient by them, and the fractions of dead units and of saturated activations.
+
+        Raises:
+          ValueError: if no block is finished, a record cannot be read, or no layer was measured.
+          MissingExtraError: if pandas or pyarrow is not installed.
+        """
+        with explain_missing_extra("A frame of the layers"):
+            import pandas
+        outline = self.outline
+        records = read_records(self.directory, outline).to_pylist()
+        return pandas.DataFrame(run_layer_rows(records, tuple(outline.axes)))
 
     def params(self, row: Mapping[str, Any] | None = None, *, like: Any = None) -> Any:
         """Return the trained parameters of the best run, or of a chosen one.
