@@ -13,6 +13,7 @@ EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 
 # Folder in which the processes of one test run share what they compile.
 CACHE = pytest.StashKey[str]()
+COMPILES_FAST = pytest.StashKey[bool]()
 
 
 # Tests and doctests that depend on the version of Python, JAX or Flax; CI repeats them with the
@@ -49,6 +50,11 @@ REPEATED = (
 )
 REPEATED_DOCTESTS = ("hooks", "initializers", "model", "programs", "rules", "sampling", "sweep")
 
+# Rooms whose tests spend most of their time in the compiler and compare no bits with JAX's. Tests
+# there that are neither slow nor repeated compile with few optimizations.
+COMPILED_FAST = ("cli", "diagnostics", "sweep")
+OPTIMIZATION = "jax_disable_most_optimizations"
+
 
 def repeated_paths() -> list[pathlib.Path]:
     """The files and folders of both lists."""
@@ -61,10 +67,26 @@ def repeated_paths() -> list[pathlib.Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    repeated = set(repeated_paths())
+    repeated, here = set(repeated_paths()), pathlib.Path(__file__).parent
+    rooms = {here / room for room in COMPILED_FAST}
     for item in items:
-        if not repeated & {item.path, *item.path.parents}:
+        places = {item.path, *item.path.parents}
+        if not repeated & places:
             item.add_marker(pytest.mark.once)
+            if rooms & places and item.get_closest_marker("slow") is None:
+                item.stash[COMPILES_FAST] = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose how the test compiles; it must not find programs that were compiled otherwise."""
+    import jax
+
+    fast = item.stash.get(COMPILES_FAST, False)
+    if jax.config.read(OPTIMIZATION) != fast:
+        jax.clear_caches()
+        jax.config.update(OPTIMIZATION, fast)
+        os.environ[OPTIMIZATION.upper()] = str(int(fast))
 
 
 def pytest_configure(config: pytest.Config) -> None:

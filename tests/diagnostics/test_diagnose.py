@@ -84,6 +84,7 @@ def test_half_of_relu_is_zero():
     np.testing.assert_allclose(zeros, 0.5, atol=5 * 0.5 / math.sqrt(1024))
 
 
+@pytest.mark.slow
 def test_the_rate_of_networks_that_are_born_dead():
     width, depth, seeds = 2, 5, 50
     draw = jinit.he_normal()

@@ -155,6 +155,7 @@ def test_a_healthy_network_with_many_optimizers(optimizer, verdict):
     assert data["learning_rate"]["verdict"] == verdict
 
 
+@pytest.mark.slow
 def test_norm_weights_of_one_in_bfloat16_are_frozen_under_a_small_learning_rate():
     """Half of the spacing below 1 is 2⁻⁹ = 1.95e-3, so that a sign update of 1e-3 is lost."""
     diagnosis = judge(optax.sign_sgd(1e-3), dtype=jnp.bfloat16)

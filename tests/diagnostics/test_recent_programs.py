@@ -35,6 +35,7 @@ def test_recent_programs_are_not_traced_again():
     assert scale.trace(factors[3], jnp.ones(())).lower().compile()(jnp.ones(())) == 3
 
 
+@pytest.mark.slow
 def test_older_programs_are_freed():
     @jit_recent(2)
     def scale(factor, exponent, x):
@@ -54,7 +55,7 @@ def apply(params, x):
     return jnp.tanh(x @ params[0]) @ params[1]
 
 
-@pytest.mark.parametrize("seeds", [None, 2])
+@pytest.mark.parametrize("seeds", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_models_are_freed_after_their_diagnosis(seeds):
     def init(key):
         return [jax.random.normal(each, (4, 4)) for each in jax.random.split(key)]

@@ -96,6 +96,7 @@ def test_unusual_healthy_networks(function):
     assert diagnosis.verdict == "stable", str(diagnosis)
 
 
+@pytest.mark.slow
 def test_an_activation_of_its_own_scale_before_pooling():
     def images(x):
         x = x.reshape(-1, 4, 4, 1)
@@ -116,6 +117,7 @@ def test_half_of_relu6_at_its_lower_limit_is_healthy_in_narrow_layers_too():
     assert diagnose(model, loud, X, LABELS).verdict == "saturated"
 
 
+@pytest.mark.slow
 def test_activations_without_slope_near_zero():
     model, params = initialize(mlp(lambda h: h + jax.lax.stop_gradient(jnp.sign(h) - h)))
     assert diagnose(model, params, X, LABELS).verdict == "stable"
