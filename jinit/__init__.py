@@ -6,6 +6,7 @@
 - `audit`, `diagnose`, `diagnostics`: whether a network will train, and if not, why.
 - `theory`: what a random layer does to a signal.
 - `Sweep`, `grid`, `random_search`, `Task`, `Results`: compare initializations by training.
+- `calibrate`, `pretrain`: initialization that looks at data, and greedy pre-training.
 - `tune`: compare initializations, each at its own best learning rate, on fresh seeds.
 - `adapters`: initial factors of LoRA and its variants.
 """
@@ -124,7 +125,7 @@ from jinit.sweep import (
     zipped,
 )
 
-from . import diagnostics, initializers, report, rules, sweep, theory
+from . import calibrate, diagnostics, initializers, pretrain, report, rules, sweep, theory
 from .initializers import adapters
 from .initializers.other_names import missing_attribute
 
@@ -155,6 +156,7 @@ __all__ = [
     "audit",
     "between",
     "blockwise",
+    "calibrate",
     "cast",
     "chrono",
     "constant",
@@ -204,6 +206,7 @@ __all__ = [
     "ones_init",
     "orthogonal",
     "plan",
+    "pretrain",
     "random_normal",
     "random_search",
     "random_uniform",

@@ -31,7 +31,8 @@ class Room:
 SHARED = ("choice", "record")
 
 EVERYTHING = (
-    "sampling theory initializers model gains programs rules hooks diagnostics sweep report"
+    "sampling theory initializers model gains programs rules hooks calibrate pretrain diagnostics "
+    "sweep report"
 )
 
 ARROWS = {
@@ -45,9 +46,11 @@ ARROWS = {
     "programs": Room("model sampling"),
     "rules": Room("programs gains model initializers sampling", libraries="jax numpy optax"),
     "hooks": Room("model", libraries="jax numpy flax"),
+    "calibrate": Room("model initializers report", libraries="jax numpy optax"),
+    "pretrain": Room("calibrate model", libraries="jax numpy optax"),
     "diagnostics": Room("model gains theory hooks report", doors={"hooks": "read_network"}),
     "sweep": Room(
-        "diagnostics rules initializers theory model hooks report",
+        "calibrate pretrain diagnostics rules initializers theory model hooks report",
         libraries="jax numpy optax",
         tucked="optuna orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},

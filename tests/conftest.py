@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 
 import pytest
@@ -34,7 +35,6 @@ REPEATED = (
     "rules/test_initialize.py",
     "rules/test_initialize_unusual.py",
     "rules/test_match.py",
-    "sampling/test_distributions.py",
     "sampling/test_key_derivation.py",
     "sampling/test_orthonormal.py",
     "sampling/test_products.py",
@@ -42,9 +42,7 @@ REPEATED = (
     "sampling/test_sharding.py",
     "sampling/test_threefry.py",
     "sweep/test_against_a_plain_loop.py",
-    "sweep/test_batches.py",
     "sweep/test_state_and_data.py",
-    "sweep/test_stream.py",
     "sweep/test_trial.py",
     "test_public_api.py",
 )
@@ -52,7 +50,7 @@ REPEATED_DOCTESTS = ("hooks", "initializers", "model", "programs", "rules", "sam
 
 # Rooms whose tests spend most of their time in the compiler and compare no bits with JAX's. Tests
 # there that are neither slow nor repeated compile with few optimizations.
-COMPILED_FAST = ("cli", "diagnostics", "sweep")
+COMPILED_FAST = ("calibrate", "cli", "diagnostics", "pretrain", "sweep")
 OPTIMIZATION = "jax_disable_most_optimizations"
 
 
@@ -85,6 +83,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     fast = item.stash.get(COMPILES_FAST, False)
     if jax.config.read(OPTIMIZATION) != fast:
         jax.clear_caches()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "jinit"]:
+            for value in list(vars(sys.modules[name]).values()):
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
         jax.config.update(OPTIMIZATION, fast)
         os.environ[OPTIMIZATION.upper()] = str(int(fast))
 

@@ -6,9 +6,11 @@ from typing import Any
 import click
 
 from jinit.choice import closest
+from jinit.cli.calibrate import calibrate_network
 from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
+from jinit.cli.pretrain import pretrain_network
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
 
@@ -38,6 +40,8 @@ for command in (
     run_sweep,
     tune_initializations,
     diagnose_network,
+    calibrate_network,
+    pretrain_network,
     list_initializers,
     show_initializer,
     print_completion,

@@ -67,7 +67,7 @@ def diagnose_network(
     with ProgressLine() as progress:
         progress.show("building the network")
         returned = load_function("diagnose", target, Path.cwd())()
-        request = _read_target(returned)
+        request = read_target(returned)
         found = _diagnose(request, progress.show, optimizer=built, **options)
     print_page(found.table(), to_errors=to_errors)
     if plot:
@@ -102,7 +102,7 @@ class _Request:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def _read_target(returned: Any) -> Any:
+def read_target(returned: Any) -> Any:
     """Return a request, or the Diagnosis that the user's function returned."""
     from jinit.diagnostics import Diagnosis
     from jinit.model import Model

@@ -3,7 +3,7 @@
 from jinit.model.activation import PATH_ENDS, Activation, PathEnd
 from jinit.model.activation_names import activation_names
 from jinit.model.attention import ATTENTION_ROLES, AttentionPart, UnitBlocks
-from jinit.model.axis_roles import AXIS_ROLES, AxisRole
+from jinit.model.axis_roles import AXIS_ROLES, BATCH, STACKED, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
 from jinit.model.dataflow import Dataflow, FlowValue
@@ -16,7 +16,7 @@ from jinit.model.model import Model, check_model
 from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place, bodies
 from jinit.model.params import PyTree
 from jinit.model.paths import closest_paths, compile_glob, leaf_paths
-from jinit.model.primitives import ELEMENTWISE
+from jinit.model.primitives import ELEMENTWISE, VALUE_PRESERVING
 from jinit.model.roles import ROLES, Role
 from jinit.model.stated_axes import axes_hint
 from jinit.model.taps import Tap, apply_taps
@@ -25,10 +25,13 @@ from jinit.model.tracing import trace
 __all__ = [
     "ATTENTION_ROLES",
     "AXIS_ROLES",
+    "BATCH",
     "CONTRACTION_PRIMITIVES",
     "ELEMENTWISE",
     "PATH_ENDS",
     "ROLES",
+    "STACKED",
+    "VALUE_PRESERVING",
     "Activation",
     "AttentionPart",
     "AxisRole",

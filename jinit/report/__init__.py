@@ -1,5 +1,7 @@
 """Tables, figures and sentences from records and diagnoses. This package does not import JAX."""
 
+from jinit.report.calibration.figure import calibration_figure
+from jinit.report.calibration.table import calibration_table
 from jinit.report.diagnosis.figure import diagnosis_figure
 from jinit.report.extras import MissingExtraError, explain_missing_extra
 from jinit.report.figure_file import write_figure
@@ -13,6 +15,8 @@ __all__ = [
     "Recommendation",
     "Results",
     "Tuned",
+    "calibration_figure",
+    "calibration_table",
     "diagnosis_figure",
     "explain_missing_extra",
     "progress_line",

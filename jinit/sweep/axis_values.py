@@ -9,7 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jinit.calibrate import Method
 from jinit.initializers import Initializer, from_spec
+from jinit.sweep.method_names import read_method
 from jinit.sweep.named_optimizer import optimizer_function
 
 # Libraries whose functions return closures that are told apart by the options captured in them.
@@ -35,7 +37,7 @@ def read_value(axis: str, value: Any) -> Any:
     (0.1, zeros, (8, 8))
     """
     if axis == "init":
-        return value if callable(value) else from_spec(value)
+        return value if callable(value) else read_method(value) or from_spec(value)
     if axis == "optimizer" and isinstance(value, str):
         return optimizer_function("axis 'optimizer'", value)
     if isinstance(value, np.ndarray | jax.Array) and value.ndim:
@@ -60,7 +62,7 @@ def record_value(value: Any) -> Any:
     value = _python_number(value)
     if isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, Initializer):
+    if isinstance(value, Initializer | Method):
         return repr(value).removesuffix("()")
     if isinstance(value, partial):
         return _call_text(_text(value.func), value.args, value.keywords)

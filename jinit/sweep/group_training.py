@@ -136,7 +136,9 @@ class GroupTraining:
         found = []
         for place in places:
             self._waiting.give_sign()  # judging initializations may take a while
-            found.append(_start_columns(self._starts.find(block_run.block.lanes[place])))
+            lane = block_run.block.lanes[place]
+            seconds = self.run.initial_states.seconds(lane.member)
+            found.append(_start_columns(self._starts.find(lane)) | {"init_seconds": seconds})
         context = self.context
         records = lane_records(
             block_run, places, context.seeds, context.patience, context.rungs[-1]

@@ -1,5 +1,6 @@
 """Initial states by configuration and seed: drawn for many seeds at once, shared by lanes."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +48,7 @@ class InitialStates:
             for fingerprint, members in _by_fingerprint(group.members).items()
         }
         self._drawn: dict[str, _Drawn] = {}
+        self._cost: dict[str, list[float]] = {}
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(group.state))
         self._affordable = _PREDRAW_BYTES // max(size * len(self._starts), 1)
 
@@ -71,6 +73,15 @@ class InitialStates:
             index = place - drawn.first
             trees.append(jax.tree.map(lambda leaf, index=index: leaf[index], drawn.state))
         return jax.tree.map(_stack, *trees)
+
+    def seconds(self, member: Member) -> float:
+        """Return the mean seconds of one draw of a configuration, compilation included.
+
+        Args:
+          member: the configuration.
+        """
+        seconds, count = self._cost.get(member.init_fingerprint, [0.0, 0])
+        return seconds / max(count, 1)
 
     @staticmethod
     def start(member: Member, seed_index: int) -> _Start:
@@ -97,8 +108,13 @@ class InitialStates:
         for place, name in enumerate(member.init_numbers):
             values = [numbers_used[place] for _, numbers_used in starts]
             numbers[name] = jnp.asarray(np.array(values, self._group.dtypes[name]))
+        begin_time = time.perf_counter()
         state = jax.vmap(member.init)(jax.vmap(jax.random.key)(seeds), numbers)
-        return _Drawn(first, len(starts), jax.tree.map(to_host, state))
+        drawn = _Drawn(first, len(starts), jax.tree.map(to_host, state))
+        cost = self._cost.setdefault(member.init_fingerprint, [0.0, 0])
+        cost[0] += time.perf_counter() - begin_time
+        cost[1] += len(starts)
+        return drawn
 
 
 def _stack(*leaves: Any) -> Any:

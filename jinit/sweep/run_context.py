@@ -1,4 +1,4 @@
-"""What all groups of a sweep share: data, devices and settings."""
+"""Data, devices and settings that all groups of a sweep share."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

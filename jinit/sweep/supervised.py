@@ -12,6 +12,7 @@ from jax import Array
 
 from jinit.model import PyTree
 from jinit.record import LAYER_COLUMNS
+from jinit.sweep.data_methods import apply_methods, base_initializers
 from jinit.sweep.mean import Mean
 from jinit.sweep.network import Network, build_network, check_kernels
 from jinit.sweep.optimizers import OptimizerLike, TrainingAxes, build_optimizer
@@ -88,6 +89,7 @@ class _Supervised:
         network = self.network(hyper)
         drawn = draw_by_rules(network, key, hyper.get(RULES_AXIS, "own"))
         drawn = draw_sigmas(network, drawn, key, hyper)
+        drawn = apply_methods(network, self.task, drawn, key, hyper)
         params = scale_kernels(network, drawn, hyper)
         optimizer = self._build_optimizer(hyper)
         return TrainState(params, optimizer.init(network.trained(params)))
@@ -158,7 +160,7 @@ class _Supervised:
     def network(self, hyper: Hyper) -> Network:
         """Return the network of a configuration; it does not depend on the axes of training."""
         training = (*self.axes.traced, *self.axes.compiled)
-        passed = {name: value for name, value in hyper.items() if name not in training}
+        passed = base_initializers({n: v for n, v in hyper.items() if n not in training})
         label = tuple((name, record_value(value)) for name, value in passed.items())
         if label not in self.networks:
             network = build_network(self.build, passed, self.task, self.axes)

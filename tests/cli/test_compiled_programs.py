@@ -30,6 +30,7 @@ def run(folder, out, **variables):
     return next((line for line in done.stdout.splitlines() if line.startswith("Programs")), "")
 
 
+@pytest.mark.slow
 def test_a_second_run_compiles_nothing(tmp_path):
     (tmp_path / "small.toml").write_text(SETTINGS)
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -31,7 +31,11 @@ def eight_shards(model):
     return jax.tree.map(sharding, model.params)
 
 
-@pytest.mark.parametrize("rules", [None, recipes.gpt2(18)], ids=["own", "gpt2"])
+@pytest.mark.parametrize(
+    "rules",
+    [pytest.param(None, marks=pytest.mark.slow), recipes.gpt2(18)],
+    ids=["own", "gpt2"],
+)
 def test_a_billion_parameters_need_the_memory_of_their_shards_and_a_tenth(rules):
     model = jinit.linen.trace(LinenGPT2(LARGE), TOKENS)
     leaves = jax.tree.leaves(model.params)

@@ -120,11 +120,8 @@ def uncommon_draws(key):
     ]
 
 
-@pytest.mark.parametrize(
-    "key",
-    [jax.random.PRNGKey(5), pytest.param(KEY, marks=pytest.mark.slow)],
-    ids=["legacy", "typed"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [jax.random.PRNGKey(5), KEY], ids=["legacy", "typed"])
 def test_uncommon_draws(key):
     for ours, theirs in zip(fast_init(uncommon_draws)(key), uncommon_draws(key), strict=True):
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)

@@ -41,7 +41,13 @@ def draw(*shapes):
     return [jax.random.normal(jax.random.key(n), shape) for n, shape in enumerate(shapes)]
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("channels first", "odd") else pytest.param(name, marks=pytest.mark.slow)
+        for name in LAYOUTS
+    ],
+)
 def test_layouts_and_their_gradients(name):
     layout, *shapes = LAYOUTS[name]
     convolve = convolution(layout)

@@ -97,7 +97,7 @@ def assert_close(one, other):
 @pytest.mark.parametrize(
     "shape",
     [
-        pytest.param((6, 6, 2), id="image"),
+        pytest.param((6, 6, 2), id="image", marks=pytest.mark.slow),
         pytest.param((9, 1), id="signal", marks=pytest.mark.slow),
     ],
 )

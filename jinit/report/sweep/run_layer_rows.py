@@ -5,10 +5,10 @@ from typing import Any
 
 from jinit.record import BY_STEP, LAYER_COLUMNS, MEASURED_COLUMN
 
-Row = dict[str, Any]
 
-
-def run_layer_rows(records: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[Row]:
+def run_layer_rows(
+    records: Sequence[Mapping[str, Any]], axes: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return one row per run, step and layer.
 
     Args:
@@ -32,7 +32,7 @@ def run_layer_rows(records: Sequence[Mapping[str, Any]], axes: Sequence[str]) ->
     return rows
 
 
-def _record_rows(record: Mapping[str, Any], axes: Sequence[str]) -> Iterator[Row]:
+def _record_rows(record: Mapping[str, Any], axes: Sequence[str]) -> Iterator[dict[str, Any]]:
     names = record.get("layers") or ()
     run = {name: record.get(name) for name in (*axes, "seed")}
     for step, statistics in _statistics_by_step(record):

@@ -1,0 +1,36 @@
+"""Initialization that looks at data, one method per file."""
+
+from jinit.calibrate.actnorm import actnorm
+from jinit.calibrate.autoinit import autoinit
+from jinit.calibrate.batches import DataBatches, read_batches, trace_like
+from jinit.calibrate.class_prior import class_prior
+from jinit.calibrate.find_lr import LearningRateReport, find_lr
+from jinit.calibrate.gradinit import gradinit
+from jinit.calibrate.kernels import AppliedKernels
+from jinit.calibrate.lsuv import lsuv
+from jinit.calibrate.metainit import metainit
+from jinit.calibrate.method import Findings, Method, apply_or_keep
+from jinit.calibrate.patches import patches
+from jinit.calibrate.report import Report
+from jinit.calibrate.weight_norm import weight_norm
+
+__all__ = [
+    "AppliedKernels",
+    "DataBatches",
+    "Findings",
+    "LearningRateReport",
+    "Method",
+    "Report",
+    "actnorm",
+    "apply_or_keep",
+    "autoinit",
+    "class_prior",
+    "find_lr",
+    "gradinit",
+    "lsuv",
+    "metainit",
+    "patches",
+    "read_batches",
+    "trace_like",
+    "weight_norm",
+]

@@ -1,0 +1,1 @@
+"""Reports of methods that initialize by data, as tables and figures."""

@@ -1,0 +1,65 @@
+"""Values of an axis that initialize by data: methods of `calibrate` and `pretrain`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax import Array
+
+from jinit.calibrate import DataBatches, Method, trace_like
+from jinit.model import PyTree
+from jinit.sweep.data import leading_length
+from jinit.sweep.network import Network, call_arguments
+from jinit.sweep.space import Config
+from jinit.sweep.task import Task
+
+_METHOD_KEY = 0x64617461
+"""Folded into the key of a seed, so that no method draws the random bits of the initialization."""
+
+
+def base_initializers(config: Config) -> dict[str, Any]:
+    """Return a configuration as `build` gets it: with the initializer from which a method begins.
+
+    Args:
+      config: value by axis.
+
+    >>> from jinit.calibrate import lsuv
+    >>> base_initializers({"init": lsuv(init="zeros"), "depth": 2})
+    {'init': zeros, 'depth': 2}
+    """
+    return {
+        name: value.init if isinstance(value, Method) else value for name, value in config.items()
+    }
+
+
+def apply_methods(
+    network: Network, task: Task, params: PyTree, key: Array, config: Mapping[str, Any]
+) -> PyTree:
+    """Return parameters after the methods of a configuration, on the training data of a task.
+
+    Args:
+      network: the network.
+      task: its data.
+      params: the parameters that its initializers drew.
+      key: the key of the lane.
+      config: value by axis.
+    """
+    methods = [value for value in config.values() if isinstance(value, Method)]
+    for number, method in enumerate(methods):
+        batches = _training_batches(task, method)
+        model = trace_like(network.model, jax.tree.map(lambda leaf: leaf[0], batches.inputs))
+        method_key = jax.random.fold_in(jax.random.fold_in(key, _METHOD_KEY), number)
+        params = method.apply(model, params, batches, method_key)
+    return params
+
+
+def _training_batches(task: Task, method: Method) -> DataBatches:
+    """Return training examples in batches of the size that a method asks for."""
+    train = task.example_batch(task.examples or leading_length(task.example_batch(1 << 62)))
+    examples = leading_length(train)
+    size = min(method.batch_examples or examples, examples)
+    count = min(method.most_batches or examples, examples // size)
+    batches = jax.tree.map(
+        lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]), train
+    )
+    return DataBatches(call_arguments(batches[0]), (batches[1],))
