@@ -11,6 +11,7 @@ import machine
 import measure
 import model_init
 import orthogonal
+import pretrain
 import sampling
 import sweep
 import tables
@@ -21,6 +22,7 @@ BENCHES = {
     "model_init": model_init,
     "diagnose": diagnose,
     "sweep": sweep,
+    "pretrain": pretrain,
     "import_weight": import_weight,
 }
 
