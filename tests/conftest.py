@@ -73,6 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.once)
             if rooms & places and item.get_closest_marker("slow") is None:
                 item.stash[COMPILES_FAST] = True
+    # A worker changes the options once: each change forgets what was compiled.
+    items.sort(key=lambda item: item.stash.get(COMPILES_FAST, False))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
 """Initial states by configuration and seed: drawn for many seeds at once, shared by lanes."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,10 +38,16 @@ class InitialStates:
     Args:
       group: the configurations.
       seeds: the seeds of the sweep.
+      wait: waits until arrays are computed; methods that look at data may take minutes.
     """
 
-    def __init__(self, group: Group, seeds: np.ndarray) -> None:
-        self._group = group
+    def __init__(
+        self,
+        group: Group,
+        seeds: np.ndarray,
+        wait: Callable[[Any], Any] = jax.block_until_ready,
+    ) -> None:
+        self._group, self._wait = group, wait
         self._seeds = seeds.astype(np.uint32)
         self._starts = {
             fingerprint: _list_starts(members, len(seeds))
@@ -110,6 +116,7 @@ class InitialStates:
             numbers[name] = jnp.asarray(np.array(values, self._group.dtypes[name]))
         begin_time = time.perf_counter()
         state = jax.vmap(member.init)(jax.vmap(jax.random.key)(seeds), numbers)
+        self._wait(state)
         drawn = _Drawn(first, len(starts), jax.tree.map(to_host, state))
         cost = self._cost.setdefault(member.init_fingerprint, [0.0, 0])
         cost[0] += time.perf_counter() - begin_time
