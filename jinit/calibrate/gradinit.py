@@ -295,8 +295,9 @@ class _Sampler(NamedTuple):
         first = self.batches.batch(number % self.batches.length)
         if self.batches.length > 1:
             other, half = self.batches.batch((number + 1) % self.batches.length), self.size // 2
-            halves = lambda a, b: jnp.concatenate([a[:half], b[half:]])  # noqa: E731
-            return first, jax.tree.map(halves, first, other)
+            return first, jax.tree.map(
+                lambda a, b: jnp.concatenate([a[:half], b[half:]]), first, other
+            )
         third = self.size // 3
         order = jax.random.permutation(jax.random.fold_in(key, number), self.size)
         second = jnp.concatenate([order[:third], order[2 * third : 3 * third]])

@@ -1,13 +1,14 @@
 """Values of an axis that initialize by data: methods of `calibrate` and `pretrain`."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
 from jax import Array
 
 from jinit.calibrate import DataBatches, Method, trace_like
-from jinit.model import PyTree
+from jinit.model import Model, PyTree
 from jinit.sweep.data import leading_length
 from jinit.sweep.network import Network, call_arguments
 from jinit.sweep.space import Config
@@ -47,15 +48,24 @@ def apply_methods(
     methods = [value for value in config.values() if isinstance(value, Method)]
     for number, method in enumerate(methods):
         batches = _training_batches(task, method)
-        model = trace_like(network.model, jax.tree.map(lambda leaf: leaf[0], batches.inputs))
+        model = _trace_for(network.model, jax.tree.leaves(batches.inputs)[0].shape[1])
         method_key = jax.random.fold_in(jax.random.fold_in(key, _METHOD_KEY), number)
         params = method.apply(model, params, batches, method_key)
     return params
 
 
+@lru_cache(maxsize=16)
+def _trace_for(model: Model, examples: int) -> Model:
+    """Return a model traced for batches of a size: one object, so that methods compile once."""
+    structs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[1:]), leaf.dtype), model.inputs
+    )
+    return trace_like(model, structs)
+
+
 def _training_batches(task: Task, method: Method) -> DataBatches:
     """Return training examples in batches of the size that a method asks for."""
-    train = task.example_batch(task.examples or leading_length(task.example_batch(1 << 62)))
+    train = task.train.first if task.is_stream else task.train
     examples = leading_length(train)
     size = min(method.batch_examples or examples, examples)
     count = min(method.most_batches or examples, examples // size)

@@ -52,8 +52,8 @@ def plain_loop(optimizer, eta, gamma, rate, steps, w, batches):
     def loss_after(factors, batch, other):
         gradient = jax.grad(cross_entropy)(scaled(factors), *batch)
         size = norm_of(optimizer, gradient)
-        unit = lambda g: jnp.sign(g) if optimizer == "adam" else g / size  # noqa: E731
-        step = jax.lax.stop_gradient(jax.tree.map(unit, gradient))
+        unit = jax.tree.map(jnp.sign if optimizer == "adam" else lambda g: g / size, gradient)
+        step = jax.lax.stop_gradient(unit)
         after = jax.tree.map(lambda p, d: p - eta * d, scaled(factors), step)
         return cross_entropy(after, *other) / eta
 
