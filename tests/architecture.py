@@ -47,7 +47,7 @@ ARROWS = {
     "rules": Room("programs gains model initializers sampling", libraries="jax numpy optax"),
     "hooks": Room("model", libraries="jax numpy flax"),
     "calibrate": Room("model initializers report", libraries="jax numpy optax"),
-    "pretrain": Room("calibrate model", libraries="jax numpy optax"),
+    "pretrain": Room("calibrate model report", libraries="jax numpy optax"),
     "diagnostics": Room("model gains theory hooks report", doors={"hooks": "read_network"}),
     "sweep": Room(
         "calibrate pretrain diagnostics rules initializers theory model hooks report",

@@ -112,19 +112,8 @@ def draw_filters(path: pathlib.Path, epochs: int) -> dict[str, float]:
     """Draw filters and reconstructions of one RBM; return its likelihood with its error."""
     pixels = digits().train[0]
     trained, _ = pretrain.train_rbm(pixels, 100, jax.random.key(0), epochs=epochs)
+    trained.plot(path, examples=pixels)
     log_z, error = pretrain.estimate_log_partition(trained, jax.random.key(1))
-    figure = plt.figure(figsize=(9, 3.4))
-    shown = {"filters": np.asarray(trained.weights.T[:24]), "digits": pixels[:24]}
-    shown["reconstructions"] = np.asarray(trained.visible_means(trained.hidden_means(pixels[:24])))
-    for place, (title, images) in enumerate(shown.items()):
-        axes = figure.add_subplot(1, 3, 1 + place)
-        framed = np.pad(images.reshape(4, 6, 8, 8), ((0, 0), (0, 0), (0, 1), (0, 1)))
-        rows = framed.transpose(0, 2, 1, 3).reshape(36, 54)
-        axes.imshow(rows, cmap="gray" if place else "RdBu")
-        axes.set_title(title, loc="left")
-        axes.axis("off")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
     mean = float(pretrain.log_likelihood(trained, pixels, log_z).mean())
     return {"log-likelihood per example": mean, "standard error of log Z": float(error)}
 

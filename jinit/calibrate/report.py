@@ -33,7 +33,8 @@ class Report:
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Why some layers or parameters were left as they were, by name."""
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """One number per step or epoch, by name."""
+    """One number per step or epoch, by name; standard errors of `x` are called `x standard error`.
+    """
     passes: float = 0
     """Forward passes over all batches; a backward pass counts as two more."""
     seconds: float = 0

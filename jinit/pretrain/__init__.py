@@ -6,6 +6,7 @@ from jinit.pretrain.contrastive_divergence import contrastive_divergence
 from jinit.pretrain.greedy import greedy
 from jinit.pretrain.one_layer_autoencoder import Autoencoder
 from jinit.pretrain.one_trainer import autoencoder, rbm
+from jinit.pretrain.plots import plot_filters, plot_history
 from jinit.pretrain.rbm_likelihood import (
     estimate_log_partition,
     estimate_pseudo_log_likelihood,
@@ -32,6 +33,8 @@ __all__ = [
     "greedy",
     "log_likelihood",
     "log_partition",
+    "plot_filters",
+    "plot_history",
     "pseudo_log_likelihood",
     "rbm",
     "train_autoencoder",

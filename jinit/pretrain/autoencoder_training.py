@@ -201,7 +201,7 @@ class AutoencoderTrainer(Trainer):
 
         def measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
             network, noise = state.network, self._draw(key, examples.shape)
-            error = (network.decode(network.encode(examples)) - examples) ** 2
+            error = (network.reconstruct(examples) - examples) ** 2
             return {"loss": loss(network, examples, noise), "reconstruction error": error.mean()}
 
         state, history = run_epochs(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jinit.choice import check_choice
+from jinit.pretrain.reconstructor import Reconstructor
 
 VisibleKind = Literal["bernoulli", "gaussian"]
 """Distribution of the visible units: binary, or normal with unit variance."""
@@ -16,7 +17,7 @@ VisibleKind = Literal["bernoulli", "gaussian"]
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Rbm:
+class Rbm(Reconstructor):
     r"""A restricted Boltzmann machine with binary hidden units h.
 
     The energy is E(v, h) = -b·v - c·h - v·W h for binary visible units v, and
@@ -44,6 +45,11 @@ class Rbm:
 
     def __post_init__(self) -> None:
         check_choice("visible", self.visible, get_args(VisibleKind))
+
+    @property
+    def filters(self) -> Array:
+        """The matrix W."""
+        return self.weights
 
     @property
     def is_gaussian(self) -> bool:
@@ -82,6 +88,14 @@ class Rbm:
         """
         inputs = self.visible_inputs(hidden)
         return inputs if self.is_gaussian else jax.nn.sigmoid(inputs)
+
+    def reconstruct(self, inputs: Array) -> Array:
+        """Return the means of the visible units given those of the hidden units.
+
+        Args:
+          inputs: states v of the visible units, of shape [..., visible].
+        """
+        return self.visible_means(self.hidden_means(inputs))
 
     def sample_visible(self, means: Array, noise: Array) -> Array:
         """Return visible units with given means.

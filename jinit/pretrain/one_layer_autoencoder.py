@@ -11,6 +11,7 @@ from jax import Array
 
 from jinit.choice import check_choice
 from jinit.pretrain.boltzmann_machine import add_bias
+from jinit.pretrain.reconstructor import Reconstructor
 
 HiddenActivation = str | Callable[[Array], Array]
 """An elementwise function, or the name of one of `HIDDEN_ACTIVATIONS`."""
@@ -27,7 +28,7 @@ ReconstructionLoss = Literal["cross_entropy", "squared_error"]
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Autoencoder:
+class Autoencoder(Reconstructor):
     """An autoencoder with one hidden layer h = φ(x W + c) and the outputs h V + b.
 
     With the cross-entropy as its loss, the outputs are σ(h V + b).
@@ -58,6 +59,11 @@ class Autoencoder:
     def __post_init__(self) -> None:
         read_activation(self.activation)
         check_choice("loss", self.loss, get_args(ReconstructionLoss))
+
+    @property
+    def filters(self) -> Array:
+        """The matrix W."""
+        return self.weights
 
     def hidden_inputs(self, inputs: Array) -> Array:
         """Return x W + c, of shape [..., hidden].
@@ -92,6 +98,14 @@ class Autoencoder:
         """
         outputs = self.output_inputs(hidden)
         return jax.nn.sigmoid(outputs) if self.loss == "cross_entropy" else outputs
+
+    def reconstruct(self, inputs: Array) -> Array:
+        """Return the reconstructions of inputs without corruption, of shape [..., inputs].
+
+        Args:
+          inputs: examples x, of shape [..., inputs].
+        """
+        return self.decode(self.encode(inputs))
 
 
 def read_activation(activation: HiddenActivation) -> Callable[[Array], Array]:

@@ -24,6 +24,7 @@ from jinit.pretrain.one_layer_autoencoder import (
     reconstruction_loss,
 )
 from jinit.pretrain.rbm_training import RbmTrainer
+from jinit.pretrain.reconstructor import Reconstructor
 from jinit.pretrain.trainer import Trainer
 
 
@@ -37,7 +38,7 @@ class AffineLayer(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class DeepAutoencoder:
+class DeepAutoencoder(Reconstructor):
     """An encoder of several layers and a decoder that mirrors it.
 
     Args:
@@ -57,6 +58,11 @@ class DeepAutoencoder:
     decoder: tuple[AffineLayer, ...]
     activations: tuple[HiddenActivation, ...] = field(metadata={"static": True})
     loss: ReconstructionLoss = field(default="cross_entropy", metadata={"static": True})
+
+    @property
+    def filters(self) -> Array:
+        """The weights of the first layer, of shape [inputs, hidden]."""
+        return self.encoder[0].weights
 
     def encode(self, inputs: Array) -> Array:
         """Return the code, of shape [..., code].
@@ -82,6 +88,14 @@ class DeepAutoencoder:
         """
         outputs = self.output_inputs(code)
         return jax.nn.sigmoid(outputs) if self.loss == "cross_entropy" else outputs
+
+    def reconstruct(self, inputs: Array) -> Array:
+        """Return the reconstructions of inputs, of shape [..., inputs].
+
+        Args:
+          inputs: examples, of shape [..., inputs].
+        """
+        return self.decode(self.encode(inputs))
 
 
 def _apply_layers(
@@ -257,7 +271,7 @@ def _fine_tune(
     def measure(state: tuple[Any, Any], examples: Array, key: Array) -> dict[str, Array]:
         del key
         network = state[0]
-        error = (network.decode(network.encode(examples)) - examples) ** 2
+        error = (network.reconstruct(examples) - examples) ** 2
         return {"loss": loss(network, examples), "reconstruction error": error.mean()}
 
     state = network, optimizer.init(network)

@@ -5,6 +5,8 @@ from jinit.report.calibration.table import calibration_table
 from jinit.report.diagnosis.figure import diagnosis_figure
 from jinit.report.extras import MissingExtraError, explain_missing_extra
 from jinit.report.figure_file import write_figure
+from jinit.report.pretraining.filter_figure import filter_figure
+from jinit.report.pretraining.history_figure import history_figure
 from jinit.report.sweep.progress import progress_line
 from jinit.report.sweep.recommendation import Recommendation
 from jinit.report.sweep.results import Results
@@ -19,6 +21,8 @@ __all__ = [
     "calibration_table",
     "diagnosis_figure",
     "explain_missing_extra",
+    "filter_figure",
+    "history_figure",
     "progress_line",
     "write_figure",
 ]

@@ -1,0 +1,1 @@
+"""Figures of what unsupervised pre-training learned."""
