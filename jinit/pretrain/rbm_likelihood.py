@@ -123,6 +123,36 @@ def log_likelihood(rbm: Rbm, data: Array, log_z: Array | None = None) -> Array:
     return -rbm.free_energy(data) - (log_partition(rbm) if log_z is None else log_z)
 
 
+def estimate_mean_log_likelihood(
+    rbm: Rbm, data: Array, log_z: LogPartition, total: int
+) -> tuple[Array, Array]:
+    """Estimate the mean log-likelihood of a set of examples from some of them and from log Z.
+
+    The variance is that of log Z plus s² / n (1 - n / N), where s is the standard deviation of the
+    free energies of n examples that were drawn from N without replacement.
+
+    Args:
+      rbm: the machine.
+      data: the n examples, of shape [examples, visible].
+      log_z: an estimate of log Z.
+      total: the number N of examples of the set.
+
+    Returns:
+      The mean, in nats per example, and its standard error.
+
+    >>> rbm = Rbm(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> log_z = LogPartition(log_partition(rbm), jnp.array(0.5))
+    >>> mean, error = estimate_mean_log_likelihood(rbm, jnp.eye(3), log_z, 3)
+    >>> bool(jnp.isclose(mean, -3 * jnp.log(2))), float(error)
+    (True, 0.5)
+    """
+    energy, count = rbm.free_energy(data), len(data)
+    variance = log_z.standard_error**2
+    if count < total:
+        variance += energy.var(ddof=1) / count * (1 - count / total)
+    return -energy.mean() - log_z.value, jnp.sqrt(variance)
+
+
 def pseudo_log_likelihood(rbm: Rbm, data: Array) -> Array:
     """Return Σ_i log p(v_i | the other visible units) of each example, of shape [examples].
 

@@ -14,7 +14,11 @@ from jinit.pretrain.boltzmann_machine import Rbm, VisibleKind
 from jinit.pretrain.checks import check_fraction, check_option_names, read_examples
 from jinit.pretrain.contrastive_divergence import ChainNoise, Reconstructions, contrast
 from jinit.pretrain.epochs import count_batches, run_epochs
-from jinit.pretrain.rbm_likelihood import estimate_pseudo_log_likelihood
+from jinit.pretrain.rbm_likelihood import (
+    estimate_log_partition,
+    estimate_mean_log_likelihood,
+    estimate_pseudo_log_likelihood,
+)
 from jinit.pretrain.trainer import TrainedLayer, Trainer
 
 _SPARSITY_DECAY = 0.9
@@ -45,7 +49,9 @@ def train_rbm(
     Returns:
       The machine, and numbers by name with one per epoch, over at most 1000 examples: the mean
       squared "reconstruction error" per visible unit, and the "pseudo-log-likelihood" per example,
-      which is NaN for Gaussian units.
+      which is NaN for Gaussian units. With `ais_every=k`, also the mean "log-likelihood" per
+      example by annealed importance sampling, and its "log-likelihood standard error", in every
+      k-th epoch and the last one, and NaN in the others.
 
     Raises:
       TypeError: if there is no such option.
@@ -53,7 +59,8 @@ def train_rbm(
         interval.
 
     References:
-      Hinton, "A practical guide to training restricted Boltzmann machines", 2012.
+      Hinton, "A practical guide to training restricted Boltzmann machines", 2012. Salakhutdinov
+      and Murray, "On the quantitative analysis of deep belief networks", 2008.
 
     >>> data = jax.random.bernoulli(jax.random.key(0), 0.9, (100, 6)).astype(float)
     >>> rbm, history = train_rbm(data, 4, jax.random.key(1), epochs=3)
@@ -83,6 +90,8 @@ class _State(NamedTuple):
     chain: Array
     means: Array
     """Running means of the hidden units."""
+    batches: Array
+    """Number of batches so far."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -114,6 +123,14 @@ class RbmTrainer(Trainer):
     """Whether visible units at the ends of chains are drawn (`samples`), or their `means`."""
     std: float = 0.01
     """Standard deviation of the first weights."""
+    ais_every: int | None = None
+    """Number of epochs from one estimate of the log-likelihood by annealed importance sampling to
+    the next, counted back from the last epoch; None for no estimates."""
+    ais_chains: int = 100
+    """Number of chains of such an estimate."""
+    ais_temperatures: int = 1000
+    """Number of temperatures of such an estimate, whose cost is about that of 3 × ais_chains ×
+    ais_temperatures products of one example with the weights."""
 
     name: ClassVar[str] = "rbm"
 
@@ -123,6 +140,10 @@ class RbmTrainer(Trainer):
         check_choice("reconstructions", self.reconstructions, get_args(Reconstructions))
         for option in ("epochs", "batch_size", "steps"):
             check_whole(name, option, getattr(self, option))
+        if self.ais_every is not None:
+            check_whole(name, "ais_every", self.ais_every)
+        for option in ("ais_chains", "ais_temperatures"):
+            check_whole(name, option, getattr(self, option), 2)
         check_number(name, "std", self.std, is_low_allowed=True)
         check_number(name, "weight_decay", self.weight_decay, is_low_allowed=True)
         check_number(name, "sparsity_cost", self.sparsity_cost, is_low_allowed=True)
@@ -172,15 +193,24 @@ class RbmTrainer(Trainer):
         init_key, key = jax.random.split(key)
         kind = "gaussian" if self.visible == "gaussian" else "bernoulli"
         weights = self.std * jax.random.normal(init_key, (data.shape[1], hidden), data.dtype)
-        rbm = Rbm(weights, _first_bias(data, kind), jnp.zeros(hidden, data.dtype), kind)
+        bias = _first_bias(data, kind)
+        rbm = Rbm(weights, bias, jnp.zeros(hidden, data.dtype), kind)
         size = count_batches(len(data), self.batch_size)[1]
         chain = jnp.zeros((size, hidden), data.dtype)
         target = jnp.full(hidden, self.sparsity or 0.0, data.dtype)
-        state = _State(rbm, jax.tree.map(jnp.zeros_like, rbm), chain, target)
+        velocity = jax.tree.map(jnp.zeros_like, rbm)
+        state = _State(rbm, velocity, chain, target, jnp.zeros((), int))
+
+        def measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
+            numbers = _measure(state, examples, key)
+            if self.ais_every is None:
+                return numbers
+            return numbers | self._measure_likelihood(state, examples, key, len(data), bias)
+
         state, history = run_epochs(
             lambda each: ChainNoise.draw(rbm, size, self.steps, each),
             self._step,
-            _measure,
+            measure,
             state,
             data,
             key,
@@ -207,13 +237,39 @@ class RbmTrainer(Trainer):
             velocity = jax.tree.map(
                 lambda old, new: self.momentum * old + new, state.velocity, velocity
             )
-        return _State(jax.tree.map(jnp.add, rbm, velocity), velocity, estimate.hidden, means)
+        rbm = jax.tree.map(jnp.add, rbm, velocity)
+        return _State(rbm, velocity, estimate.hidden, means, state.batches + 1)
 
     def _add_sparsity(self, gradient: Rbm, batch: Array, means: Array) -> Rbm:
         """Return the gradient minus that of the cross-entropy of the mean units and the target."""
         pull = self.sparsity_cost * (means - (self.sparsity or 0.0))
         weights = gradient.weights - batch.mean(0)[:, None] * pull[None]
         return replace(gradient, weights=weights, hidden_bias=gradient.hidden_bias - pull)
+
+    def _measure_likelihood(
+        self, state: _State, examples: Array, key: Array, total: int, bias: Array
+    ) -> dict[str, Array]:
+        """Return the log-likelihood and its error, or NaN in an epoch without an estimate."""
+        rbm, ais_key = state.rbm, jax.random.fold_in(key, 1)
+
+        def estimate() -> tuple[Array, Array]:
+            log_z = estimate_log_partition(
+                rbm,
+                ais_key,
+                base_bias=bias,
+                chains=self.ais_chains,
+                temperatures=self.ais_temperatures,
+            )
+            return estimate_mean_log_likelihood(rbm, examples, log_z, total)
+
+        def skip() -> tuple[Array, Array]:
+            nan = jnp.full((), jnp.nan, examples.dtype)
+            return nan, nan
+
+        epoch = state.batches // count_batches(total, self.batch_size)[0]
+        is_measured = (self.epochs - epoch) % (self.ais_every or 1) == 0
+        value, error = jax.lax.cond(is_measured, estimate, skip)
+        return {"log-likelihood": value, "log-likelihood standard error": error}
 
 
 def _first_bias(data: Array, kind: VisibleKind) -> Array:
@@ -227,11 +283,10 @@ def _first_bias(data: Array, kind: VisibleKind) -> Array:
 
 def _measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
     rbm = state.rbm
-    reconstructed = rbm.visible_means(rbm.hidden_means(examples))
     likelihood = jnp.full((), jnp.nan, examples.dtype)
     if not rbm.is_gaussian:
         likelihood = estimate_pseudo_log_likelihood(rbm, examples, key).mean()
     return {
-        "reconstruction error": ((examples - reconstructed) ** 2).mean(),
+        "reconstruction error": ((examples - rbm.reconstruct(examples)) ** 2).mean(),
         "pseudo-log-likelihood": likelihood,
     }
