@@ -40,11 +40,13 @@ def _page(found: Mapping[str, Any]) -> Iterator["RenderableType"]:
     from rich.table import Table
     from rich.text import Text
 
+    from jinit.report.text import escape_unprintable
+
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in _lines(found):
-        grid.add_row(name, Text(value))
+        grid.add_row(name, Text(escape_unprintable(value)))
     yield grid
     yield Text()
     if not found["advice"]:
