@@ -55,7 +55,7 @@ ARROWS = {
         tucked="optuna orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},
     ),
-    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="orbax"),
+    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="jinja2 orbax"),
     "cli": Room(EVERYTHING, libraries="jax numpy rich click"),
     "__main__": Room("cli", libraries=""),
     "__init__": Room(EVERYTHING, libraries=""),
