@@ -11,7 +11,8 @@ from jinit.report.extras import explain_missing_extra
 from jinit.report.figure_file import check_figure_path, write_figure
 from jinit.report.sweep.comparison_frame import comparison_columns, comparison_rows
 from jinit.report.sweep.facets import Facet, find_facets
-from jinit.report.sweep.heat_map import heat_map_figure, pair_outline
+from jinit.report.sweep.heat_cells import pair_outline
+from jinit.report.sweep.heat_map import heat_map_figure
 from jinit.report.sweep.importance import IMPORTANCE_COLUMNS, importance_rows
 from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import Outline, read_outline
