@@ -11,6 +11,7 @@ from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
 from jinit.cli.pretrain import pretrain_network
+from jinit.cli.report import write_report
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
 
@@ -42,6 +43,7 @@ for command in (
     diagnose_network,
     calibrate_network,
     pretrain_network,
+    write_report,
     list_initializers,
     show_initializer,
     print_completion,

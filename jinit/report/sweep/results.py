@@ -183,6 +183,25 @@ class Results:
             write_figure(figure, path)
         return figure
 
+    def report(self, path: str | os.PathLike[str], compare: Compare = None) -> Path:
+        """Write a page that shows all of the sweep: one HTML file, which needs no network.
+
+        Args:
+          path: the file to write, whose name ends in .html.
+          compare: the axes that compete, as in `best`.
+
+        Returns:
+          The path.
+
+        Raises:
+          ValueError: if no block is finished, a record cannot be read, an axis is unknown, or
+            `path` cannot be written.
+          MissingExtraError: if Jinja or pyarrow is not installed.
+        """
+        from jinit.report.sweep.page.report import sweep_report
+
+        return sweep_report(self.directory, path, compare)
+
     def importance(self, metric: str | None = None) -> "pandas.DataFrame":
         """Return how much of the variance of the metric each axis explains, the largest first.
 
