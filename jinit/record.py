@@ -219,6 +219,8 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     "data_seed": _COUNT,
     "bootstrap": ("true or false", lambda value: isinstance(value, bool)),
     "patience": _COUNT,
+    # The command line that ran the sweep; absent in a notebook.
+    "command": _TEXT,
 }
 OUTLINE_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS, *PROVENANCE_COLUMNS)
 """Every key of the outline."""

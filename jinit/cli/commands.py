@@ -12,6 +12,7 @@ from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
 from jinit.cli.doctor import examine_machine
 from jinit.cli.pretrain import pretrain_network
+from jinit.cli.report import write_report
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
 
@@ -43,6 +44,7 @@ for command in (
     diagnose_network,
     calibrate_network,
     pretrain_network,
+    write_report,
     list_initializers,
     show_initializer,
     examine_machine,

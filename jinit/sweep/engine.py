@@ -1,6 +1,7 @@
 """Run a sweep: one compiled training program per computation, in blocks of lanes."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from jinit.sweep.patience import Patience
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.rung_race import RungRace
 from jinit.sweep.saved_lanes import SavedLane
-from jinit.sweep.store import Store, check_directory, provenance
+from jinit.sweep.store import Store, check_directory, command_line, provenance
 from jinit.sweep.sweep_metric import SweepMetric, choose_metric
 from jinit.sweep.waiting import Waiting
 
@@ -94,7 +95,8 @@ class SweepRun:
         context = self._context(metric)
         store = Store(directory)
         origin = provenance()
-        store.write_outline(outline_data(sweep, groups, metric) | origin)
+        command = {"command": command_line(sys.argv)}
+        store.write_outline(outline_data(sweep, groups, metric) | command | origin)
         params_store = ParamsStore(store.directory, sweep.saved, metric, context.seeds)
         trainings = [
             GroupTraining(number, group, context, store, params_store, origin)

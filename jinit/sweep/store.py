@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -111,6 +112,33 @@ def provenance() -> dict[str, Any]:
         "git_revision": _git_revision(),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def command_line(arguments: Sequence[str]) -> str | None:
+    """Return the command that runs this process, as one types it.
+
+    Args:
+      arguments: `sys.argv`.
+
+    Returns:
+      The command; None where there is no file to run, as in a notebook.
+
+    >>> command_line(["/home/me/.venv/bin/jinit", "sweep", "my runs.toml"])
+    "jinit sweep 'my runs.toml'"
+    >>> command_line(["train.py"]), command_line(["-c"])
+    ('python train.py', None)
+    """
+    program, *options = arguments or [""]
+    path = Path(program)
+    if path.name == "__main__.py":
+        words = ["python", "-m", path.parent.name]
+    elif path.suffix == ".py" and path.stem != "ipykernel_launcher":
+        words = ["python", program]
+    elif path.stem == "jinit":
+        words = ["jinit"]
+    else:
+        return None
+    return shlex.join([*words, *options])
 
 
 def _fill_null_types(pyarrow: Any, schema: Any) -> Any:

@@ -10,7 +10,8 @@ from report.synthetic import STEPS, diverged, grid, lane, write_accuracies, writ
 
 from jinit.report import Results, write_figure
 from jinit.report.sweep.candidate import Candidate
-from jinit.report.sweep.curve_panel import annotate_guesses, curve_limits, draw_curves
+from jinit.report.sweep.curve_data import curve_limits
+from jinit.report.sweep.curve_panel import annotate_guesses, draw_curves
 from jinit.report.sweep.facets import find_facets
 from jinit.report.sweep.figure import sweep_figure
 from jinit.report.sweep.profile import mean_profile

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jinit.report import Results
 from jinit.report.sweep.metric import Metric
-from jinit.report.sweep.table import majority_text
+from jinit.report.sweep.text_columns import majority_text
 from jinit.report.text import compact_text, interval_text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jinit.report.text import escape_unprintable
+from jinit.report.text import compact_text, escape_unprintable
 
 _DTYPES = {"f": "f4", "i": "i4", "u": "u4", "b": "u1"}
 
@@ -31,24 +31,26 @@ def chart_text(text: object, most: int = 48) -> str:
 
 
 def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
-    """Return a logarithmic axis with a tick per decade, or more if it spans few.
+    """Return a logarithmic axis with a tick per decade, or at 1, 2 and 5 if it spans few.
 
     Args:
       low: lower end, positive.
       high: upper end.
       title: its title.
 
-    >>> log_axis(0.01, 10.0, "loss")["range"]
-    [-2.0, 1.0]
+    >>> log_axis(0.01, 10.0, "loss")["range"], log_axis(0.1, 0.7, "loss")["ticktext"]
+    ([-2.0, 1.0], ['0.1', '0.2', '0.5'])
     """
     ends = [math.log10(low), math.log10(high)]
-    return {
-        "type": "log",
-        "title": {"text": chart_text(title)},
-        "range": ends,
-        "dtick": 1 if ends[1] - ends[0] > _FEW_DECADES else "D2",
-        "exponentformat": "power",
-    }
+    axis = {"type": "log", "title": {"text": chart_text(title)}, "range": ends}
+    if ends[1] - ends[0] > _FEW_DECADES:
+        return axis | {"dtick": 1, "exponentformat": "power"}
+    decades = range(math.floor(ends[0]), math.floor(ends[1]) + 1)
+    values = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    shown = [value for value in values if low <= value <= high]
+    if len(shown) < 2:  # plotly then chooses
+        return axis
+    return axis | {"tickvals": shown, "ticktext": list(map(compact_text, shown))}
 
 
 def chart_array(values: Any) -> dict[str, str]:

@@ -5,32 +5,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jinit.report.extras import explain_missing_extra
+from jinit.report.initializer_colors import LineLook
 from jinit.report.sweep.candidate import Candidate
-from jinit.report.sweep.curve_panel import (
-    LineStyles,
-    annotate_guesses,
-    curve_column,
-    curve_limits,
-    draw_curves,
-)
-from jinit.report.sweep.facets import Facet, competitor_labels
+from jinit.report.sweep.candidate_looks import candidate_looks, drawn_candidates
+from jinit.report.sweep.curve_data import curve_column, curve_limits, curve_name, guess_losses
+from jinit.report.sweep.curve_panel import LineStyles, annotate_guesses, draw_curves
+from jinit.report.sweep.facets import Facet
 from jinit.report.sweep.figure_title import TEXT_COLOR, write_title
-from jinit.report.sweep.measures import last_values
 from jinit.report.sweep.outline import Outline
-from jinit.report.sweep.signal_panel import SIGNAL_COLUMNS, draw_signal, has_zero_std
+from jinit.report.sweep.signal_data import SIGNAL_COLUMNS, has_zero_std
+from jinit.report.sweep.signal_panel import draw_signal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The color-blind-safe palette of Okabe and Ito (Color universal design, 2008) without yellow, which
-# is hard to see on white. The dashes distinguish lines of one color.
-_LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_LINE_DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)))
-_MOST_LINES = 12
+_DASHES = {
+    "solid": "solid",
+    "dash": (0, (4, 1.5)),
+    "dot": (0, (1, 1.2)),
+    "dashdot": (0, (4, 1.2, 1, 1.2)),
+}
 _MOST_COLUMNS = 4
 _LONGEST_LABEL = 40
 _SPINE_COLOR = "#8a8a8a"
@@ -75,10 +71,11 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     """
     with explain_missing_extra("Drawing"):
         from matplotlib.figure import Figure
-    styles = _choose_styles(facets, outline)
+    looks = candidate_looks(facets, outline)
+    styles = {name: _line_options(look) for name, look in looks.items()}
     columns = min(len(facets), _MOST_COLUMNS)
     rows = math.ceil(len(facets) / columns)
-    drawn = [each for facet in facets for each in _drawn_candidates(facet, styles)]
+    drawn = [each for facet in facets for each in drawn_candidates(facet, looks)]
     height = 1 + len(SIGNAL_COLUMNS) * _has_signals(drawn)
     size = (max(3.4 * columns, 6.8), 2.5 * height * rows + 1.4)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
@@ -103,13 +100,15 @@ def sweep_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
 def _draw_facet(
     axes: Sequence["Axes"], facet: Facet, panels: _Panels, *, is_leftmost: bool
 ) -> None:
-    candidates, column = _drawn_candidates(facet, panels.styles), panels.column
+    candidates, column = drawn_candidates(facet, panels.styles), panels.column
     curves, *signals = axes
     draw_curves(curves, candidates, panels.styles, column, panels.limits)
-    annotate_guesses(curves, _guess_losses(candidates, panels.outline, column))
+    losses = guess_losses(candidates, panels.outline.metric, column)
+    shown = {_shorten_label(name): loss for name, loss in losses.items()}
+    annotate_guesses(curves, shown)
     title = _shorten_label(facet.label)
     curves.set_title(title, parse_math=False, fontweight="bold", color=TEXT_COLOR)
-    _label_axes(curves, "step", _curve_name(column) if is_leftmost else "")
+    _label_axes(curves, "step", curve_name(column) if is_leftmost else "")
     for panel, (name, label) in zip(signals, SIGNAL_COLUMNS.items(), strict=bool(signals)):
         draw_signal(panel, candidates, panels.styles, name)
         _label_axes(panel, "layer", label if is_leftmost else "")
@@ -120,39 +119,8 @@ def _has_signals(candidates: Sequence[Candidate]) -> bool:
     return any(row.get("layers") for each in candidates for row in each.records)
 
 
-def _drawn_candidates(facet: Facet, styles: LineStyles) -> list[Candidate]:
-    return [candidate for candidate in facet.candidates if candidate.name in styles]
-
-
-def _choose_styles(facets: Sequence[Facet], outline: Outline) -> dict[str, dict[str, Any]]:
-    """Return line options by name for the candidates drawn, the best ranks first."""
-    ranks: dict[str, int] = {}
-    for facet in facets:
-        for rank, candidate in enumerate(facet.candidates):
-            ranks[candidate.name] = min(rank, ranks.get(candidate.name, rank))
-    chosen = sorted(ranks, key=lambda name: ranks[name])[:_MOST_LINES]
-    numbers = _style_numbers(chosen, outline)
-    return {
-        name: {
-            "color": _LINE_COLORS[numbers[name] % len(_LINE_COLORS)],
-            "linestyle": _LINE_DASHES[numbers[name] // len(_LINE_COLORS)],
-            "linewidth": 1.6,
-        }
-        for name in chosen
-    }
-
-
-def _style_numbers(names: Sequence[str], outline: Outline) -> dict[str, int]:
-    """Return a number by name: its place among all competitors, or the next that is free."""
-    count = len(_LINE_COLORS) * len(_LINE_DASHES)
-    places = {name: place for place, name in enumerate(competitor_labels(outline))}
-    numbers: dict[str, int] = {}
-    for name in sorted(names, key=lambda name: places.get(name, len(places))):
-        number = places.get(name, len(places)) % count
-        while number in numbers.values():
-            number = (number + 1) % count
-        numbers[name] = number
-    return numbers
+def _line_options(look: LineLook) -> dict[str, Any]:
+    return {"color": look.color, "linestyle": _DASHES[look.dash], "linewidth": 1.6}
 
 
 def _legend_labels(candidates: Sequence[Candidate]) -> dict[str, str]:
@@ -163,25 +131,8 @@ def _legend_labels(candidates: Sequence[Candidate]) -> dict[str, str]:
     return {name: found.pop() if len(found) == 1 else name for name, found in labels.items()}
 
 
-def _guess_losses(
-    candidates: Sequence[Candidate], outline: Outline, column: str
-) -> dict[str, float]:
-    """Return the last loss by name, median over seeds, of the candidates that did not learn."""
-    failed = [each for each in candidates if not each.has_learned(outline.metric)]
-    losses = {each.name: last_values(each, column) for each in failed}
-    return {
-        _shorten_label(name): float(np.median(values))
-        for name, values in losses.items()
-        if values.size
-    }
-
-
 def _shorten_label(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
-
-
-def _curve_name(column: str) -> str:
-    return column.removesuffix("_curve").replace("_", " ")
 
 
 def _label_axes(axes: "Axes", x: str, y: str) -> None:

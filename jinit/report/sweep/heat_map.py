@@ -2,59 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jinit.choice import check_choice
 from jinit.report.extras import explain_missing_extra
-from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.facets import Facet
 from jinit.report.sweep.figure_title import TEXT_COLOR, write_title
+from jinit.report.sweep.heat_cells import axis_values, cell_grid
 from jinit.report.sweep.heat_panel import ColorScale, draw_cells
-from jinit.report.sweep.outline import Outline, canonical_value
+from jinit.report.sweep.outline import Outline
 from jinit.report.text import UNKNOWN_TEXT, escape_unprintable, value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_COLUMNS = 3
-_MOST_VALUES = 50
 _CELL_WIDTH, _CELL_HEIGHT, _MARGIN = 0.62, 0.42, 1.6
-
-
-def pair_outline(outline: Outline, axes: Sequence[str]) -> Outline:
-    """Return the outline in which two axes compete; those that competed before are facets.
-
-    Args:
-      outline: the outline of the sweep.
-      axes: the axis of the rows and that of the columns.
-
-    Raises:
-      ValueError: if there are not two axes of the sweep, or one has too many values.
-
-    >>> from jinit.report.sweep.metric import Metric
-    >>> axes = {"init": ["a", "b"], "depth": [2, 4], "lr": [0.1, 1.0], "l2": [0.0, 0.1]}
-    >>> outline = Outline("digits", Metric("loss"), axes, ("init",), (0,), 16, ("lr", "l2"))
-    >>> pair = pair_outline(outline, ("init", "lr"))
-    >>> pair.compare, pair.tune, pair.facet_axes
-    (('init', 'lr'), ('l2',), ('depth',))
-    """
-    for axis in axes:
-        check_choice("axis", axis, outline.axes)
-    if len(set(axes)) != 2 or len(axes) != 2:
-        raise ValueError(
-            f"axes: expected two different axes of {', '.join(outline.axes)}, got {axes!r}"
-        )
-    for axis in axes:
-        if (count := len(outline.axes[axis])) > _MOST_VALUES:
-            raise ValueError(
-                f"axes: {axis!r} has {count} values, and a heat map has room for {_MOST_VALUES}; "
-                "give axes of a grid, or see results.importance()"
-            )
-    tune = tuple(axis for axis in outline.tune if axis not in axes)
-    return replace(outline, compare=tuple(axes), tune=tune)
 
 
 def heat_map_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
@@ -73,6 +37,7 @@ def heat_map_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     Raises:
       MissingExtraError: if matplotlib is not installed.
 
+    >>> from jinit.report.sweep.candidate import Candidate
     >>> from jinit.report.sweep.metric import Metric
     >>> axes = {"init": ["a"], "lr": [0.1]}
     >>> outline = Outline("digits", Metric("loss"), axes, ("init", "lr"), (0,), total_lanes=1)
@@ -84,8 +49,8 @@ def heat_map_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
     with explain_missing_extra("Drawing"):
         from matplotlib.figure import Figure
         from matplotlib.ticker import PercentFormatter
-    rows, columns = (_axis_values(outline, axis, facets) for axis in outline.compare)
-    grids = [_cell_grid(facet, outline, rows, columns) for facet in facets]
+    rows, columns = (axis_values(outline, axis, facets) for axis in outline.compare)
+    grids = [cell_grid(facet, outline, rows, columns) for facet in facets]
     scale = ColorScale.find(grids, outline.metric)
     across = min(len(facets), _MOST_COLUMNS)
     down = math.ceil(len(facets) / across)
@@ -111,34 +76,6 @@ def heat_map_figure(facets: Sequence[Facet], outline: Outline) -> "Figure":
         parts.append("×: diverged runs")
     write_title(figure, outline, f"mean of {len(outline.seeds)} seeds", parts)
     return figure
-
-
-def _axis_values(outline: Outline, axis: str, facets: Sequence[Facet]) -> list[Any]:
-    """Return the values of an axis: words in their order, numbers sorted, and None if any lacks it.
-
-    Values that the outline does not name come last.
-    """
-    candidates = [candidate for facet in facets for candidate in facet.candidates]
-    distinct: dict[Any, Any] = {}
-    for value in (*outline.axes[axis], *(each.config.get(axis) for each in candidates)):
-        distinct.setdefault(canonical_value(value), value)
-    present = [value for key, value in distinct.items() if key is not None]
-    if all(isinstance(value, int | float) for value in present):
-        present.sort()
-    return [*present, None] if None in distinct else present
-
-
-def _cell_grid(
-    facet: Facet, outline: Outline, rows: Sequence[Any], columns: Sequence[Any]
-) -> list[list[Candidate | None]]:
-    cells = {
-        tuple(canonical_value(each.config.get(axis)) for axis in outline.compare): each
-        for each in facet.candidates
-    }
-    return [
-        [cells.get((canonical_value(row), canonical_value(column))) for column in columns]
-        for row in rows
-    ]
 
 
 def _label_values(

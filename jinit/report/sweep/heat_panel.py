@@ -1,6 +1,5 @@
 """The cells of one panel of a heat map, drawn on given axes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jinit.report.sweep.candidate import Candidate
+from jinit.report.sweep.heat_cells import (
+    CellGrid,
+    best_column,
+    cell_lines,
+    color_limits,
+    is_logarithmic,
+    is_lost,
+)
 from jinit.report.sweep.metric import Metric
-from jinit.report.text import compact_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-CellGrid = Sequence[Sequence[Candidate | None]]
-"""Candidates by row and column; None where there is no run."""
 
 # Cividis is made for readers with and without color vision deficiency (Nuñez, Anderton and Renslow,
 # PLoS ONE 13, 2018). The outline is the vermilion of Okabe and Ito, which it does not contain.
 _COLORS = "cividis"
 _OUTLINE_COLOR, _MISSING_COLOR, _HATCH_COLOR = "#D55E00", "#d9d9d9", "#8a8a8a"
-# Losses that differ by more than this factor are colored by their logarithms.
-_LOG_RATIO = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,10 @@ class ColorScale:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LogNorm, Normalize
 
-        cells = [cell for grid in grids for row in grid for cell in row if cell is not None]
-        values = [cell.interval.mean for cell in cells if not _is_lost(cell)]
-        if not values:
+        limits = color_limits(grids)
+        if limits is None:
             return cls(metric, None)
-        low, high = min(values), max(values)
-        is_wide = not metric.larger_is_better and low > 0 and high / low > _LOG_RATIO
-        norm = (LogNorm if is_wide else Normalize)(low, high)
+        norm = (LogNorm if is_logarithmic(limits, metric) else Normalize)(*limits)
         colors = _COLORS if metric.larger_is_better else f"{_COLORS}_r"
         return cls(metric, ScalarMappable(norm, colors))
 
@@ -85,7 +83,7 @@ def draw_cells(axes: "Axes", grid: CellGrid, scale: ColorScale) -> None:
         for column, cell in enumerate(cells):
             if cell is not None:
                 _draw_cell(axes, (column, row), cell, scale)
-        if (best := _best_column(cells, scale.metric)) is not None:
+        if (best := best_column(cells, scale.metric)) is not None:
             box = {"fill": False, "edgecolor": _OUTLINE_COLOR, "linewidth": 2, "zorder": 3}
             _draw_box(axes, (best, row), clip_on=False, **box)
     axes.tick_params(length=0)
@@ -93,15 +91,13 @@ def draw_cells(axes: "Axes", grid: CellGrid, scale: ColorScale) -> None:
 
 
 def _draw_cell(axes: "Axes", place: tuple[int, int], cell: Candidate, scale: ColorScale) -> None:
-    if _is_lost(cell):
+    if is_lost(cell):
         _draw_box(axes, place, facecolor="white", edgecolor=_HATCH_COLOR, hatch="xx", linewidth=0)
         return
     mean = cell.interval.mean
     color = scale.mappable.to_rgba(mean)
     _draw_box(axes, place, facecolor=color, edgecolor="white", linewidth=0.8)
-    text = f"{100 * mean:.1f}" if scale.metric.is_percentage else compact_text(mean, 3)
-    if cell.diverged_seeds:
-        text += f"\n{len(cell.diverged_seeds)}/{len(cell.metric_by_seed)} ×"
+    text = "\n".join(cell_lines(cell, scale.metric))
     luminance = float(np.dot(color[:3], (0.2126, 0.7152, 0.0722)))
     ink = "black" if luminance > 0.45 else "white"
     axes.text(*place, text, ha="center", va="center", fontsize=7, color=ink)
@@ -112,20 +108,3 @@ def _draw_box(axes: "Axes", place: tuple[int, int], **options: Any) -> None:
 
     column, row = place
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **options))
-
-
-def _best_column(cells: Sequence[Candidate | None], metric: Metric) -> int | None:
-    """Return the column of the best mean, if it is better than another one of its row."""
-    merits = {
-        column: metric.merit(cell.interval.mean)
-        for column, cell in enumerate(cells)
-        if cell is not None and not _is_lost(cell)
-    }
-    best = max(merits, key=lambda column: merits[column], default=None)
-    return best if best is not None and merits[best] > min(merits.values()) else None
-
-
-def _is_lost(cell: Candidate) -> bool:
-    """Return whether every run of a cell diverged."""
-    is_lost = len(cell.diverged_seeds) == len(cell.metric_by_seed)
-    return is_lost or math.isnan(cell.interval.mean)

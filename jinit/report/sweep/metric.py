@@ -121,14 +121,23 @@ class Metric:
         '31.8 % (10.0 to 97.0)'
         """
         interval = mean_interval(values)
-        if interval.count == 1 or (interval.count >= FEW_SEEDS and self._is_possible(interval)):
+        if interval.count == 1 or self.has_interval(interval):
             return self.metric_text(interval.mean, interval.half_width)
         text = self.metric_text(interval.mean)
         low, high = (self.metric_text(bound).removesuffix(" %") for bound in _range(values))
         return text if low == high else f"{text} ({low} to {high})"
 
-    def _is_possible(self, interval: MeanInterval) -> bool:
-        return not self.is_percentage or (interval.low >= 0 and interval.high <= 1)
+    def has_interval(self, interval: MeanInterval) -> bool:
+        """Return whether an interval is shown, rather than the range of the values.
+
+        Args:
+          interval: the interval of a mean over seeds.
+
+        >>> Metric("validation_accuracy").has_interval(MeanInterval(0.9, 0.8, 1.1, 8))
+        False
+        """
+        is_possible = not self.is_percentage or (interval.low >= 0 and interval.high <= 1)
+        return interval.count >= FEW_SEEDS and is_possible
 
     def difference_text(self, value: float) -> str:
         """Return a difference of two values as text: percentage points for accuracies.

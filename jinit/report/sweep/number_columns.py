@@ -1,5 +1,6 @@
 """The columns of numbers in the table of a sweep."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -20,23 +21,36 @@ class NumberColumn:
     Args:
       header: its heading.
       text: the cell of a candidate, given the metric of the sweep.
+      number: the number by which the column is sorted; NaN if it is unknown.
       meaning: what the column shows, for the caption; empty if the heading says it.
 
-    >>> NumberColumn("runs", lambda candidate, _: str(len(candidate.records))).header
-    'runs'
+    >>> NumberColumn("one", lambda candidate, _: "1", lambda candidate, _: 1.0).header
+    'one'
     """
 
     header: str
     text: Callable[[Candidate, Metric], str]
+    number: Callable[[Candidate, Metric], float]
     meaning: str = ""
 
 
-def _std_text(candidate: Candidate, _: Metric) -> str:
+def _median_stds(candidate: Candidate) -> np.ndarray:
+    """Return the std of the first and of the last hidden layer; empty if none was measured."""
     stds = hidden_layer_values(candidate, "activation_std")
-    if not stds.size:
-        return UNKNOWN_TEXT
-    first, last = np.median(stds[:, [0, -1]], axis=0)
-    return f"{_short_number(float(first))}→{_short_number(float(last))}"
+    return np.median(stds[:, [0, -1]], axis=0) if stds.size else np.empty(0)
+
+
+def _std_text(candidate: Candidate, _: Metric) -> str:
+    stds = _median_stds(candidate).tolist()
+    return "→".join(map(_short_number, stds)) or UNKNOWN_TEXT
+
+
+def _std_number(candidate: Candidate, _: Metric) -> float:
+    return _last(_median_stds(candidate))
+
+
+def _last(values: np.ndarray) -> float:
+    return float(values[-1]) if values.size else math.nan
 
 
 def _short_number(value: float) -> str:
@@ -45,27 +59,48 @@ def _short_number(value: float) -> str:
     return compact_text(value, 1) if "e" in text else text
 
 
-def _percent_text(column: str) -> Callable[[Candidate, Metric], str]:
-    def text(candidate: Candidate, _: Metric) -> str:
-        fractions = hidden_layer_values(candidate, column)
-        return f"{100 * fractions.mean():.0f}" if fractions.size else UNKNOWN_TEXT
+def _percentage_column(column: str, header: str) -> NumberColumn:
+    """Return the column of the mean of a fraction over the hidden layers."""
 
-    return text
+    def number(candidate: Candidate, _: Metric) -> float:
+        return 100 * _mean(hidden_layer_values(candidate, column))
+
+    def text(candidate: Candidate, metric: Metric) -> str:
+        value = number(candidate, metric)
+        return UNKNOWN_TEXT if math.isnan(value) else f"{value:.0f}"
+
+    meaning = "dead, sat.: dead units and saturated activations at step 0"
+    return NumberColumn(header, text, number, meaning)
 
 
-def _final_text(column: str) -> Callable[[Candidate, Metric], str]:
-    """Return a function for the text of a final value.
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else math.nan
+
+
+def _final_values(candidate: Candidate, column: str, metric: Metric) -> np.ndarray:
+    """Return the final values of a column; those of the metric have one for diverged runs too."""
+    if column == metric.name:
+        return np.array(list(candidate.metric_by_seed.values()), float)
+    return finite_values(candidate, column)
+
+
+def _plain_column(column: str, header: str) -> NumberColumn:
+    """Return the column of a final value.
 
     The text has an interval if the column is the metric; otherwise it is a mean.
     """
 
     def text(candidate: Candidate, metric: Metric) -> str:
+        values = _final_values(candidate, column, metric)
         if column == metric.name:
-            return _sample_text(metric, candidate.metric_by_seed.values())
-        values = finite_values(candidate, column)
-        return _mean_text(column, float(values.mean())) if values.size else UNKNOWN_TEXT
+            return _sample_text(metric, values.tolist())
+        return _mean_text(column, _mean(values)) if values.size else UNKNOWN_TEXT
 
-    return text
+    return NumberColumn(header, text, _final_number(column))
+
+
+def _final_number(column: str) -> Callable[[Candidate, Metric], float]:
+    return lambda candidate, metric: _mean(_final_values(candidate, column, metric))
 
 
 def _mean_text(column: str, mean: float) -> str:
@@ -80,24 +115,20 @@ def _sample_text(metric: Metric, values: Collection[float]) -> str:
 _DIVERGED = NumberColumn(
     header="diverged",
     text=lambda candidate, _: str(len(candidate.diverged_seeds) or ""),
+    number=lambda candidate, _: len(candidate.diverged_seeds),
     meaning="diverged: runs that diverged; their accuracy is that of a guess, their loss the worst",
 )
 _STD = NumberColumn(
     header="std first\n→ last",
     text=_std_text,
+    number=_std_number,
     meaning="std: of layer outputs at step 0, first → last hidden layer, median over seeds",
 )
-_DEAD = NumberColumn(
-    header="dead\n%",
-    text=_percent_text("dead_fraction"),
-    meaning="dead, sat.: dead units and saturated activations at step 0",
-)
-_SATURATED = NumberColumn(
-    header="sat.\n%", text=_percent_text("saturated_fraction"), meaning=_DEAD.meaning
-)
-_TRAIN_LOSS = NumberColumn(header="train\nloss", text=_final_text("train_loss"))
-_VALIDATION_LOSS = NumberColumn(header="valid.\nloss", text=_final_text("validation_loss"))
-_ACCURACY = NumberColumn(header="accuracy\n%", text=_final_text("validation_accuracy"))
+_DEAD = _percentage_column("dead_fraction", "dead\n%")
+_SATURATED = _percentage_column("saturated_fraction", "sat.\n%")
+_TRAIN_LOSS = _plain_column("train_loss", "train\nloss")
+_VALIDATION_LOSS = _plain_column("validation_loss", "valid.\nloss")
+_ACCURACY = _plain_column("validation_accuracy", "accuracy\n%")
 
 REMOVABLE = (_SATURATED, _DEAD, _TRAIN_LOSS, _STD, _VALIDATION_LOSS, _DIVERGED, _ACCURACY)
 """Columns in the order in which they are left out."""
@@ -133,11 +164,10 @@ def _final_column(metric: Metric) -> NumberColumn:
     """Return the column of another metric; that of the test examples has an interval as well."""
 
     def text(candidate: Candidate, decisive: Metric) -> str:
-        values = finite_values(candidate, metric.name).tolist()
-        if metric.name == decisive.name:
-            values = list(candidate.metric_by_seed.values())
+        values = _final_values(candidate, metric.name, decisive).tolist()
         return _sample_text(metric, values) if values else UNKNOWN_TEXT
 
     kind, _, name = metric.name.partition("_")
     header = f"{kind.replace('validation', 'valid.')}\n{name.replace('_', ' ')}".strip()
-    return NumberColumn(f"{header} %" if metric.is_percentage else header, text)
+    header = f"{header} %" if metric.is_percentage else header
+    return NumberColumn(header, text, _final_number(metric.name))

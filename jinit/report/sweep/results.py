@@ -11,7 +11,8 @@ from jinit.report.extras import explain_missing_extra
 from jinit.report.figure_file import check_figure_path, write_figure
 from jinit.report.sweep.comparison_frame import comparison_columns, comparison_rows
 from jinit.report.sweep.facets import Facet, find_facets
-from jinit.report.sweep.heat_map import heat_map_figure, pair_outline
+from jinit.report.sweep.heat_cells import pair_outline
+from jinit.report.sweep.heat_map import heat_map_figure
 from jinit.report.sweep.importance import IMPORTANCE_COLUMNS, importance_rows
 from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import Outline, read_outline
@@ -181,6 +182,25 @@ class Results:
         if path is not None:
             write_figure(figure, path)
         return figure
+
+    def report(self, path: str | os.PathLike[str], compare: Compare = None) -> Path:
+        """Write a page that shows all of the sweep: one HTML file, which needs no network.
+
+        Args:
+          path: the file to write, whose name ends in .html.
+          compare: the axes that compete, as in `best`.
+
+        Returns:
+          The path.
+
+        Raises:
+          ValueError: if no block is finished, a record cannot be read, an axis is unknown, or
+            `path` cannot be written.
+          MissingExtraError: if Jinja or pyarrow is not installed.
+        """
+        from jinit.report.sweep.page.report import sweep_report
+
+        return sweep_report(self.directory, path, compare)
 
     def importance(self, metric: str | None = None) -> "pandas.DataFrame":
         """Return how much of the variance of the metric each axis explains, the largest first.

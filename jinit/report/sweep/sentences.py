@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.comparison import FacetFinding
@@ -24,6 +25,51 @@ _PLURALS = {
 _MORE_SEEDS = f"run at least {FEW_SEEDS} seeds, better 8"
 
 
+@dataclass(frozen=True)
+class FindingText:
+    """The finding about a facet in parts.
+
+    Args:
+      label: label of the facet; empty if there is one facet.
+      claim: the finding.
+      evidence: the comparison that it rests on; empty if the claim says it.
+      notes: other facts, such as candidates that did not learn.
+
+    >>> FindingText("relu", "use ones", "better than zeros", ("2 of 4 runs",)).sentence
+    'relu: use ones, better than zeros; 2 of 4 runs.'
+    """
+
+    label: str
+    claim: str
+    evidence: str
+    notes: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The whole finding in one sentence."""
+        prefix = f"{self.label}: " if self.label else ""
+        claim = f"{self.claim}, {self.evidence}" if self.evidence else self.claim
+        return f"{prefix}{'; '.join([claim, *self.notes])}."
+
+
+def finding_text(finding: FacetFinding) -> FindingText:
+    """Return the finding about a facet in parts.
+
+    Args:
+      finding: the comparisons of a facet with at least one candidate.
+
+    >>> from jinit.report.sweep.facets import Facet
+    >>> from jinit.report.sweep.metric import Metric
+    >>> ones = Candidate({"init": "ones"}, "ones", (), {0: 0.5, 1: 0.5}, ())
+    >>> metric = Metric("validation_accuracy", chance=0.1)
+    >>> finding_text(FacetFinding(Facet({}, "", (ones,)), metric, True, ())).claim
+    'ones is the only candidate, with validation accuracy 50.0 %'
+    """
+    claim, evidence, notes = _claim_parts(finding)
+    notes = (*notes, *_tuned_notes(finding), *_missing_notes(finding))
+    return FindingText(finding.facet.label, claim, evidence, notes)
+
+
 def finding_sentence(finding: FacetFinding) -> str:
     """Return the finding about a facet in one sentence.
 
@@ -41,16 +87,15 @@ def finding_sentence(finding: FacetFinding) -> str:
     >>> finding_sentence(FacetFinding(facet, metric, has_learned=True, comparisons=()))
     'relu: ones is the only candidate, with validation accuracy 50.0 %.'
     """
-    prefix = f"{finding.facet.label}: " if finding.facet.label else ""
-    return f"{prefix}{_claim(finding)}{_tuned_phrase(finding)}{_missing_phrase(finding)}."
+    return finding_text(finding).sentence
 
 
-def _tuned_phrase(finding: FacetFinding) -> str:
+def _tuned_notes(finding: FacetFinding) -> list[str]:
     """Return which values were chosen on the same runs, so that the means are a little too good."""
     axes = finding.facet.tuned_axes
     if not axes or not finding.has_learned:
-        return ""
-    return f"; {tuned_axes_text(axes)} chosen on the same runs"
+        return []
+    return [f"{tuned_axes_text(axes)} chosen on the same runs"]
 
 
 def tuned_axes_text(axes: Sequence[str]) -> str:
@@ -65,29 +110,33 @@ def tuned_axes_text(axes: Sequence[str]) -> str:
     return join_names([_PLURALS.get(axis, f"values of {axis}") for axis in axes])
 
 
-def _missing_phrase(finding: FacetFinding) -> str:
+def _missing_notes(finding: FacetFinding) -> list[str]:
     """Return how many runs of an unfinished sweep there are, and which candidates have none."""
     facet = finding.facet
     if facet.finished_runs >= facet.expected_runs:
-        return ""
+        return []
     absent = f", none of {join_names(facet.absent)}" if facet.absent else ""
-    return f"; unfinished: {facet.finished_runs} of {facet.expected_runs} runs{absent}"
+    return [f"unfinished: {facet.finished_runs} of {facet.expected_runs} runs{absent}"]
 
 
-def _claim(finding: FacetFinding) -> str:
+def _claim_parts(finding: FacetFinding) -> tuple[str, str, list[str]]:
+    """Return the claim, the evidence, and notes on candidates that did not learn."""
     if not finding.has_learned:
-        return _unclear_claim(finding) if finding.unclear else _no_learning_claim(finding)
-    leader = finding.leader
-    if not finding.comparisons:
-        return f"{leader.full_label} is the only candidate, with {_metric_phrase(finding)}"
-    if all(comparison.difference is None for comparison in finding.comparisons):
-        return _few_seeds_claim(finding)
+        claim = _unclear_claim(finding) if finding.unclear else _no_learning_claim(finding)
+        return claim, "", []
+    leader, comparisons = finding.leader, finding.comparisons
+    if not comparisons:
+        claim = f"{leader.full_label} is the only candidate, with {_metric_phrase(finding)}"
+        return claim, "", []
+    if all(comparison.difference is None for comparison in comparisons):
+        return _few_seeds_claim(finding), f"which may be luck: {_MORE_SEEDS}", []
     if finding.ties:
-        return f"{_tie_claim(finding)}{_failures_phrase(finding)}"
-    if not all(comparison.is_decided for comparison in finding.comparisons):
+        return _tie_claim(finding), "", _failure_notes(finding)
+    if not all(comparison.is_decided for comparison in comparisons):
         claim = f"{leader.full_label} is the only candidate that surely learned"
-        return f"{claim}, with {_metric_phrase(finding)}{_failures_phrase(finding)}"
-    return f"{_best_claim(finding)}{_failures_phrase(finding)}"
+        return f"{claim}, with {_metric_phrase(finding)}", "", _failure_notes(finding)
+    claim = f"use {leader.full_label}, with {_metric_phrase(finding)}"
+    return claim, _best_evidence(finding), _failure_notes(finding)
 
 
 def _metric_phrase(finding: FacetFinding) -> str:
@@ -142,11 +191,11 @@ def _unclear_cause(finding: FacetFinding) -> tuple[str, str]:
 def _few_seeds_claim(finding: FacetFinding) -> str:
     return (
         f"too few seeds to compare candidates; {finding.leader.full_label} has the best mean, with "
-        f"{_metric_phrase(finding)}, which may be luck: {_MORE_SEEDS}"
+        f"{_metric_phrase(finding)}"
     )
 
 
-def _best_claim(finding: FacetFinding) -> str:
+def _best_evidence(finding: FacetFinding) -> str:
     pairs = [
         (each.candidate, each.difference)
         for each in finding.comparisons
@@ -157,7 +206,7 @@ def _best_claim(finding: FacetFinding) -> str:
         "every other candidate that has run" if finding.facet.absent else "every other candidate"
     )
     return (
-        f"use {finding.leader.full_label}, with {_metric_phrase(finding)}, better than {others} "
+        f"better than {others} "
         f"(next {runner_up.full_label}: {finding.metric.lead_text(difference)}, "
         f"{difference.count} paired seeds)"
     )
@@ -211,13 +260,10 @@ def _advice(finding: FacetFinding, group: Sequence[Candidate]) -> str:
     return f"use {finding.leader.label}, or run more seeds to decide"
 
 
-def _failures_phrase(finding: FacetFinding) -> str:
-    failures, unclear = _labels(finding.failures), finding.unclear
-    phrases = [
-        f"; {join_names(failures)} did not learn" if failures else "",
-        f"; {_unclear_text(finding)}" if unclear else "",
-    ]
-    return "".join(phrases)
+def _failure_notes(finding: FacetFinding) -> list[str]:
+    failures = _labels(finding.failures)
+    notes = [f"{join_names(failures)} did not learn"] if failures else []
+    return [*notes, _unclear_text(finding)] if finding.unclear else notes
 
 
 def _labels(candidates: Sequence[Candidate]) -> list[str]:

@@ -1,7 +1,6 @@
 """A sweep as one table for the terminal: a section per facet, a line per candidate."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
@@ -17,16 +16,22 @@ from jinit.report.sweep.labels import competitor_words
 from jinit.report.sweep.number_columns import REMOVABLE, NumberColumn, sweep_columns
 from jinit.report.sweep.outcome import OUTCOME_STYLES
 from jinit.report.sweep.outline import Outline
-from jinit.report.sweep.sentences import tuned_axes_text
-from jinit.report.text import UNKNOWN_TEXT, escape_unprintable, value_text
+from jinit.report.sweep.text_columns import (
+    INTERVAL_MEANING,
+    OUTCOME_MEANING,
+    VERDICT_MEANING,
+    label_header,
+    shown_axes,
+    sweep_title,
+    tuned_meaning,
+    word_texts,
+)
+from jinit.report.text import escape_unprintable, value_text
 
 _STAR = " ★"
 _LABEL_COLUMNS, _WORD_COLUMNS = 14, 9
 """Least widths, in columns of the terminal; longer texts continue on the next line."""
 _WORD_HEADERS = ("at\ninitial-\nization", "outcome")
-_VERDICT_MEANING = (
-    "at initialization: jinit.diagnose on the untrained network; many faults are harmless here"
-)
 _AXIS_COLUMNS = 12
 """Greatest width of the column of an axis."""
 
@@ -59,19 +64,12 @@ class SweepTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         del console
-        layout = _Layout(tuple(sweep_columns(self.facets, self.outline)), self._shown_axes())
+        layout = _Layout(tuple(sweep_columns(self.facets, self.outline)), shown_axes(self.outline))
         table = self._build_table(layout)
         while not _fit_widths(table, options.max_width) and layout.can_shrink:
             layout = layout.shrink()
             table = self._build_table(layout)
         yield table
-
-    def _shown_axes(self) -> tuple[str, ...]:
-        """Return the axes with a column: besides the words that compete, those that vary."""
-        outline = self.outline
-        compared = [axis for axis in outline.compare if not _has_words(outline, axis)]
-        shown = [*compared, *outline.tune] if len(compared) < len(outline.compare) else outline.tune
-        return tuple(axis for axis in shown if axis in outline.varying_axes)
 
     def _build_table(self, layout: "_Layout") -> Table:
         outline = self.outline
@@ -79,12 +77,12 @@ class SweepTable:
             box=SIMPLE_HEAD,
             padding=0,
             show_edge=False,
-            title=Text(_title(self.facets, outline)),
+            title=Text(sweep_title(self.facets, outline)),
             caption=Text(_caption(layout, outline)),
             title_justify="left",
             caption_justify="left",
         )
-        table.add_column(_label_header(outline), overflow="fold")
+        table.add_column(label_header(outline), overflow="fold")
         for axis in layout.axes:
             header = Text(escape_unprintable(axis))
             table.add_column(header, justify="right", overflow="fold", max_width=_AXIS_COLUMNS)
@@ -152,19 +150,6 @@ class _Layout:
         return replace(self, columns=kept, left_out=(*self.left_out, column))
 
 
-def majority_text(words: Sequence[str]) -> str:
-    """Return the most common word over seeds, with its count if they differ.
-
-    >>> majority_text(["stable"] * 8), majority_text(["stable"] * 6 + ["exploding"] * 2)
-    ('stable', 'stable 6/8')
-    """
-    if not words:
-        return UNKNOWN_TEXT
-    word, count = Counter(sorted(words)).most_common(1)[0]
-    shown = escape_unprintable(word)
-    return shown if count == len(words) else f"{shown} {count}/{len(words)}"
-
-
 def _fit_widths(table: Table, width: int) -> bool:
     """Set the widths of the columns whose text may continue on the next line.
 
@@ -193,31 +178,19 @@ def _all_candidates(facets: Iterable[Facet]) -> list[Candidate]:
     return [candidate for facet in facets for candidate in facet.candidates]
 
 
-def _title(facets: Sequence[Facet], outline: Outline) -> str:
-    recorded = sum(facet.finished_runs for facet in facets)
-    seeds, total = len(outline.seeds), outline.total_lanes
-    runs = f"{total} runs" if recorded == total else f"{recorded} of {total} runs"
-    seeds_text = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
-    return f"{escape_unprintable(outline.task)}: {runs}, {seeds_text}"
-
-
 def _caption(layout: _Layout, outline: Outline) -> str:
     """Return the meaning of the columns shown, and the names of those that are left out."""
     meanings = dict.fromkeys(column.meaning for column in layout.columns if column.meaning)
     lines = [
-        "outcome: did not learn: within 3 standard errors of a guess; unclear: the same, but a "
-        "tenth of the way to a perfect run or more; slowly: nearer to a guess than to the best; "
-        "diverged: NaN or infinity",
+        f"outcome: {OUTCOME_MEANING}",
         *meanings,
-        "±: 95 % interval of the mean over seeds; (lowest–highest) below 4 seeds or where the "
-        "interval leaves 0 to 100 %",
+        f"±: {INTERVAL_MEANING}",
         f"{_STAR[-1]}: better than every other, each paired 95 % interval above zero",
     ]
     if not layout.left_out_words:
-        lines.insert(0, _VERDICT_MEANING)
+        lines.insert(0, f"at initialization: {VERDICT_MEANING}")
     if outline.varying_tuned_axes:
-        axes = tuned_axes_text(outline.varying_tuned_axes)
-        lines.append(f"{axes}: the best of each competitor by validation, chosen on the same runs")
+        lines.append(tuned_meaning(outline))
     if names := ["at initialization"] * layout.left_out_words + _names(layout.left_out):
         lines.append(f"left out in this narrow terminal: {', '.join(names)}")
     return "\n".join(lines)
@@ -227,25 +200,12 @@ def _names(columns: Iterable[NumberColumn]) -> list[str]:
     return [" ".join(column.header.split()) for column in columns]
 
 
-def _has_words(outline: Outline, axis: str) -> bool:
-    return any(isinstance(value, str) for value in outline.axes[axis])
-
-
-def _label_header(outline: Outline) -> str:
-    names = [axis for axis in outline.compare if _has_words(outline, axis)] or outline.compare
-    header = ", ".join("initialization" if axis == "init" else axis for axis in names)
-    return escape_unprintable(header) or "configuration"
-
-
 def _axis_text(candidate: Candidate, axis: str) -> str:
     value = candidate.config.get(axis)
     return "" if value is None else value_text(value)
 
 
 def _word_cells(candidate: Candidate) -> list[Text]:
-    initial, outcome = (
-        majority_text([str(row.get(column) or UNKNOWN_TEXT) for row in candidate.records])
-        for column in ("at_initialization", "outcome")
-    )
+    initial, outcome = word_texts(candidate)
     style = OUTCOME_STYLES.get(outcome.rstrip("/0123456789 "), "")
     return [Text(initial), Text(outcome, style=style)]

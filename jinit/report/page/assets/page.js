@@ -116,7 +116,7 @@
       });
     });
     const search = table.querySelector("input");
-    search.addEventListener("input", () => {
+    search?.addEventListener("input", () => {
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of rows) {

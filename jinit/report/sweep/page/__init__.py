@@ -1,0 +1,1 @@
+"""The HTML page of a sweep: one file per group of sections."""
