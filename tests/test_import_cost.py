@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-HEAVY = ("flax.linen", "plotly", "matplotlib", "sklearn", "pandas", "scipy", "numpy.polynomial")
+HEAVY = (
+    "jax",
+    "flax.linen",
+    "jinja2",
+    "matplotlib",
+    "numpy.polynomial",
+    "pandas",
+    "plotly",
+    "scipy",
+    "sklearn",
+)
 
 
 def heavy_after(code: str) -> list[str]:
@@ -15,6 +25,12 @@ def heavy_after(code: str) -> list[str]:
 
 def test_import_jinit_loads_nothing_heavy():
     assert heavy_after("import jinit") == []
+
+
+def test_all_public_names_load_jax_alone():
+    names = "(name for name in jinit.__all__ if name not in ('linen', 'nnx'))"
+    code = f"import jinit; [getattr(jinit, name) for name in {names}]"
+    assert heavy_after(code) == ["jax"]
 
 
 def test_a_heavy_import_is_seen():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from report.synthetic import STEPS, diverged, grid, lane, write_accuracies, write_sweep
 
-import jinit
 from jinit.report import Results
 from jinit.report.page import Chart, DataTable, Fold, FrameChart, Headline, Snippet
 from jinit.report.sweep.page.report import sweep_sections
@@ -242,12 +241,10 @@ def test_a_thousand_runs_stay_small(tmp_path):
     assert page.stat().st_size < PLOTLY_BYTES + 2_000_000
 
 
-WITHOUT_JAX = f"""
-import sys, types
+WITHOUT_JAX = """
+import sys
 sys.modules["jax"] = None
-root = sys.modules["jinit"] = types.ModuleType("jinit")
-root.__path__ = {list(jinit.__path__)!r}
-from jinit.cli.main import main
+from jinit.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
