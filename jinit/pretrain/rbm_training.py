@@ -1,21 +1,22 @@
 """Training of restricted Boltzmann machines by contrastive divergence."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.calibrate import CheckpointFile, LoopBody, ShowProgress
 from jinit.calibrate.checks import check_number, check_whole
 from jinit.choice import check_choice
 from jinit.pretrain.boltzmann_machine import Rbm, VisibleKind
 from jinit.pretrain.checks import check_fraction, check_option_names, read_examples
 from jinit.pretrain.contrastive_divergence import ChainNoise, Reconstructions, contrast
-from jinit.pretrain.epochs import count_batches, run_epochs
+from jinit.pretrain.epochs import count_batches, epoch_step
+from jinit.pretrain.fit_layer import fit_layer
 from jinit.pretrain.rbm_likelihood import estimate_pseudo_log_likelihood
-from jinit.pretrain.trainer import TrainedLayer, Trainer
+from jinit.pretrain.trainer import Trainer
 
 _SPARSITY_DECAY = 0.9
 """Decay per batch of the running mean of the hidden units (Hinton 2012, section 11)."""
@@ -24,11 +25,18 @@ _SMALLEST_MEAN = 0.01
 
 
 def train_rbm(
-    data: Any, hidden: int, key: Array, *, visible: VisibleKind = "bernoulli", **options: Any
+    data: Any,
+    hidden: int,
+    key: Array,
+    *,
+    visible: VisibleKind = "bernoulli",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
+    **options: Any,
 ) -> tuple[Rbm, dict[str, Array]]:
     """Train a restricted Boltzmann machine by contrastive divergence.
 
-    It is one compiled program, and can be vmapped over keys. With `persistent=True`,
+    It can be vmapped over keys. With `persistent=True`,
     `reconstructions="samples"` and `momentum=0` the updates are those of scikit-learn's
     BernoulliRBM; here each epoch has another order of the examples, and the visible biases start
     at the logits of the means of the data.
@@ -39,6 +47,8 @@ def train_rbm(
       hidden: number of hidden units.
       key: key of everything that is drawn.
       visible: distribution of the visible units.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
       **options: options of `RbmTrainer`, such as `epochs`, `learning_rate`, `momentum`, `steps`,
         `persistent` and `sparsity`.
 
@@ -65,20 +75,13 @@ def train_rbm(
     check_option_names("train_rbm", options, RbmTrainer.__dataclass_fields__)
     trainer = RbmTrainer(visible=visible, **options)
     examples = read_examples("train_rbm", data, is_unit=visible == "bernoulli")
-    return _fit(trainer, hidden, examples, key)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _fit(
-    trainer: "RbmTrainer", hidden: int, data: Array, key: Array
-) -> tuple[Rbm, dict[str, Array]]:
-    return trainer.fit(data, hidden, key)
+    return fit_layer("train_rbm", trainer, hidden, examples, key, progress, checkpoint)
 
 
 class _State(NamedTuple):
     """State of the training between two batches."""
 
-    rbm: Rbm
+    network: Rbm
     velocity: Rbm
     chain: Array
     means: Array
@@ -116,6 +119,7 @@ class RbmTrainer(Trainer):
     """Standard deviation of the first weights."""
 
     name: ClassVar[str] = "rbm"
+    numbers: ClassVar[tuple[str, ...]] = ("reconstruction error", "pseudo-log-likelihood")
 
     def __post_init__(self) -> None:
         name = self.name
@@ -150,23 +154,12 @@ class RbmTrainer(Trainer):
         """Number of products with the weights in an epoch: 1 up, 2 k in chains, 2 of gradients."""
         return 3 + 2 * self.steps
 
-    def train(self, inputs: Array, units: int, key: Array) -> TrainedLayer:
-        """Return the weights and the hidden biases of a machine that was trained.
+    def body(self, hidden: int, data: Array, key: Array) -> LoopBody:
+        """Return the first machine and the state of its training, and the step of an epoch.
 
         Args:
-          inputs: examples, of shape [examples, inputs].
-          units: number of units.
-          key: key of everything that is drawn.
-        """
-        rbm, history = self.fit(inputs, units, key)
-        return TrainedLayer(rbm.weights, rbm.hidden_bias, history)
-
-    def fit(self, data: Array, hidden: int, key: Array) -> tuple[Rbm, dict[str, Array]]:
-        """Return a machine that was trained, and numbers per epoch, as `train_rbm`.
-
-        Args:
-          data: examples, of shape [examples, visible].
           hidden: number of hidden units.
+          data: examples, of shape [examples, visible].
           key: key of everything that is drawn.
         """
         init_key, key = jax.random.split(key)
@@ -176,21 +169,19 @@ class RbmTrainer(Trainer):
         size = count_batches(len(data), self.batch_size)[1]
         chain = jnp.zeros((size, hidden), data.dtype)
         target = jnp.full(hidden, self.sparsity or 0.0, data.dtype)
-        state = _State(rbm, jax.tree.map(jnp.zeros_like, rbm), chain, target)
-        state, history = run_epochs(
+        step = epoch_step(
             lambda each: ChainNoise.draw(rbm, size, self.steps, each),
             self._step,
             _measure,
-            state,
             data,
             key,
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        return state.rbm, history
+        return LoopBody(_State(rbm, jax.tree.map(jnp.zeros_like, rbm), chain, target), step)
 
     def _step(self, state: _State, batch: Array, noise: ChainNoise) -> _State:
-        rbm, means = state.rbm, state.means
+        rbm, means = state.network, state.means
         hidden = state.chain if self.persistent else None
         estimate = contrast(rbm, batch, noise, hidden, self.reconstructions)
         gradient = estimate.gradient
@@ -226,7 +217,7 @@ def _first_bias(data: Array, kind: VisibleKind) -> Array:
 
 
 def _measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
-    rbm = state.rbm
+    rbm = state.network
     reconstructed = rbm.visible_means(rbm.hidden_means(examples))
     likelihood = jnp.full((), jnp.nan, examples.dtype)
     if not rbm.is_gaussian:
