@@ -3,24 +3,38 @@
 from jinit.calibrate.actnorm import actnorm
 from jinit.calibrate.autoinit import autoinit
 from jinit.calibrate.batches import DataBatches, read_batches, trace_like
+from jinit.calibrate.checkpoint import CheckpointFile
 from jinit.calibrate.class_prior import class_prior
 from jinit.calibrate.find_lr import LearningRateReport, find_lr
 from jinit.calibrate.gradinit import gradinit
 from jinit.calibrate.kernels import AppliedKernels
+from jinit.calibrate.long_method import LongMethod
+from jinit.calibrate.loop import Loop, LoopBody, LoopEnd, LoopRunner
 from jinit.calibrate.lsuv import lsuv
 from jinit.calibrate.metainit import metainit
 from jinit.calibrate.method import Findings, Method, apply_or_keep
+from jinit.calibrate.method_progress import LayerPlace, MethodProgress, ShowProgress
 from jinit.calibrate.patches import patches
 from jinit.calibrate.report import Report
+from jinit.calibrate.watched_run import run_watched
 from jinit.calibrate.weight_norm import weight_norm
 
 __all__ = [
     "AppliedKernels",
+    "CheckpointFile",
     "DataBatches",
     "Findings",
+    "LayerPlace",
     "LearningRateReport",
+    "LongMethod",
+    "Loop",
+    "LoopBody",
+    "LoopEnd",
+    "LoopRunner",
     "Method",
+    "MethodProgress",
     "Report",
+    "ShowProgress",
     "actnorm",
     "apply_or_keep",
     "autoinit",
@@ -31,6 +45,7 @@ __all__ = [
     "metainit",
     "patches",
     "read_batches",
+    "run_watched",
     "trace_like",
     "weight_norm",
 ]

@@ -10,9 +10,13 @@ import numpy as np
 from jax import Array
 
 from jinit.calibrate.batches import DataBatches
+from jinit.calibrate.checkpoint import CheckpointFile
 from jinit.calibrate.checks import check_number, check_whole
+from jinit.calibrate.long_method import SearchMethod
+from jinit.calibrate.loop import LoopBody, LoopEnd
 from jinit.calibrate.losses import TargetLoss, batch_loss, check_target_loss
-from jinit.calibrate.method import BaseInitializer, Findings, Method, apply_or_keep
+from jinit.calibrate.method import BaseInitializer, Findings, apply_or_keep
+from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
 from jinit.model import Model, PyTree
@@ -42,6 +46,8 @@ def gradinit(
     learning_rate: float = 0.01,
     steps: int = 390,
     min_scale: float = 0.01,
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> Any:
     r"""Learn a factor for each parameter that minimizes the loss after one step of an optimizer.
 
@@ -73,6 +79,8 @@ def gradinit(
       learning_rate: change of a factor in the first step.
       steps: number of steps; one epoch in the paper.
       min_scale: smallest factor.
+      progress: called with the progress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
 
     Returns:
       The scaled parameters and a Report with the norm and the losses at each step; without a
@@ -106,7 +114,7 @@ def gradinit(
         steps=steps,
         min_scale=min_scale,
     )
-    return apply_or_keep(method, model, params, data, key)
+    return apply_or_keep(method, model, params, data, key, progress, checkpoint)
 
 
 class _State(NamedTuple):
@@ -128,7 +136,7 @@ class _Slopes(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class GradInit(Method):
+class GradInit(SearchMethod):
     """The method `gradinit` with its options."""
 
     loss: TargetLoss | None = None
@@ -140,6 +148,7 @@ class GradInit(Method):
     min_scale: float = 0.01
 
     name: ClassVar[str] = "gradinit"
+    numbers: ClassVar[tuple[str, ...]] = ("loss", "loss after a step", "gradient norm")
     batch_examples: ClassVar[int | None] = 128
     most_batches: ClassVar[int | None] = None
 
@@ -163,10 +172,8 @@ class GradInit(Method):
                 "factor from which the search begins"
             )
 
-    def find(
-        self, model: Model, params: PyTree, batches: DataBatches, key: Array
-    ) -> tuple[PyTree, Findings]:
-        """Return the scaled parameters, and their factors."""
+    def body(self, model: Model, params: PyTree, batches: DataBatches, key: Array) -> LoopBody:
+        """Return the first state, and a step of the factors."""
         tensors = TrainedTensors(self.name, model, params)
         loss = batch_loss(self.name, model, self.loss)
         batches = jax.tree.map(jnp.asarray, batches)
@@ -183,12 +190,17 @@ class GradInit(Method):
 
         ones = [jnp.ones_like(each) for each in tensors.norms(tensors.values)]
         zeros = [jnp.zeros_like(each) for each in ones]
-        initial = _State(ones, (zeros, zeros), zeros, jnp.zeros(2, jnp.int32))
-        state, history = jax.lax.scan(step, initial, jnp.arange(self.steps))
+        return LoopBody(_State(ones, (zeros, zeros), zeros, jnp.zeros(2, jnp.int32)), step)
+
+    def finish(
+        self, model: Model, params: PyTree, batches: DataBatches, end: LoopEnd
+    ) -> tuple[PyTree, Findings]:
+        """Return the scaled parameters, and their factors."""
+        (state, history), tensors = end, TrainedTensors(self.name, model, params)
         found = [a * p for a, p in zip(state.factors, tensors.values, strict=True)]
         norms = in_one_row(tensors.norms(tensors.values))
         factors = jnp.where(norms > 0, in_one_row(state.factors), jnp.nan)
-        passes = self.steps * _PASSES * sampler.share
+        passes = self.steps * _PASSES * _Sampler.of(self.name, batches).share
         return tensors.join(found), Findings({"factor": factors}, history, passes)
 
     def _differentiate(

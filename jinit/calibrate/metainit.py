@@ -11,9 +11,13 @@ import numpy as np
 from jax import Array
 
 from jinit.calibrate.batches import DataBatches
+from jinit.calibrate.checkpoint import CheckpointFile
 from jinit.calibrate.checks import check_number, check_whole
+from jinit.calibrate.long_method import SearchMethod
+from jinit.calibrate.loop import LoopBody, LoopEnd
 from jinit.calibrate.losses import TargetLoss, are_labels, batch_loss, check_target_loss
-from jinit.calibrate.method import BaseInitializer, Findings, Method, apply_or_keep
+from jinit.calibrate.method import BaseInitializer, Findings, apply_or_keep
+from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
 from jinit.model import Model, PyTree
@@ -38,6 +42,8 @@ def metainit(
     steps: int = 500,
     epsilon: float = 1e-5,
     inputs: Literal["normal", "data"] = "normal",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> Any:
     r"""Learn the norms of the kernels with which a step of descent changes the gradient least.
 
@@ -74,6 +80,8 @@ def metainit(
       steps: number of steps.
       epsilon: ε, which limits the weight of small gradients.
       inputs: `normal` for inputs and labels as in the paper, `data` for those of the data.
+      progress: called with the progress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
 
     Returns:
       The parameters and a Report with the gradient quotient before each step; without a model, the
@@ -106,7 +114,7 @@ def metainit(
         epsilon=epsilon,
         inputs=inputs,
     )
-    return apply_or_keep(method, model, params, data, key)
+    return apply_or_keep(method, model, params, data, key, progress, checkpoint)
 
 
 class _State(NamedTuple):
@@ -117,7 +125,7 @@ class _State(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MetaInit(Method):
+class MetaInit(SearchMethod):
     """The method `metainit` with its options."""
 
     loss: TargetLoss | None = None
@@ -128,6 +136,7 @@ class MetaInit(Method):
     inputs: Literal["normal", "data"] = "normal"
 
     name: ClassVar[str] = "metainit"
+    numbers: ClassVar[tuple[str, ...]] = ("gradient quotient",)
     batch_examples: ClassVar[int | None] = 128
     most_batches: ClassVar[int | None] = None
 
@@ -146,10 +155,8 @@ class MetaInit(Method):
                 "drawn at random, or 'data' for those of the data"
             )
 
-    def find(
-        self, model: Model, params: PyTree, batches: DataBatches, key: Array
-    ) -> tuple[PyTree, Findings]:
-        """Return parameters with other norms, and the gradient quotient before each step."""
+    def body(self, model: Model, params: PyTree, batches: DataBatches, key: Array) -> LoopBody:
+        """Return the first state, and a step of the norms."""
         tensors = TrainedTensors(self.name, model, params)
         if not any(each.is_kernel for each in tensors.tensors):
             raise ValueError(
@@ -159,7 +166,7 @@ class MetaInit(Method):
         loss = batch_loss(self.name, model, self.loss)
         batches = jax.tree.map(jnp.asarray, batches)
 
-        def step(state: _State, number: Array) -> tuple[_State, Array]:
+        def step(state: _State, number: Array) -> tuple[_State, dict[str, Array]]:
             batch = batches.batch(number % batches.length)
             if self.inputs == "normal":
                 batch = self._draw(model, params, batch, jax.random.fold_in(key, number))
@@ -169,10 +176,16 @@ class MetaInit(Method):
                 self.epsilon,
             )
             value, slopes = jax.value_and_grad(objective)(state.values)
-            return self._descend(tensors, state, slopes), value
+            return self._descend(tensors, state, slopes), {"gradient quotient": value}
 
         zeros = [jnp.zeros_like(each) for each in tensors.norms(tensors.values)]
-        state, quotients = jax.lax.scan(step, _State(tensors.values, zeros), jnp.arange(self.steps))
+        return LoopBody(_State(tensors.values, zeros), step)
+
+    def finish(
+        self, model: Model, params: PyTree, batches: DataBatches, end: LoopEnd
+    ) -> tuple[PyTree, Findings]:
+        """Return parameters with other norms, and the gradient quotient before each step."""
+        (state, history), tensors = end, TrainedTensors(self.name, model, params)
         before, after = tensors.norms(tensors.values), tensors.norms(state.values)
         kernels = [place for place, each in enumerate(tensors.tensors) if each.is_kernel]
         statistics = {
@@ -180,8 +193,7 @@ class MetaInit(Method):
             "norm after": in_one_row([after[place] for place in kernels]),
         }
         passes = self.steps * _PASSES / batches.length
-        findings = Findings(statistics, {"gradient quotient": quotients}, passes)
-        return tensors.join(state.values), findings
+        return tensors.join(state.values), Findings(statistics, history, passes)
 
     def _draw(self, model: Model, params: PyTree, batch: DataBatches, key: Array) -> DataBatches:
         """Return normal inputs and random targets of the shapes of a batch."""

@@ -1,6 +1,5 @@
 """Methods that initialize a network by its data, with their options."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -12,7 +11,11 @@ import numpy as np
 from jax import Array
 
 from jinit.calibrate.batches import DataBatches, read_batches
+from jinit.calibrate.checkpoint import CheckpointFile, check_checkpoint_file
+from jinit.calibrate.loop import LoopRunner
+from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
+from jinit.calibrate.watched_run import run_watched
 from jinit.initializers import from_spec
 from jinit.model import Model, PyTree, check_model
 
@@ -61,7 +64,13 @@ class Method(ABC):
         self.check()
 
     def __call__(
-        self, model: Model, params: PyTree, data: Any, key: Array | None = None
+        self,
+        model: Model,
+        params: PyTree,
+        data: Any,
+        key: Array | None = None,
+        progress: ShowProgress | None = None,
+        checkpoint: CheckpointFile | None = None,
     ) -> tuple[PyTree, Report]:
         """Apply the method.
 
@@ -70,22 +79,35 @@ class Method(ABC):
           params: its parameters.
           data: a batch `(inputs, targets)`, an array of inputs, or an iterable of batches.
           key: key of everything that is drawn; None for `jax.random.key(0)`.
+          progress: called with a MethodProgress every second or so, if the method takes many steps.
+          checkpoint: file to which the state of such a method is saved every second or so. If the
+            call is interrupted, an equal one goes on from there, to the same result bit for bit.
+            The file is removed when the method is done.
 
         Returns:
           The parameters, and what the method did.
 
         Raises:
+          OSError: if the checkpoint cannot be written.
           TypeError: if `model` is not a Model.
-          ValueError: if the parameters or the data do not fit the model, or the data is not finite.
+          ValueError: if the parameters or the data do not fit the model, the data is not finite, or
+            the checkpoint is damaged or belongs to other work.
         """
         check_model(self.name, model)
+        if checkpoint is not None:
+            check_checkpoint_file(self.name, checkpoint)
         params = model.unwrap(params)
         model.by_path(params)
         model, batches = read_batches(self.name, model, data, needs_targets=self.needs_targets)
-        begin_time = time.perf_counter()
         key = jax.random.key(0) if key is None else key
-        found, findings = jax.block_until_ready(_run(self, model, params, batches, key))
-        seconds = time.perf_counter() - begin_time
+        (found, findings), seconds = run_watched(
+            repr(self).partition("(")[0],
+            repr(self),
+            partial(self.find_by, model),
+            {"parameters": params, "data": batches, "key": key},
+            progress,
+            checkpoint,
+        )
         findings = jax.tree.map(np.asarray, findings)
         return found, self.report(model, findings, seconds)
 
@@ -116,6 +138,21 @@ class Method(ABC):
           batches: the data.
           key: key of everything that is drawn.
         """
+
+    def find_by(
+        self, model: Model, runner: LoopRunner, params: PyTree, batches: DataBatches, key: Array
+    ) -> tuple[PyTree, Findings]:
+        """Return what `find` returns; a method without long loops is one program.
+
+        Args:
+          model: the network, traced with the inputs of one batch.
+          runner: the way to run long loops.
+          params: its parameters.
+          batches: the data.
+          key: key of everything that is drawn.
+        """
+        del runner
+        return _run(self, model, params, batches, key)
 
     @abstractmethod
     def report(self, model: Model, findings: Findings, seconds: float) -> Report:
@@ -149,7 +186,15 @@ def _run(
     return method.find(model, params, batches, key)
 
 
-def apply_or_keep(method: Method, model: Any, params: Any, data: Any, key: Any) -> Any:
+def apply_or_keep(
+    method: Method,
+    model: Any,
+    params: Any,
+    data: Any,
+    key: Any,
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
+) -> Any:
     """Return the method if it is given no model; otherwise apply it.
 
     Args:
@@ -158,11 +203,19 @@ def apply_or_keep(method: Method, model: Any, params: Any, data: Any, key: Any) 
       params: its parameters.
       data: the data.
       key: key of everything that is drawn.
+      progress: called with the progress.
+      checkpoint: file of unfinished work.
 
     Raises:
-      TypeError: if a model is given without parameters or data.
+      TypeError: if a model is given without parameters or data, or no model is given and a
+        progress or a checkpoint is.
     """
     if model is None:
+        if progress is not None or checkpoint is not None:
+            raise TypeError(
+                f"{method.name}: progress and checkpoint belong to a call with a model, "
+                "parameters and data; in a sweep, Sweep.run takes progress"
+            )
         return method
     check_model(method.name, model)
     if params is None or data is None:
@@ -171,4 +224,4 @@ def apply_or_keep(method: Method, model: Any, params: Any, data: Any, key: Any) 
             f"{'parameters' if params is None else 'data'}; without a model, "
             f"{method.name}(...) is a value of the axis init of a sweep"
         )
-    return method(model, params, data, key)
+    return method(model, params, data, key, progress, checkpoint)

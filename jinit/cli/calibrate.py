@@ -33,6 +33,9 @@ def calibrate_network(target: str, method: str, **options: Any) -> int:
     models.py in this directory, type:
 
         jinit calibrate models:build --task digits --method lsuv --out start.npz
+
+    After an interrupt (Ctrl-C), type the same command again to go on: unfinished work is kept in
+    the file of --out with the ending .partial.
     """
     from jinit.sweep.method_names import CALIBRATIONS
 

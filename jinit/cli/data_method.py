@@ -5,9 +5,20 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinit.cli.output import DONE, check_folder, print_line, print_page, write_json
+from jinit.cli.output import (
+    DONE,
+    INTERRUPTED,
+    check_folder,
+    print_error,
+    print_line,
+    print_page,
+    write_json,
+)
+from jinit.cli.training import show_progress
 
 _PARAMS_SUFFIX = ".npz"
+_PARTIAL_SUFFIX = ".partial"
+"""Added to the name of the file of parameters, this names the file of unfinished work."""
 
 
 def apply_method(
@@ -23,6 +34,8 @@ def apply_method(
     json_file: str | None,
 ) -> int:
     """Apply a method to a network, print the report, and write the parameters.
+
+    Unfinished work is kept beside the file of parameters, and the same command goes on from there.
 
     Args:
       command: name of the command, for messages.
@@ -61,17 +74,30 @@ def apply_method(
         from jinit.rules import init
 
         params = init(model, key)
-    found, report = method(model, params, data, jax.random.fold_in(key, 1))
+    partial = out + _PARTIAL_SUFFIX
+    try:
+        with show_progress() as show:
+            found, report = method(model, params, data, jax.random.fold_in(key, 1), show, partial)
+    except KeyboardInterrupt:
+        return _explain_interrupt(partial)
+    _write_params(out, model.by_path(found))
     print_page(report.table())
     if plot:
         report.plot(plot)
         print_line(f"Figure: {plot}")
     if json_file:
         write_json(json_file, report.to_dict())
-    _write_params(out, model.by_path(found))
     print_line(f"Parameters: {out}")
     print_line(f'Use them: jinit.init(model, key, keep=dict(numpy.load("{out}")))')
     return DONE
+
+
+def _explain_interrupt(partial: str) -> int:
+    if Path(partial).exists():
+        print_error(f"interrupted; {partial} has what was done, and the same command goes on")
+    else:
+        print_error("interrupted before the first step was done")
+    return INTERRUPTED
 
 
 def _read_setting(text: str) -> tuple[str, Any]:

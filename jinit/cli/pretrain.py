@@ -26,6 +26,9 @@ def pretrain_network(target: str, method: str, **options: Any) -> int:
     this directory, type:
 
         jinit pretrain models:build --task digits --set epochs=30 --out start.npz
+
+    After an interrupt (Ctrl-C), type the same command again to go on: unfinished work is kept in
+    the file of --out with the ending .partial.
     """
     from jinit.sweep.method_names import PRETRAININGS
 

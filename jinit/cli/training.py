@@ -1,9 +1,29 @@
-"""Training with a line of progress, until it is done or interrupted."""
+"""Long work with a line of progress, until it is done or interrupted."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jinit.cli.output import DONE, INTERRUPTED
+
+
+@contextlib.contextmanager
+def show_progress(to_text: Callable[[Any], str] = str) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that shows progress, and that raises KeyboardInterrupt after Ctrl-C.
+
+    Args:
+      to_text: `to_text(progress)` returns one line.
+    """
+    from jinit.cli.progress import ProgressLine, watch_interrupts
+
+    with watch_interrupts() as interrupted, ProgressLine() as line:
+
+        def show(progress: Any) -> None:
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+            line.show(to_text(progress))
+
+        yield show
 
 
 def train_watched(train: Callable[[Callable[[Any], None]], object]) -> int:
@@ -12,17 +32,10 @@ def train_watched(train: Callable[[Callable[[Any], None]], object]) -> int:
     Args:
       train: `train(progress)`, which calls `progress` as `jinit.Sweep.run` does.
     """
-    from jinit.cli.progress import ProgressLine, watch_interrupts
     from jinit.report import progress_line
 
     try:
-        with watch_interrupts() as interrupted, ProgressLine() as line:
-
-            def show(progress: Any) -> None:
-                if interrupted.is_set():
-                    raise KeyboardInterrupt
-                line.show(progress_line(progress))
-
+        with show_progress(progress_line) as show:
             train(show)
     except KeyboardInterrupt:
         return INTERRUPTED

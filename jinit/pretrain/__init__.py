@@ -3,6 +3,7 @@
 from jinit.pretrain.autoencoder_training import AutoencoderTrainer, train_autoencoder
 from jinit.pretrain.boltzmann_machine import Rbm
 from jinit.pretrain.contrastive_divergence import contrastive_divergence
+from jinit.pretrain.fine_tuning import fine_tune
 from jinit.pretrain.greedy import greedy
 from jinit.pretrain.one_layer_autoencoder import Autoencoder
 from jinit.pretrain.one_trainer import autoencoder, rbm
@@ -16,7 +17,7 @@ from jinit.pretrain.rbm_likelihood import (
 )
 from jinit.pretrain.rbm_training import RbmTrainer, train_rbm
 from jinit.pretrain.trainer import Trainer
-from jinit.pretrain.unroll import DeepAutoencoder, fine_tune, train_stack, unroll
+from jinit.pretrain.unroll import DeepAutoencoder, train_stack, unroll
 
 __all__ = [
     "Autoencoder",

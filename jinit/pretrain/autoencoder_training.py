@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from jinit.calibrate import CheckpointFile, LoopBody, ShowProgress
 from jinit.calibrate.checks import check_number, check_whole
 from jinit.choice import check_choice
 from jinit.pretrain.checks import check_fraction, check_option_names, read_examples
-from jinit.pretrain.epochs import run_epochs
+from jinit.pretrain.epochs import epoch_step
+from jinit.pretrain.fit_layer import fit_layer
 from jinit.pretrain.one_layer_autoencoder import (
     Autoencoder,
     HiddenActivation,
@@ -21,7 +23,7 @@ from jinit.pretrain.one_layer_autoencoder import (
     read_activation,
     reconstruction_loss,
 )
-from jinit.pretrain.trainer import TrainedLayer, Trainer
+from jinit.pretrain.trainer import Trainer
 
 Corruption = Literal["masking", "salt_and_pepper", "gaussian", "none"]
 """Noise on the inputs: zeros, the smallest and the largest value, or normal."""
@@ -33,18 +35,22 @@ def train_autoencoder(
     key: Array,
     *,
     loss: ReconstructionLoss = "cross_entropy",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
     **options: Any,
 ) -> tuple[Autoencoder, dict[str, Array]]:
     """Train an autoencoder with one hidden layer on inputs that are corrupted.
 
     The loss compares the reconstruction of corrupted inputs with the clean ones; a contractive
-    penalty may be added to it. It is one compiled program, and can be vmapped over keys.
+    penalty may be added to it. The function can be vmapped over keys.
 
     Args:
       data: examples, of shape [examples, inputs], in [0, 1] for the cross-entropy.
       hidden: number of hidden units.
       key: key of everything that is drawn.
       loss: loss of a reconstruction.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
       **options: options of `AutoencoderTrainer`, such as `epochs`, `tied`, `corruption`, `level`,
         `contraction`, `activation` and `optimizer`.
 
@@ -71,14 +77,7 @@ def train_autoencoder(
     check_option_names("train_autoencoder", options, AutoencoderTrainer.__dataclass_fields__)
     trainer = AutoencoderTrainer(loss=loss, **options)
     examples = read_examples("train_autoencoder", data, is_unit=loss == "cross_entropy")
-    return _fit(trainer, hidden, examples, key)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _fit(
-    trainer: "AutoencoderTrainer", hidden: int, data: Array, key: Array
-) -> tuple[Autoencoder, dict[str, Array]]:
-    return trainer.fit(data, hidden, key)
+    return fit_layer("train_autoencoder", trainer, hidden, examples, key, progress, checkpoint)
 
 
 class _State(NamedTuple):
@@ -134,6 +133,11 @@ class AutoencoderTrainer(Trainer):
             check_fraction(name, "level", self.level)
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers of an epoch; progress shows the first one."""
+        return "reconstruction error", "loss"
+
+    @property
     def is_unit(self) -> bool | None:
         """Whether inputs must lie in [0, 1]; None if this depends on the inputs."""
         return None if self.loss == "auto" else self.loss == "cross_entropy"
@@ -160,28 +164,16 @@ class AutoencoderTrainer(Trainer):
         """Number of products with the weights in an epoch: 2 forward, 4 backward."""
         return 6.0
 
-    def train(self, inputs: Array, units: int, key: Array) -> TrainedLayer:
-        """Return the weights and the biases of the encoder of an autoencoder that was trained.
+    def body(self, hidden: int, data: Array, key: Array) -> LoopBody:
+        """Return the first autoencoder and the state of its optimizer, and the step of an epoch.
 
         Args:
-          inputs: examples, of shape [examples, inputs].
-          units: number of units.
-          key: key of everything that is drawn.
-        """
-        network, history = self.fit(inputs, units, key)
-        return TrainedLayer(network.weights, network.hidden_bias, history)
-
-    def fit(self, data: Array, hidden: int, key: Array) -> tuple[Autoencoder, dict[str, Array]]:
-        """Return an autoencoder that was trained, and numbers per epoch, as `train_autoencoder`.
-
-        Args:
-          data: examples, of shape [examples, inputs].
           hidden: number of hidden units.
+          data: examples, of shape [examples, inputs].
           key: key of everything that is drawn.
         """
         init_key, key = jax.random.split(key)
-        network = self._first(data, hidden, init_key)
-        first: Any = network
+        network: Any = self._first(data, hidden, init_key)
         optimizer = self.optimizer or optax.adam(self.learning_rate)
         size = min(self.batch_size, len(data))
         bounds = data.min(), data.max()
@@ -204,17 +196,16 @@ class AutoencoderTrainer(Trainer):
             error = (network.reconstruct(examples) - examples) ** 2
             return {"loss": loss(network, examples, noise), "reconstruction error": error.mean()}
 
-        state, history = run_epochs(
+        run_epoch = epoch_step(
             lambda each: self._draw(each, (size, *data.shape[1:])),
             step,
             measure,
-            _State(network, optimizer.init(first)),
             data,
             key,
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        return state.network, history
+        return LoopBody(_State(network, optimizer.init(network)), run_epoch)
 
     def _first(self, data: Array, hidden: int, key: Array) -> Autoencoder:
         keys, features = jax.random.split(key), data.shape[1]

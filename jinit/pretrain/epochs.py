@@ -1,4 +1,4 @@
-"""Epochs of minibatches as one pure program."""
+"""Epochs of minibatches as steps of a loop."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -33,18 +33,17 @@ def count_batches(examples: int, batch_size: int) -> tuple[int, int]:
     return examples // size, size
 
 
-def run_epochs(
+def epoch_step(
     draw: Callable[[Array], Noise],
     step: Callable[[State, Array, Noise], State],
     measure: Callable[[State, Array, Array], dict[str, Array]],
-    state: State,
     data: Array,
     key: Array,
     *,
     epochs: int,
     batch_size: int,
-) -> tuple[State, dict[str, Array]]:
-    """Return the state after some epochs, and what was measured at the end of each.
+) -> Callable[[State, Array], tuple[State, dict[str, Array]]]:
+    """Return the step of a loop over epochs, which measures at the end of each.
 
     Every epoch takes the examples in another order. The examples that fill no batch are left out,
     other ones in each epoch.
@@ -53,32 +52,30 @@ def run_epochs(
       draw: `draw(key)` returns the noise of one batch.
       step: `step(state, batch, noise)` returns the state after one batch.
       measure: `measure(state, examples, key)` returns numbers by name.
-      state: the first state.
       data: the examples, along axis 0.
       key: key of the orders and of all steps.
       epochs: number of epochs.
       batch_size: size of a batch.
 
     Returns:
-      The state, and arrays of shape [epochs] by name.
+      A function `(state, number)` that returns the state after an epoch, and the numbers.
 
     >>> def step(state, batch, noise):
     ...     return state + len(batch)
     >>> def measure(state, examples, key):
     ...     return {"seen": state}
     >>> import jax.numpy as jnp
-    >>> first, data, key = jnp.zeros((), int), jnp.zeros((25, 3)), jax.random.key(0)
-    >>> state, history = run_epochs(
-    ...     lambda key: key, step, measure, first, data, key, epochs=2, batch_size=10
-    ... )
-    >>> int(state), history["seen"].tolist()
-    (40, [20, 40])
+    >>> data, key = jnp.zeros((25, 3)), jax.random.key(0)
+    >>> run_epoch = epoch_step(lambda key: key, step, measure, data, key, epochs=2, batch_size=10)
+    >>> run_epoch(jnp.zeros((), int), 0)[1]["seen"].item()
+    20
     """
     batches, size = count_batches(len(data), batch_size)
     is_small = batches * _noise_size(draw, key) <= _MOST_NOISE
+    epoch_keys = jax.random.split(key, epochs)
 
-    def run_epoch(state: State, epoch_key: Array) -> tuple[State, dict[str, Array]]:
-        order_key, step_key, measure_key = jax.random.split(epoch_key, 3)
+    def run_epoch(state: State, number: Array) -> tuple[State, dict[str, Array]]:
+        order_key, step_key, measure_key = jax.random.split(epoch_keys[number], 3)
         shuffled = data[jax.random.permutation(order_key, len(data))]
         stacked = shuffled[: batches * size].reshape(batches, size, *data.shape[1:])
         keys = jax.random.split(step_key, batches)
@@ -90,7 +87,7 @@ def run_epochs(
         state, _ = jax.lax.scan(run_batch, state, (stacked, noise), unroll=_UNROLLED)
         return state, measure(state, shuffled[:_MONITORED], measure_key)
 
-    return jax.lax.scan(run_epoch, state, jax.random.split(key, epochs))
+    return run_epoch
 
 
 def _noise_size(draw: Callable[[Array], Any], key: Array) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -10,21 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.calibrate import DataBatches, Findings, Method, Report, apply_or_keep
+from jinit.calibrate import (
+    CheckpointFile,
+    DataBatches,
+    Findings,
+    LayerPlace,
+    LongMethod,
+    LoopRunner,
+    Method,
+    Report,
+    ShowProgress,
+    apply_or_keep,
+)
 from jinit.calibrate.checks import check_whole
 from jinit.calibrate.layers import LayerSite, read_sites
 from jinit.calibrate.method import BaseInitializer
-from jinit.model import Model, PyTree, activation_names, closest_paths, compile_glob
+from jinit.model import Model, PyTree, closest_paths, compile_glob
 from jinit.pretrain.eligible_layers import other_parameters, reason_to_skip
-from jinit.pretrain.layer_inputs import PlainLayer, lies_in_unit_interval
-from jinit.pretrain.one_layer_autoencoder import HIDDEN_ACTIVATIONS, HiddenActivation
+from jinit.pretrain.layer_training import observe_layer, train_layer, write_layer
 from jinit.pretrain.rbm_training import RbmTrainer
-from jinit.pretrain.trainer import TrainedLayer, Trainer
+from jinit.pretrain.trainer import Trainer
 
 TrainerLike = Trainer | Mapping[str, Trainer]
 """A trainer of all layers, or trainers by globs of the paths of kernels."""
-_SMALLEST_STD = 1e-6
-"""Standard deviation below which an input counts as constant, and is not scaled."""
 
 
 def greedy(
@@ -37,6 +45,8 @@ def greedy(
     layers: Sequence[str] | None = None,
     rows: int = 50_000,
     init: BaseInitializer = "he_normal",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> Any:
     r"""Train the dense and convolutional layers of a network one after the other, without targets.
 
@@ -63,6 +73,8 @@ def greedy(
         outputs.
       rows: largest number of inputs or patches on which a layer is trained, chosen at random.
       init: initializer of the kernels in a sweep.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
 
     Returns:
       The parameters and a Report, which names the layers that were left as they were, and why;
@@ -92,11 +104,11 @@ def greedy(
         rows=rows,
         init=init,
     )
-    return apply_or_keep(method, model, params, data, key)
+    return apply_or_keep(method, model, params, data, key, progress, checkpoint)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Greedy(Method):
+class Greedy(LongMethod):
     """The method `greedy` with its options."""
 
     trainers: tuple[tuple[str, Trainer], ...] = (("**", RbmTrainer()),)
@@ -129,34 +141,32 @@ class Greedy(Method):
                     "as RbmTrainer(epochs=20) or AutoencoderTrainer()"
                 )
 
-    def find(
-        self, model: Model, params: PyTree, batches: DataBatches, key: Array
+    def find_by(
+        self, model: Model, runner: LoopRunner, params: PyTree, batches: DataBatches, key: Array
     ) -> tuple[PyTree, Findings]:
         """Return the parameters of the trained layers, and the history of each."""
         self._check_globs(model)
-        history: dict[str, Array] = {}
-        last: dict[int, dict[str, Array]] = {}
-        passes = 0.0
-        for number, site in enumerate(read_sites(model)):
-            trainer = self._trainer(model, number, site)
-            if isinstance(trainer, str):
-                continue
-            row_key, train_key = jax.random.split(jax.random.fold_in(key, number))
-            layer = PlainLayer(model, site)
-            inputs = layer.inputs(params, batches, row_key, self.rows)
-            trained = _train_layer(trainer, model, layer, inputs, train_key)
-            params = layer.write(params, trained.weights, trained.bias)
-            history |= {f"{site.path} {name}": each for name, each in trained.history.items()}
-            last[number] = {name: each[-1] for name, each in trained.history.items()}
-            passes += 1 + _training_passes(model, number, trainer, len(inputs), batches)
-        names = dict.fromkeys(name for each in last.values() for name in each)
-        nan = jnp.full((), jnp.nan)
-        numbers = [layer.contraction for layer in model.layers]
-        statistics = {
-            name: jnp.stack([last.get(number, {}).get(name, nan) for number in numbers])
-            for name in names
+        sites = read_sites(model)
+        trainers = {
+            number: trainer
+            for number, site in enumerate(sites)
+            if isinstance(trainer := self._trainer(model, number, site), Trainer)
         }
-        return params, Findings(statistics, history, passes)
+        histories: dict[int, dict[str, Array]] = {}
+        passes = 0.0
+        for place, (number, trainer) in enumerate(trainers.items(), 1):
+            layer = LayerPlace(sites[number].path, place, len(trainers))
+            observed = observe_layer(model, number, self.rows, params, batches, key)
+            trained = train_layer(runner, layer, trainer, model, number, observed)
+            params = write_layer(model, number, params, trained)
+            histories[number] = trained.history
+            passes += 1 + _training_passes(model, number, trainer, len(observed.inputs), batches)
+        history = {
+            f"{sites[number].path} {name}": each
+            for number, numbers in histories.items()
+            for name, each in numbers.items()
+        }
+        return params, Findings(_last_numbers(model, histories), history, passes)
 
     def report(self, model: Model, findings: Findings, seconds: float) -> Report:
         """Return the report, in which layers that were not trained are named."""
@@ -211,32 +221,16 @@ def _read_trainers(trainers: TrainerLike | None) -> tuple[tuple[str, Trainer], .
     return tuple(trainers.items()) if isinstance(trainers, Mapping) else (("**", trainers),)
 
 
-def _train_layer(
-    trainer: Trainer, model: Model, layer: PlainLayer, inputs: Array, key: Array
-) -> TrainedLayer:
-    """Train one layer on its inputs, which are standardized unless they lie in [0, 1]."""
-    trainer = trainer.for_activation(_read_activation(model, layer))
-
-    def train_unit() -> TrainedLayer:
-        return trainer.for_inputs(True).train(inputs, layer.units, key)
-
-    def train_real() -> TrainedLayer:
-        return _train_standardized(trainer.for_inputs(False), inputs, layer.units, key)
-
-    is_unit = trainer.is_unit
-    if is_unit is None and lies_in_unit_interval(model, layer.site):
-        is_unit = True
-    if is_unit is not None:
-        return train_unit() if is_unit else train_real()
-    return jax.lax.cond((inputs.min() >= 0) & (inputs.max() <= 1), train_unit, train_real)
-
-
-def _train_standardized(trainer: Trainer, inputs: Array, units: int, key: Array) -> TrainedLayer:
-    mean, std = inputs.mean(0), inputs.std(0)
-    std = jnp.where(std > _SMALLEST_STD, std, 1)
-    trained = trainer.train((inputs - mean[None]) / std[None], units, key)
-    weights = trained.weights / std[:, None]
-    return TrainedLayer(weights, trained.bias - mean @ weights, trained.history)
+@partial(jax.jit, static_argnums=0)
+def _last_numbers(model: Model, histories: dict[int, dict[str, Array]]) -> dict[str, Array]:
+    """Return the numbers after the last epoch by name, each with one per layer."""
+    names = dict.fromkeys(name for each in histories.values() for name in each)
+    missing = dict.fromkeys(names, jnp.full(1, jnp.nan))
+    numbers = [layer.contraction for layer in model.layers]
+    return {
+        name: jnp.stack([histories.get(number, missing)[name][-1] for number in numbers])
+        for name in names
+    }
 
 
 def _training_passes(
@@ -254,16 +248,3 @@ def _training_passes(
     row_cost = float(contraction.fan_in * contraction.width)
     trained = trainer.epochs * trainer.products_per_epoch * rows * row_cost
     return trained / (sum(costs) * batches.length)
-
-
-def _read_activation(model: Model, layer: PlainLayer) -> HiddenActivation | None:
-    """Return the function after a layer, by its name if it has one; None if not elementwise."""
-    activation = model.leaf(layer.site.path).activation
-    if activation is None or activation.argument_count > 1 or activation.has_normalization:
-        return None
-    return _activation_names().get(activation.text, activation)
-
-
-@lru_cache(maxsize=1)
-def _activation_names() -> dict[str, str]:
-    return activation_names(HIDDEN_ACTIVATIONS)

@@ -5,6 +5,7 @@ from typing import Any
 
 from jax import Array
 
+from jinit.calibrate import CheckpointFile, ShowProgress
 from jinit.calibrate.method import BaseInitializer
 from jinit.model import Model, PyTree
 from jinit.pretrain.autoencoder_training import AutoencoderTrainer
@@ -22,6 +23,8 @@ def rbm(
     layers: Sequence[str] | None = None,
     rows: int = 50_000,
     init: BaseInitializer = "he_normal",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
     **options: Any,
 ) -> Any:
     """Train the layers of a network one after the other as restricted Boltzmann machines.
@@ -36,6 +39,8 @@ def rbm(
       layers: globs of the paths of the kernels to train.
       rows: largest number of inputs or patches on which a layer is trained.
       init: initializer of the kernels in a sweep.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
       **options: options of `RbmTrainer`, such as `epochs`, `learning_rate` and `visible`.
 
     Returns:
@@ -52,8 +57,18 @@ def rbm(
     rbm(epochs=30)
     """
     check_option_names("rbm", options, RbmTrainer.__dataclass_fields__)
-    trainer = RbmTrainer(**options)
-    return greedy(model, params, data, key, trainers=trainer, layers=layers, rows=rows, init=init)
+    return greedy(
+        model,
+        params,
+        data,
+        key,
+        trainers=RbmTrainer(**options),
+        layers=layers,
+        rows=rows,
+        init=init,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
 
 
 def autoencoder(
@@ -65,6 +80,8 @@ def autoencoder(
     layers: Sequence[str] | None = None,
     rows: int = 50_000,
     init: BaseInitializer = "he_normal",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
     **options: Any,
 ) -> Any:
     """Train the layers of a network one after the other as autoencoders.
@@ -79,6 +96,8 @@ def autoencoder(
       layers: globs of the paths of the kernels to train.
       rows: largest number of inputs or patches on which a layer is trained.
       init: initializer of the kernels in a sweep.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
       **options: options of `AutoencoderTrainer`, such as `epochs`, `corruption` and `tied`.
 
     Returns:
@@ -95,5 +114,15 @@ def autoencoder(
     autoencoder(level=0.1)
     """
     check_option_names("autoencoder", options, AutoencoderTrainer.__dataclass_fields__)
-    trainer = AutoencoderTrainer(**options)
-    return greedy(model, params, data, key, trainers=trainer, layers=layers, rows=rows, init=init)
+    return greedy(
+        model,
+        params,
+        data,
+        key,
+        trainers=AutoencoderTrainer(**options),
+        layers=layers,
+        rows=rows,
+        init=init,
+        progress=progress,
+        checkpoint=checkpoint,
+    )

@@ -1,26 +1,29 @@
 """Training of restricted Boltzmann machines by contrastive divergence."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jinit.calibrate import CheckpointFile, LoopBody, ShowProgress
 from jinit.calibrate.checks import check_number, check_whole
 from jinit.choice import check_choice
 from jinit.pretrain.boltzmann_machine import Rbm, VisibleKind
 from jinit.pretrain.checks import check_fraction, check_option_names, read_examples
 from jinit.pretrain.contrastive_divergence import ChainNoise, Reconstructions, contrast
-from jinit.pretrain.epochs import count_batches, run_epochs
+from jinit.pretrain.epochs import count_batches, epoch_step
+from jinit.pretrain.fit_layer import fit_layer
 from jinit.pretrain.rbm_likelihood import (
     estimate_log_partition,
     estimate_mean_log_likelihood,
     estimate_pseudo_log_likelihood,
 )
-from jinit.pretrain.trainer import TrainedLayer, Trainer
+from jinit.pretrain.trainer import Trainer
 
+_NUMBERS = "reconstruction error", "pseudo-log-likelihood"
+_AIS_NUMBERS = "log-likelihood", "log-likelihood standard error"
 _SPARSITY_DECAY = 0.9
 """Decay per batch of the running mean of the hidden units (Hinton 2012, section 11)."""
 _SMALLEST_MEAN = 0.01
@@ -28,11 +31,18 @@ _SMALLEST_MEAN = 0.01
 
 
 def train_rbm(
-    data: Any, hidden: int, key: Array, *, visible: VisibleKind = "bernoulli", **options: Any
+    data: Any,
+    hidden: int,
+    key: Array,
+    *,
+    visible: VisibleKind = "bernoulli",
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
+    **options: Any,
 ) -> tuple[Rbm, dict[str, Array]]:
     """Train a restricted Boltzmann machine by contrastive divergence.
 
-    It is one compiled program, and can be vmapped over keys. With `persistent=True`,
+    It can be vmapped over keys. With `persistent=True`,
     `reconstructions="samples"` and `momentum=0` the updates are those of scikit-learn's
     BernoulliRBM; here each epoch has another order of the examples, and the visible biases start
     at the logits of the means of the data.
@@ -43,6 +53,8 @@ def train_rbm(
       hidden: number of hidden units.
       key: key of everything that is drawn.
       visible: distribution of the visible units.
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
       **options: options of `RbmTrainer`, such as `epochs`, `learning_rate`, `momentum`, `steps`,
         `persistent` and `sparsity`.
 
@@ -72,20 +84,13 @@ def train_rbm(
     check_option_names("train_rbm", options, RbmTrainer.__dataclass_fields__)
     trainer = RbmTrainer(visible=visible, **options)
     examples = read_examples("train_rbm", data, is_unit=visible == "bernoulli")
-    return _fit(trainer, hidden, examples, key)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _fit(
-    trainer: "RbmTrainer", hidden: int, data: Array, key: Array
-) -> tuple[Rbm, dict[str, Array]]:
-    return trainer.fit(data, hidden, key)
+    return fit_layer("train_rbm", trainer, hidden, examples, key, progress, checkpoint)
 
 
 class _State(NamedTuple):
     """State of the training between two batches."""
 
-    rbm: Rbm
+    network: Rbm
     velocity: Rbm
     chain: Array
     means: Array
@@ -154,6 +159,11 @@ class RbmTrainer(Trainer):
             check_fraction(name, "sparsity", self.sparsity)
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers of an epoch; progress shows the first one."""
+        return _NUMBERS if self.ais_every is None else (*_NUMBERS, *_AIS_NUMBERS)
+
+    @property
     def is_unit(self) -> bool | None:
         """Whether inputs must lie in [0, 1]; None if this depends on the inputs."""
         return None if self.visible == "auto" else self.visible == "bernoulli"
@@ -171,23 +181,12 @@ class RbmTrainer(Trainer):
         """Number of products with the weights in an epoch: 1 up, 2 k in chains, 2 of gradients."""
         return 3 + 2 * self.steps
 
-    def train(self, inputs: Array, units: int, key: Array) -> TrainedLayer:
-        """Return the weights and the hidden biases of a machine that was trained.
+    def body(self, hidden: int, data: Array, key: Array) -> LoopBody:
+        """Return the first machine and the state of its training, and the step of an epoch.
 
         Args:
-          inputs: examples, of shape [examples, inputs].
-          units: number of units.
-          key: key of everything that is drawn.
-        """
-        rbm, history = self.fit(inputs, units, key)
-        return TrainedLayer(rbm.weights, rbm.hidden_bias, history)
-
-    def fit(self, data: Array, hidden: int, key: Array) -> tuple[Rbm, dict[str, Array]]:
-        """Return a machine that was trained, and numbers per epoch, as `train_rbm`.
-
-        Args:
-          data: examples, of shape [examples, visible].
           hidden: number of hidden units.
+          data: examples, of shape [examples, visible].
           key: key of everything that is drawn.
         """
         init_key, key = jax.random.split(key)
@@ -198,8 +197,6 @@ class RbmTrainer(Trainer):
         size = count_batches(len(data), self.batch_size)[1]
         chain = jnp.zeros((size, hidden), data.dtype)
         target = jnp.full(hidden, self.sparsity or 0.0, data.dtype)
-        velocity = jax.tree.map(jnp.zeros_like, rbm)
-        state = _State(rbm, velocity, chain, target, jnp.zeros((), int))
 
         def measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
             numbers = _measure(state, examples, key)
@@ -207,20 +204,20 @@ class RbmTrainer(Trainer):
                 return numbers
             return numbers | self._measure_likelihood(state, examples, key, len(data), bias)
 
-        state, history = run_epochs(
+        step = epoch_step(
             lambda each: ChainNoise.draw(rbm, size, self.steps, each),
             self._step,
             measure,
-            state,
             data,
             key,
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        return state.rbm, history
+        velocity = jax.tree.map(jnp.zeros_like, rbm)
+        return LoopBody(_State(rbm, velocity, chain, target, jnp.zeros((), int)), step)
 
     def _step(self, state: _State, batch: Array, noise: ChainNoise) -> _State:
-        rbm, means = state.rbm, state.means
+        rbm, means = state.network, state.means
         hidden = state.chain if self.persistent else None
         estimate = contrast(rbm, batch, noise, hidden, self.reconstructions)
         gradient = estimate.gradient
@@ -250,7 +247,7 @@ class RbmTrainer(Trainer):
         self, state: _State, examples: Array, key: Array, total: int, bias: Array
     ) -> dict[str, Array]:
         """Return the log-likelihood and its error, or NaN in an epoch without an estimate."""
-        rbm, ais_key = state.rbm, jax.random.fold_in(key, 1)
+        rbm, ais_key = state.network, jax.random.fold_in(key, 1)
 
         def estimate() -> tuple[Array, Array]:
             log_z = estimate_log_partition(
@@ -269,7 +266,7 @@ class RbmTrainer(Trainer):
         epoch = state.batches // count_batches(total, self.batch_size)[0]
         is_measured = (self.epochs - epoch) % (self.ais_every or 1) == 0
         value, error = jax.lax.cond(is_measured, estimate, skip)
-        return {"log-likelihood": value, "log-likelihood standard error": error}
+        return dict(zip(_AIS_NUMBERS, (value, error), strict=True))
 
 
 def _first_bias(data: Array, kind: VisibleKind) -> Array:
@@ -282,11 +279,9 @@ def _first_bias(data: Array, kind: VisibleKind) -> Array:
 
 
 def _measure(state: _State, examples: Array, key: Array) -> dict[str, Array]:
-    rbm = state.rbm
+    rbm = state.network
     likelihood = jnp.full((), jnp.nan, examples.dtype)
     if not rbm.is_gaussian:
         likelihood = estimate_pseudo_log_likelihood(rbm, examples, key).mean()
-    return {
-        "reconstruction error": ((examples - rbm.reconstruct(examples)) ** 2).mean(),
-        "pseudo-log-likelihood": likelihood,
-    }
+    error = ((examples - rbm.reconstruct(examples)) ** 2).mean()
+    return dict(zip(_NUMBERS, (error, likelihood), strict=True))

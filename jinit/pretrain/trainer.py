@@ -6,6 +6,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from jax import Array
 
+from jinit.calibrate import Loop, LoopBody, LoopEnd
+
 
 class TrainedLayer(NamedTuple):
     """A layer that was trained by itself."""
@@ -16,6 +18,16 @@ class TrainedLayer(NamedTuple):
     """Vector of shape [units]."""
     history: dict[str, Array]
     """Numbers by name, each with one number per epoch."""
+
+    @classmethod
+    def read(cls, end: LoopEnd) -> Self:
+        """Return the layer at the end of a loop of a trainer.
+
+        Args:
+          end: the last state, and the numbers of all epochs.
+        """
+        network = end[0].network
+        return cls(network.weights, network.hidden_bias, end[1])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -29,6 +41,11 @@ class Trainer(ABC):
 
     name: ClassVar[str]
     """The function of `jinit.pretrain` that applies it to a network, for messages."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers of an epoch; progress shows the first one."""
 
     @property
     @abstractmethod
@@ -53,16 +70,23 @@ class Trainer(ABC):
         return self
 
     @abstractmethod
-    def fit(self, data: Array, hidden: int, key: Array) -> tuple[Any, dict[str, Array]]:
-        """Return what was trained, and numbers by name, with one per epoch.
+    def body(self, hidden: int, data: Array, key: Array) -> LoopBody:
+        """Return the first state, whose attribute `network` is trained, and the step of an epoch.
 
         Args:
-          data: examples, of shape [examples, inputs].
           hidden: number of hidden units.
+          data: examples, of shape [examples, inputs].
           key: key of everything that is drawn.
         """
 
-    @abstractmethod
+    def loop(self, hidden: int) -> Loop:
+        """Return the loop over epochs, which reads `(data, key)`.
+
+        Args:
+          hidden: number of hidden units.
+        """
+        return Loop(type(self).body, (self, hidden), self.epochs, self.numbers, "epoch")
+
     def train(self, inputs: Array, units: int, key: Array) -> TrainedLayer:
         """Return a trained layer. The function is pure, and can be vmapped over keys.
 
@@ -71,6 +95,7 @@ class Trainer(ABC):
           units: number of units.
           key: key of everything that is drawn.
         """
+        return TrainedLayer.read(self.loop(units).run((inputs, key)))
 
     @property
     @abstractmethod

@@ -7,21 +7,24 @@ from itertools import pairwise
 from typing import Any, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
-import optax
 from jax import Array
 
-from jinit.calibrate.checks import check_number, check_whole
+from jinit.calibrate import (
+    CheckpointFile,
+    LayerPlace,
+    LoopRunner,
+    ShowProgress,
+    run_watched,
+)
+from jinit.calibrate.checks import check_whole
 from jinit.choice import check_choice
 from jinit.pretrain.boltzmann_machine import Rbm, add_bias
 from jinit.pretrain.checks import read_examples
-from jinit.pretrain.epochs import run_epochs
 from jinit.pretrain.one_layer_autoencoder import (
     Autoencoder,
     HiddenActivation,
     ReconstructionLoss,
     read_activation,
-    reconstruction_loss,
 )
 from jinit.pretrain.rbm_training import RbmTrainer
 from jinit.pretrain.reconstructor import Reconstructor
@@ -47,6 +50,7 @@ class DeepAutoencoder(Reconstructor):
       activations: the function of each layer of the encoder, or its name.
       loss: loss of a reconstruction; with the cross-entropy the outputs are sigmoids.
 
+    >>> import jax.numpy as jnp
     >>> layer = AffineLayer(jnp.ones((3, 2)), jnp.zeros(2))
     >>> mirror = AffineLayer(jnp.ones((2, 3)), jnp.zeros(3))
     >>> net = DeepAutoencoder((layer,), (mirror,), ("linear",), "squared_error")
@@ -107,7 +111,13 @@ def _apply_layers(
 
 
 def train_stack(
-    data: Any, widths: Sequence[int], key: Array, *, trainer: Trainer | None = None
+    data: Any,
+    widths: Sequence[int],
+    key: Array,
+    *,
+    trainer: Trainer | None = None,
+    progress: ShowProgress | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> tuple[tuple[Rbm | Autoencoder, ...], list[dict[str, Array]]]:
     """Train a stack of layers, each on the mean activations of the one below.
 
@@ -117,6 +127,8 @@ def train_stack(
       key: key of everything that is drawn.
       trainer: an RbmTrainer or an AutoencoderTrainer; None for `RbmTrainer(visible="bernoulli")`.
         With visible units or a loss that are `auto`, inputs must lie in [0, 1].
+      progress: called with a MethodProgress every second or so.
+      checkpoint: file of unfinished work, from which an equal call goes on.
 
     Returns:
       The layers, and the history of each.
@@ -134,22 +146,31 @@ def train_stack(
         check_whole("train_stack", "widths", width)
     trainer = trainer.for_inputs(True) if trainer.is_unit is None else trainer
     examples = read_examples("train_stack", data, is_unit=bool(trainer.is_unit))
+    return run_watched(
+        "train_stack",
+        f"train_stack({trainer!r}, widths={tuple(widths)})",
+        partial(_fit_layers, trainer, tuple(widths)),
+        {"data": examples, "key": key},
+        progress,
+        checkpoint,
+    )[0]
+
+
+def _fit_layers(
+    trainer: Trainer, widths: tuple[int, ...], runner: LoopRunner, examples: Array, key: Array
+) -> tuple[tuple[Rbm | Autoencoder, ...], list[dict[str, Array]]]:
     layers, histories = [], []
-    for width, layer_key in zip(widths, jax.random.split(key, len(widths)), strict=True):
-        layer, history = _fit_layer(trainer, width, examples, layer_key)
+    keys = jax.random.split(key, len(widths))
+    for number, (width, layer_key) in enumerate(zip(widths, keys, strict=True), 1):
+        place = LayerPlace(f"of {width} units", number, len(widths))
+        state, history = runner.run(trainer.loop(width), (examples, layer_key), place)
+        layer = state.network
         examples = (
             layer.hidden_means(examples) if isinstance(layer, Rbm) else layer.encode(examples)
         )
         layers.append(layer)
         histories.append(history)
     return tuple(layers), histories
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _fit_layer(
-    trainer: Trainer, width: int, examples: Array, key: Array
-) -> tuple[Any, dict[str, Array]]:
-    return trainer.fit(examples, width, key)
 
 
 def unroll(
@@ -169,6 +190,7 @@ def unroll(
     Raises:
       ValueError: if there is no layer, or the layers do not fit each other.
 
+    >>> import jax.numpy as jnp
     >>> layers = [Rbm(jnp.ones((6, 4)), jnp.zeros(6), jnp.zeros(4))]
     >>> unroll(layers).decoder[0].weights.shape
     (4, 6)
@@ -202,87 +224,3 @@ def _mirror(layer: Rbm | Autoencoder) -> AffineLayer:
         return AffineLayer(layer.weights.T, layer.visible_bias)
     decoder = layer.weights.T if layer.decoder is None else layer.decoder
     return AffineLayer(decoder, layer.output_bias)
-
-
-def fine_tune(
-    network: DeepAutoencoder,
-    data: Any,
-    key: Array,
-    *,
-    epochs: int = 10,
-    batch_size: int = 100,
-    learning_rate: float = 1e-3,
-    optimizer: optax.GradientTransformation | None = None,
-) -> tuple[DeepAutoencoder, dict[str, Array]]:
-    """Train all layers of a deep autoencoder together, by backpropagation.
-
-    Args:
-      network: the autoencoder, as `unroll` returns it.
-      data: examples, of shape [examples, inputs].
-      key: key of the order of the examples.
-      epochs: number of epochs.
-      batch_size: number of examples of a batch.
-      learning_rate: step size of Adam.
-      optimizer: optimizer in place of Adam.
-
-    Returns:
-      The trained autoencoder, and the mean "loss" and the mean squared "reconstruction error" per
-      input at the end of each epoch, over at most 1000 examples.
-
-    Raises:
-      ValueError: if an option cannot work, or the data does not fit the loss.
-
-    References:
-      Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006.
-
-    >>> data = jax.random.uniform(jax.random.key(0), (50, 6))
-    >>> layers, _ = train_stack(data, (4, 2), jax.random.key(1))
-    >>> network, history = fine_tune(unroll(layers), data, jax.random.key(2), epochs=3)
-    >>> network.encode(data).shape, history["loss"].shape
-    ((50, 2), (3,))
-    """
-    check_whole("fine_tune", "epochs", epochs)
-    check_whole("fine_tune", "batch_size", batch_size)
-    check_number("fine_tune", "learning_rate", learning_rate)
-    examples = read_examples("fine_tune", data, is_unit=network.loss == "cross_entropy")
-    optimizer = optimizer or optax.adam(learning_rate)
-    return _fine_tune(optimizer, epochs, batch_size, network, examples, key)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _fine_tune(
-    optimizer: optax.GradientTransformation,
-    epochs: int,
-    batch_size: int,
-    network: Any,
-    data: Array,
-    key: Array,
-) -> tuple[Any, dict[str, Array]]:
-    def loss(network: Any, batch: Array) -> Array:
-        outputs = network.output_inputs(network.encode(batch))
-        return reconstruction_loss(network.loss, outputs, batch).mean()
-
-    def step(state: tuple[Any, Any], batch: Array, noise: Array) -> tuple[Any, Any]:
-        del noise
-        network, inner = state
-        updates, inner = optimizer.update(jax.grad(loss)(network, batch), inner, network)
-        return optax.apply_updates(network, updates), inner
-
-    def measure(state: tuple[Any, Any], examples: Array, key: Array) -> dict[str, Array]:
-        del key
-        network = state[0]
-        error = (network.reconstruct(examples) - examples) ** 2
-        return {"loss": loss(network, examples), "reconstruction error": error.mean()}
-
-    state = network, optimizer.init(network)
-    (network, _), history = run_epochs(
-        lambda key: jnp.zeros(0),
-        step,
-        measure,
-        state,
-        data,
-        key,
-        epochs=epochs,
-        batch_size=batch_size,
-    )
-    return network, history

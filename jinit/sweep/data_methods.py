@@ -45,13 +45,29 @@ def apply_methods(
       key: the key of the lane.
       config: value by axis.
     """
-    methods = [value for value in config.values() if isinstance(value, Method)]
-    for number, method in enumerate(methods):
+    for number, method in enumerate(_list_methods(config)):
         batches = _training_batches(task, method)
         model = _trace_for(network.model, jax.tree.leaves(batches.inputs)[0].shape[1])
         method_key = jax.random.fold_in(jax.random.fold_in(key, _METHOD_KEY), number)
         params = method.apply(model, params, batches, method_key)
     return params
+
+
+def name_methods(config: Mapping[str, Any]) -> str:
+    """Return the methods of a configuration as text; empty if there are none.
+
+    Args:
+      config: value by axis.
+
+    >>> from jinit.calibrate import lsuv
+    >>> name_methods({"init": lsuv(target=2.0), "depth": 2})
+    'lsuv(target=2.0)'
+    """
+    return ", ".join(map(repr, _list_methods(config)))
+
+
+def _list_methods(config: Mapping[str, Any]) -> list[Method]:
+    return [value for value in config.values() if isinstance(value, Method)]
 
 
 @lru_cache(maxsize=16)

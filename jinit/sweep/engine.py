@@ -197,6 +197,7 @@ class SweepRun:
             steps_per_call=sweep.steps_per_call,
             patience=Patience(sweep.patience, metric.column, metric.larger_is_better),
             wait=self.waiting.for_arrays,
+            announce=lambda stage: self._update_progress(stage=stage),
         )
 
     def _train_blocks(self, recordings: Iterable[BlockRun]) -> Iterator[BlockRun]:

@@ -45,7 +45,7 @@ class GroupRun:
 
     def __init__(self, group: Group, layout: BlockLayout, context: RunContext) -> None:
         self.group, self.layout, self.context = group, layout, context
-        self.initial_states = InitialStates(group, context.seeds, context.wait)
+        self.initial_states = InitialStates(group, context.seeds, context.wait, context.announce)
         self._batches = None
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jinit.model import PyTree
+from jinit.sweep.data_methods import name_methods
 from jinit.sweep.groups import Group, Member
 from jinit.sweep.lanes import to_host
 
@@ -39,6 +40,7 @@ class InitialStates:
       group: the configurations.
       seeds: the seeds of the sweep.
       wait: waits until arrays are computed; methods that look at data may take minutes.
+      announce: called with what is done before a draw by such methods, which first compiles them.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class InitialStates:
         group: Group,
         seeds: np.ndarray,
         wait: Callable[[Any], Any] = jax.block_until_ready,
+        announce: Callable[[str], object] = str,
     ) -> None:
-        self._group, self._wait = group, wait
+        self._group, self._wait, self._announce = group, wait, announce
         self._seeds = seeds.astype(np.uint32)
         self._starts = {
             fingerprint: _list_starts(members, len(seeds))
@@ -115,6 +118,8 @@ class InitialStates:
             values = [numbers_used[place] for _, numbers_used in starts]
             numbers[name] = jnp.asarray(np.array(values, self._group.dtypes[name]))
         begin_time = time.perf_counter()
+        if methods := name_methods(member.config):
+            self._announce(f"applying {methods}")
         state = jax.vmap(member.init)(jax.vmap(jax.random.key)(seeds), numbers)
         self._wait(state)
         drawn = _Drawn(first, len(starts), jax.tree.map(to_host, state))

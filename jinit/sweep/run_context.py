@@ -35,6 +35,8 @@ class RunContext:
     patience: Patience
     wait: Callable[[Any], None]
     """Waits until arrays are computed."""
+    announce: Callable[[str], None]
+    """Shows a stage of the sweep."""
 
     @property
     def data_seeds(self) -> np.ndarray:

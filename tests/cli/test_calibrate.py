@@ -1,6 +1,11 @@
 """`jinit calibrate`: parameters that look at data, written for `keep=`."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -92,3 +97,56 @@ def test_mistakes_are_explained(function, options, message, folder, capsys):
     assert run(function, *options) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "start.npz").exists()
+
+
+PRETRAIN = ["pretrain", "calibrated_models:start", "--set", "visible=gaussian", "--out", "a.npz"]
+
+
+def interrupt_after_an_epoch(self, text):
+    if "epoch 1 of" in text:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupted_command_goes_on(folder, capsys, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("jinit.cli.progress.ProgressLine.show", interrupt_after_an_epoch)
+        assert main([*PRETRAIN, "--set", "epochs=3"]) == 130
+    said = capsys.readouterr().err
+    assert "interrupted; a.npz.partial has what was done, and the same command goes on" in said
+    assert (folder / "a.npz.partial").exists()
+    assert not (folder / "a.npz").exists()
+    assert main([*PRETRAIN, "--set", "epochs=4"]) == 2
+    said = capsys.readouterr().err
+    assert "a.npz.partial belongs to other work" in said
+    assert "delete it to begin anew" in said
+    assert main([*PRETRAIN, "--set", "epochs=3"]) == 0
+    said = capsys.readouterr().err
+    assert "epoch 3 of 3, reconstruction error" in said
+    assert "epoch 0 of 3" not in said
+    assert not (folder / "a.npz.partial").exists()
+    assert np.isfinite(np.load("a.npz")["params/Dense_1/kernel"]).all()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_interrupted_goes_on_when_it_is_repeated(folder):
+    command = [sys.executable, "-m", "jinit", *PRETRAIN, "--set", "epochs=200000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (folder / "a.npz.partial").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "rbm: layer params/Dense_1/kernel (1 of 1), epoch" in said
+    assert "the same command goes on" in said
+    again = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = ""
+    while "epoch" not in line:
+        line = again.stderr.readline()
+    again.send_signal(signal.SIGINT)
+    again.communicate(timeout=60)
+    assert "epoch 0 of" not in line
+    assert again.returncode == 130
+    (folder / "a.npz.partial").write_bytes(b"damaged")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "a.npz.partial is not a checkpoint of jinit" in done.stderr

@@ -14,7 +14,11 @@ from jinit.sweep.axis_values import record_value
 
 def test_each_seed_begins_from_what_the_method_returns(tmp_path):
     """The layers have unit variance, and the loss is that of the method applied by hand."""
-    done = sweep(pair, init=["he_normal", lsuv()], lr=[1e-3], steps=2).run(tmp_path / "out")
+    stages: list[str] = []
+    done = sweep(pair, init=["he_normal", lsuv()], lr=[1e-3], steps=2).run(
+        tmp_path / "out", lambda progress: stages.append(progress.stage)
+    )
+    assert "applying lsuv()" in stages
     frame = done.frame()
     assert frame["init"].unique().tolist() == ["he_normal", "lsuv"]
     assert (frame["init_seconds"] > 0).all()
