@@ -28,11 +28,11 @@ def test_estimates_agree_with_enumeration_at_each_epoch_counted_back_from_the_la
     plain = rbm_training._measure
 
     def measure(state, batch, key):
-        return plain(state, batch, key) | {"exact": log_likelihood(state.rbm, batch).mean()}
+        return plain(state, batch, key) | {"exact": log_likelihood(state.network, batch).mean()}
 
     monkeypatch.setattr(rbm_training, "_measure", measure)
     trainer = RbmTrainer(visible=kind, epochs=9, learning_rate=0.1, std=0.3, ais_every=2, **AIS)
-    fit = jax.jit(lambda data, key: trainer.fit(data, 6, key)[1])
+    fit = jax.jit(lambda data, key: trainer.train(data, 6, key).history)
     history = fit(jnp.asarray(examples(kind)), jax.random.key(0))
     is_measured = np.arange(9) % 2 == 0
     errors, differences = (
