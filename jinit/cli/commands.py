@@ -10,6 +10,7 @@ from jinit.cli.calibrate import calibrate_network
 from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
+from jinit.cli.learn import write_lessons
 from jinit.cli.pretrain import pretrain_network
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
@@ -44,6 +45,7 @@ for command in (
     pretrain_network,
     list_initializers,
     show_initializer,
+    write_lessons,
     print_completion,
 ):
     commands.add_command(command)

@@ -12,6 +12,7 @@
     const axis = {
       gridcolor: variable("--line"), zerolinecolor: variable("--line"), linecolor: variable("--quiet"),
       automargin: true, ticks: "outside", tickcolor: variable("--line"),
+      title: { standoff: 10 },
     };
     return {
       layout: {
@@ -116,7 +117,7 @@
       });
     });
     const search = table.querySelector("input");
-    search.addEventListener("input", () => {
+    search?.addEventListener("input", () => {
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of rows) {
