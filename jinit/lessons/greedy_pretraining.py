@@ -39,6 +39,7 @@ def greedy_runs() -> GreedyRuns:
 
 def _accuracy(name: str, by_depth: dict[str, dict[str, float]]) -> GreedyAccuracy:
     return GreedyAccuracy(
+        init=name,
         name=_NAMES[name],
         depths=tuple(map(int, by_depth)),
         means=np.array([each["mean"] for each in by_depth.values()]),

@@ -23,12 +23,7 @@ _DECAY_LR, _DECAY_STEPS = 0.1, 1000
 
 
 def rate_numbers() -> RateNumbers:
-    """Return gradient descent on a quadratic, λ_max of a network by scale, and weight decay.
-
-    >>> numbers = rate_numbers()
-    >>> [bool(run.distances[-1] < 1) for run in numbers.descents]  # diverges above 2/λ
-    [True, True, True, False]
-    """
+    """Return gradient descent on a quadratic, λ_max of a network by scale, and weight decay."""
     return RateNumbers(
         curvature=_CURVATURE,
         descents=tuple(_descend(fraction / _CURVATURE) for fraction in _FRACTIONS),

@@ -27,7 +27,7 @@ from jinit.report.page import (
 from jinit.report.text import compact_text
 
 _LINES = ((BLUE, "solid"), (SKY, "dash"), (VERMILION, "solid"), (PURPLE, "dash"))
-_LARGEST_W2, _LARGEST_B2 = 3.2, 0.35
+_LARGEST_W2, _LARGEST_B2 = 3.0, 0.35
 """Ends of the axes of the phase diagram."""
 
 
@@ -86,11 +86,10 @@ def chain_section(chains: DeepChains) -> Section:
 
 
 def _phase_chart(chains: DeepChains) -> Chart:
-    shown = chains.critical_b2 <= _LARGEST_B2 * 1.2
     line = line_trace(
         "χ₁ = 1",
-        chains.critical_w2[shown],
-        chains.critical_b2[shown],
+        chains.critical_w2,
+        chains.critical_b2,
         BLUE,
         showlegend=False,
         fill="tozeroy",
@@ -109,18 +108,17 @@ def _phase_chart(chains: DeepChains) -> Chart:
         textposition="top center",
         hovertext=[chart_text(point.name) for point in points],
     )
-    words = [("ordered: gradients vanish", 0.9, 0.2), ("chaotic: gradients explode", 2.55, 0.06)]
+    words = [("ordered", 0.9, 0.2), ("chaotic", 2.6, 0.1)]
     annotations = [
         {"x": x, "y": y, "text": chart_text(text), "showarrow": False} for text, x, y in words
     ]
     return Chart(
-        "Phases of deep tanh networks. The line has χ₁ = 1; numbers are rows of the table.",
+        "Phases of deep tanh networks: σ_w² is n_in times the variance of the weights, σ_b² the "
+        "variance of the biases. The line has χ₁ = 1; numbers are rows of the table.",
         [line, markers],
         {
-            "xaxis": titled_axis(
-                "σ_w², n_in times the variance of the weights", range=[0, _LARGEST_W2]
-            ),
-            "yaxis": titled_axis("σ_b², variance of the biases", range=[-0.012, _LARGEST_B2]),
+            "xaxis": titled_axis("σ_w² (weights)", range=[0, _LARGEST_W2]),
+            "yaxis": titled_axis("σ_b² (biases)", range=[-0.012, _LARGEST_B2]),
             "annotations": annotations,
         },
         height=380,

@@ -4,17 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jinit.report.learn.drawing import (
-    BLUE,
-    GRAY,
-    GREEN,
-    LEGEND_ABOVE,
-    PURPLE,
-    VERMILION,
-    lesson_table,
-    line_trace,
-    titled_axis,
-)
+from jinit.report.initializer_colors import choose_looks
+from jinit.report.learn.drawing import LEGEND_ABOVE, lesson_table, line_trace, titled_axis
 from jinit.report.learn.numbers import DigitRow, DigitRuns
 from jinit.report.page import (
     Chart,
@@ -31,13 +22,6 @@ from jinit.report.page import (
 from jinit.report.text import join_names
 
 _TITLE = "7. Bad initializations on digits"
-_LINES = (
-    (GRAY, "dot"),
-    (PURPLE, "dash"),
-    (BLUE, "solid"),
-    (VERMILION, "solid"),
-    (GREEN, "dashdot"),
-)
 _LOSS_RANGE = (0.05, 10.0)
 """Losses that are drawn."""
 
@@ -101,7 +85,7 @@ def _heat_map(runs: DigitRuns) -> Chart:
         "z": chart_array([[100 * _mean_accuracy(cell) for cell in line] for line in cells]),
         "zmin": 0,
         "zmax": 100,
-        "text": [[_cell_text(cell) for cell in line] for line in cells],
+        "text": [["" if _is_lost(cell) else _cell_text(cell) for cell in line] for line in cells],
         "texttemplate": "%{text}",
         "colorscale": "Cividis",
         "colorbar": {"title": {"text": "%"}, "thickness": 12},
@@ -109,6 +93,12 @@ def _heat_map(runs: DigitRuns) -> Chart:
         "xgap": 2,
         "ygap": 2,
     }
+    lost = [
+        {"x": x, "y": y, "text": _cell_text(cell), "showarrow": False}
+        for y, line in enumerate(cells)
+        for x, cell in enumerate(line)
+        if _is_lost(cell)
+    ]
     return Chart(
         "Validation accuracy in percent, mean over the seeds that did not diverge. Cells without a "
         "color have none.",
@@ -116,6 +106,7 @@ def _heat_map(runs: DigitRuns) -> Chart:
         {
             "xaxis": titled_axis("learning rate", type="category"),
             "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
+            "annotations": lost,
         },
         height=340,
     )
@@ -148,16 +139,17 @@ def _curves(runs: DigitRuns) -> Chart:
     inits, _ = _axes(runs)
     best = [_best_rate(runs, init) for init in inits]
     lost = [row.init for row in best if _is_lost(row)]
+    looks = choose_looks(inits)
     traces = [
         line_trace(
             f"{row.init}, rate {row.lr:g}",
             runs.steps[: len(row.loss_curve)],
             row.loss_curve,
-            color,
-            dash=dash,
+            looks[row.init].color,
+            dash=looks[row.init].dash,
             mode="lines+markers",
         )
-        for row, (color, dash) in zip(best, _LINES, strict=True)
+        for row in best
         if not _is_lost(row)
     ]
     gone = f" {join_names(lost)} diverged with every rate." if lost else ""

@@ -25,7 +25,7 @@ class SymmetryRun(NamedTuple):
 
 
 class SymmetryNumbers(NamedTuple):
-    """The same network from several initializations."""
+    """A network that is trained from several initializations."""
 
     inputs: int
     hidden: int
@@ -51,8 +51,9 @@ class SignalScan(NamedTuple):
     gradient_std: np.ndarray
     """Standard deviation of the gradient by the pre-activations, `[sigma, layer]`."""
     theory_rms: np.ndarray
+    """Root mean square for layers of infinite width."""
     theory_gradient_std: np.ndarray
-    """The same two for layers of infinite width."""
+    """Standard deviation of the gradient for layers of infinite width."""
 
 
 class PublishedForm(NamedTuple):
@@ -111,7 +112,7 @@ class PhaseRow(NamedTuple):
 
 
 class DeepChains(NamedTuple):
-    """What depth does to signals."""
+    """Effects of depth on signals."""
 
     critical_w2: np.ndarray
     critical_b2: np.ndarray
@@ -123,13 +124,16 @@ class DeepChains(NamedTuple):
     plain_residual: np.ndarray
     """E[q_L]/q₀ of a sum of residual branches of unit variance, by depth."""
     scaled_residual: np.ndarray
-    """The same with branches that are divided by √L."""
+    """E[q_L]/q₀ with branches that are divided by √L."""
 
 
 class GreedyAccuracy(NamedTuple):
     """Test accuracy by depth from one initialization."""
 
+    init: str
+    """Name of the initializer or method."""
     name: str
+    """Words for it."""
     depths: Sequence[int]
     means: np.ndarray
     errors: np.ndarray
@@ -174,7 +178,7 @@ class DigitRuns(NamedTuple):
     steps: np.ndarray
     rows: Sequence[DigitRow]
     sentence: str
-    """What the sweep concludes."""
+    """Conclusion of the sweep."""
     depth: int
     width: int
     validation_examples: int

@@ -1,18 +1,10 @@
 """Lesson: greedy pre-training, why it came and why it went."""
 
-from jinit.report.learn.drawing import (
-    BLUE,
-    GREEN,
-    LEGEND_ABOVE,
-    VERMILION,
-    line_trace,
-    titled_axis,
-)
+from jinit.report.initializer_colors import choose_looks
+from jinit.report.learn.drawing import LEGEND_ABOVE, line_trace, titled_axis
 from jinit.report.learn.numbers import GreedyRuns
 from jinit.report.page import Chart, Prose, Section, Snippet, chart_array
 from jinit.report.text import compact_text
-
-_COLORS = (VERMILION, BLUE, GREEN)
 
 
 def pretraining_section(numbers: GreedyRuns) -> Section:
@@ -50,12 +42,12 @@ def pretraining_section(numbers: GreedyRuns) -> Section:
             Prose(
                 [
                     f"From {failed} layers of weights on, the network with small random "
-                    "weights gives one answer for all digits, which is right for "
-                    f"{100 * numbers.chance:.1f} %. With pre-training no depth is below "
-                    f"{100 * lowest:.1f} %; at {small.depths[0]} layers, where training worked "
-                    "already, it gains nothing. These numbers took minutes, so they were not "
-                    "computed for this page: they are those of experiments/06_greedy_pretraining, run on "
-                    f"{numbers.date} with jinit and JAX {numbers.jax_version}, 8 seeds each.",
+                    "weights does not learn: it is right in "
+                    f"{100 * numbers.chance:.1f} %, as a guess would be. With pre-training no "
+                    f"depth is below {100 * lowest:.1f} %; at {small.depths[0]} layers, where "
+                    "training worked already, it gains nothing. These numbers took minutes, so "
+                    "they were not computed for this page: experiments/06_greedy_pretraining "
+                    f"measured them on {numbers.date} with JAX {numbers.jax_version} and 8 seeds.",
                     "Why did it go? It cured bad initial weights, and cheaper cures came: weights "
                     "of the right variance (Glorot & Bengio 2010), relu (Glorot et al. 2011) with "
                     "He's variance (2015), batch normalization (Ioffe & Szegedy 2015) and residual "
@@ -73,16 +65,18 @@ def pretraining_section(numbers: GreedyRuns) -> Section:
 
 
 def _accuracy_chart(numbers: GreedyRuns) -> Chart:
+    looks = choose_looks([run.init for run in numbers.runs]).values()
     traces = [
         line_trace(
             run.name,
             run.depths,
             100 * run.means,
-            color,
+            look.color,
+            dash=look.dash,
             mode="lines+markers",
             error_y={"type": "data", "array": chart_array(100 * run.errors), "thickness": 1.5},
         )
-        for run, color in zip(numbers.runs, _COLORS, strict=True)
+        for run, look in zip(numbers.runs, looks, strict=True)
     ]
     return Chart(
         "Test accuracy on digits of sigmoid networks with 100 units per layer, mean of 8 seeds "

@@ -43,7 +43,7 @@ def _scale_questions(numbers: LessonNumbers) -> Sequence[Question]:
             "A unit sums 10 products of weights and inputs, all independent. Weights have mean 0 "
             "and variance 1, inputs have mean square 1. What is the variance of the sum?",
             10 * 1.0 * 1.0,
-            "$Var(h) = n_in Var(w) E[x^2] = 10 · 1 · 1 = 10$.",
+            "$Var(h) = n_in Var(w) E[x^2]$ $= 10 · 1 · 1 = 10$.",
         ),
         _number(
             "xavier-4-6",

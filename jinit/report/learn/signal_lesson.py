@@ -71,10 +71,10 @@ def _scan_chart(scan: SignalScan) -> FrameChart:
     }
     zeros = " Zeros, about half of all, have no logarithm and are left out." if scan.is_log else ""
     return FrameChart(
-        f"{scan.activation}. Above: how the activations of each layer are distributed; strong color "
-        f"is frequent.{zeros} Below: root mean square of the activations and standard deviation "
-        "of the gradient by the pre-activations. Markers are this network, lines the theory of "
-        "infinitely wide layers.",
+        f"{scan.activation}. Above: how the activations of each layer are distributed; strong "
+        f"color is frequent.{zeros} Below: root mean square of the activations and standard "
+        "deviation of the gradient by the pre-activations. Markers are this network, lines the "
+        "theory of infinitely wide layers.",
         f"scale σ_w of the {scan.activation} network",
         [_frame(scan, place) for place in range(len(scan.sigmas))],
         layout,

@@ -1,19 +1,10 @@
 """Lesson: equal units stay equal."""
 
-from jinit.report.learn.drawing import (
-    BLUE,
-    GREEN,
-    LEGEND_ABOVE,
-    VERMILION,
-    lesson_table,
-    line_trace,
-    titled_axis,
-)
+from jinit.report.initializer_colors import choose_looks
+from jinit.report.learn.drawing import LEGEND_ABOVE, lesson_table, line_trace, titled_axis
 from jinit.report.learn.numbers import SymmetryNumbers
 from jinit.report.page import Chart, Prose, Section, Snippet, TableColumn
 from jinit.report.text import compact_text
-
-_LINES = ((VERMILION, "solid"), (BLUE, "dash"), (GREEN, "solid"))
 
 
 def symmetry_section(numbers: SymmetryNumbers) -> Section:
@@ -84,9 +75,10 @@ def symmetry_section(numbers: SymmetryNumbers) -> Section:
 
 
 def _loss_chart(numbers: SymmetryNumbers) -> Chart:
+    looks = choose_looks([run.name for run in numbers.runs]).values()
     traces = [
-        line_trace(run.name, run.steps, run.losses, color, dash=dash)
-        for run, (color, dash) in zip(numbers.runs, _LINES, strict=True)
+        line_trace(run.name, run.steps, run.losses, look.color, dash=look.dash)
+        for run, look in zip(numbers.runs, looks, strict=True)
     ]
     return Chart(
         "Loss while the network learns XOR. From equal weights it stays near ln 2.",

@@ -138,7 +138,6 @@ def _digest(script: str) -> str:
 def _environment() -> "Environment":
     with explain_missing_extra("A report"):
         from jinja2 import Environment, FunctionLoader, StrictUndefined
-        from markupsafe import Markup
     environment = Environment(
         loader=FunctionLoader(_asset),
         autoescape=True,
@@ -151,8 +150,8 @@ def _environment() -> "Environment":
         "cell_text": _cell_text,
         "cell_value": _cell_value,
         "identity": id,
-        "formula": lambda text: Markup(formula_markup(text, is_block=True)),
-        "prose": lambda text: Markup(prose_markup(text)),
+        "formula": lambda text: formula_markup(text, is_block=True),
+        "prose": prose_markup,
     }
     return environment
 
