@@ -94,7 +94,7 @@ def _heat_map(runs: DigitRuns) -> Chart:
         "ygap": 2,
     }
     lost = [
-        {"x": x, "y": y, "text": _cell_text(cell), "showarrow": False}
+        {"x": x, "y": y, "text": _cell_text(cell), "showarrow": False, "font": {"size": 10}}
         for y, line in enumerate(cells)
         for x, cell in enumerate(line)
         if _is_lost(cell)
@@ -130,9 +130,9 @@ def _cell_text(row: DigitRow) -> str:
 
 
 def _best_rate(runs: DigitRuns, init: str) -> DigitRow:
-    """Return the row of the learning rate with the best mean accuracy; a diverged run counts 0."""
+    """Return the row of the learning rate with the least final loss, as the sweep chooses it."""
     rows = [row for row in runs.rows if row.init == init]
-    return max(rows, key=lambda row: float(np.nan_to_num(row.accuracies).mean()))
+    return min(rows, key=lambda row: float(np.nan_to_num(row.loss_curve[-1], nan=np.inf)))
 
 
 def _curves(runs: DigitRuns) -> Chart:
@@ -154,8 +154,8 @@ def _curves(runs: DigitRuns) -> Chart:
     ]
     gone = f" {join_names(lost)} diverged with every rate." if lost else ""
     return Chart(
-        "Validation loss of each initialization with its best learning rate, mean over the seeds."
-        f"{gone}",
+        "Validation loss of each initialization with its best learning rate, mean over the seeds. "
+        f"Networks that do not learn lie on one line, at the loss of a guess.{gone}",
         traces,
         {
             "xaxis": titled_axis("step"),
