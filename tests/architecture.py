@@ -32,7 +32,7 @@ SHARED = ("choice", "record")
 
 EVERYTHING = (
     "sampling theory initializers model gains programs rules hooks calibrate pretrain diagnostics "
-    "sweep report"
+    "sweep lessons report"
 )
 
 ARROWS = {
@@ -54,6 +54,10 @@ ARROWS = {
         libraries="jax numpy optax",
         tucked="optuna orbax pyarrow scipy sklearn",
         doors={"hooks": "as_model"},
+    ),
+    "lessons": Room(
+        "theory initializers gains model diagnostics sweep report",
+        libraries="jax numpy optax",
     ),
     "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="jinja2 orbax"),
     "cli": Room(EVERYTHING, libraries="jax numpy rich click"),

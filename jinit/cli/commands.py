@@ -11,6 +11,7 @@ from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
 from jinit.cli.doctor import examine_machine
+from jinit.cli.learn import write_lessons
 from jinit.cli.pretrain import pretrain_network
 from jinit.cli.report import write_report
 from jinit.cli.sweep import run_sweep
@@ -48,6 +49,7 @@ for command in (
     list_initializers,
     show_initializer,
     examine_machine,
+    write_lessons,
     print_completion,
 ):
     commands.add_command(command)

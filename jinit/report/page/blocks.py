@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from jinit.report.page.lesson_blocks import Calculator, Formula, Prose, Quiz
+
 PlotlyTraces = Sequence[Mapping[str, Any]]
 """Traces of plotly, https://plotly.com/javascript/reference."""
 Cell = str | float | int | None | tuple[str, float]
@@ -58,6 +60,8 @@ class DataTable:
     caption: str
     columns: Sequence[TableColumn]
     rows: Sequence[Sequence[Cell]]
+    has_filter: bool = True
+    """Whether there is a field for a word; a few rows need none."""
 
     template: ClassVar[str] = "table"
 
@@ -118,7 +122,19 @@ class Fold:
     template: ClassVar[str] = "fold"
 
 
-PageBlock = Paragraphs | Headline | Snippet | DataTable | Chart | FrameChart | Fold
+PageBlock = (
+    Paragraphs
+    | Headline
+    | Snippet
+    | DataTable
+    | Chart
+    | FrameChart
+    | Fold
+    | Prose
+    | Formula
+    | Quiz
+    | Calculator
+)
 """A part of a section."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinit.report.extras import explain_missing_extra
 from jinit.report.page.blocks import Chart, Fold, FrameChart, Section
+from jinit.report.page.formula import formula_markup, prose_markup
 from jinit.report.text import compact_text, escape_unprintable
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def write_page(
     scripts = {"theme": _asset("theme.js"), "page": _asset("page.js")}
     if charts:
         scripts["plotly"] = _asset(_PLOTLY)
+    block_scripts = sorted({name for block in blocks if (name := getattr(block, "script", None))})
+    scripts |= {name: _asset(name) for name in block_scripts}
     text = (
         _environment()
         .get_template("page.html")
@@ -98,6 +101,7 @@ def write_page(
             sections=shown,
             style=_asset("page.css"),
             scripts=scripts,
+            block_scripts=block_scripts,
             policy=" ".join(f"'sha256-{_digest(script)}'" for script in scripts.values()),
             charts=_to_json([_chart_data(chart) for chart in charts]),
             chart_numbers={id(chart): number for number, chart in enumerate(charts)},
@@ -146,6 +150,8 @@ def _environment() -> "Environment":
         "cell_text": _cell_text,
         "cell_value": _cell_value,
         "identity": id,
+        "formula": lambda text: formula_markup(text, is_block=True),
+        "prose": prose_markup,
     }
     return environment
 

@@ -12,6 +12,7 @@
     const axis = {
       gridcolor: variable("--line"), zerolinecolor: variable("--line"), linecolor: variable("--quiet"),
       automargin: true, ticks: "outside", tickcolor: variable("--line"),
+      title: { standoff: 10 },
     };
     return {
       layout: {

@@ -1,0 +1,46 @@
+"""`jinit learn`: a page that teaches initialization, with numbers computed on this machine."""
+
+from pathlib import Path
+
+import click
+
+from jinit.cli.output import DONE, print_line
+
+
+@click.command("learn")
+@click.option(
+    "-o",
+    "--out",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default="learn.html",
+    show_default=True,
+    help="The page to write.",
+)
+@click.option("--open", "is_opened", is_flag=True, help="Open the page in the browser.")
+def write_lessons(file: Path, is_opened: bool) -> int:
+    """Write a page that teaches initialization: nine lessons, sliders, a calculator and a quiz.
+
+    Its numbers are computed here, which takes about half a minute: small networks are measured and
+    trained. The page is one file and needs no network.
+    """
+    from jinit.cli.compiled_programs import keep_compiled_programs
+    from jinit.cli.progress import ProgressLine
+    from jinit.report.learn import write_learning_page
+    from jinit.report.page import check_page_path
+    from jinit.sweep import use_all_cores
+
+    check_page_path(file)
+    use_all_cores()
+    from jinit.lessons import compute_lessons
+
+    with ProgressLine() as progress, keep_compiled_programs():
+        numbers = compute_lessons(progress.show)
+    write_learning_page(file, numbers)
+    print_line(f"Page: {file}")
+    if is_opened:
+        import webbrowser
+
+        webbrowser.open(file.absolute().as_uri())
+    return DONE
