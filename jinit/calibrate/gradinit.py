@@ -15,7 +15,7 @@ from jinit.calibrate.losses import TargetLoss, batch_loss, check_target_loss
 from jinit.calibrate.method import BaseInitializer, Findings, Method, apply_or_keep
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, fast_convolutions
 
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.999
 """Decays of the moments of Adam, with which the factors are learned."""
@@ -184,7 +184,7 @@ class GradInit(Method):
         ones = [jnp.ones_like(each) for each in tensors.norms(tensors.values)]
         zeros = [jnp.zeros_like(each) for each in ones]
         initial = _State(ones, (zeros, zeros), zeros, jnp.zeros(2, jnp.int32))
-        state, history = jax.lax.scan(step, initial, jnp.arange(self.steps))
+        state, history = jax.lax.scan(fast_convolutions(step), initial, jnp.arange(self.steps))
         found = [a * p for a, p in zip(state.factors, tensors.values, strict=True)]
         norms = in_one_row(tensors.norms(tensors.values))
         factors = jnp.where(norms > 0, in_one_row(state.factors), jnp.nan)

@@ -16,7 +16,7 @@ from jinit.calibrate.losses import TargetLoss, are_labels, batch_loss, check_tar
 from jinit.calibrate.method import BaseInitializer, Findings, Method, apply_or_keep
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, fast_convolutions
 
 _LARGEST_DECREASE = 0.5
 """Smallest factor of a norm in one step, so that no norm reaches zero or changes its sign."""
@@ -172,7 +172,8 @@ class MetaInit(Method):
             return self._descend(tensors, state, slopes), value
 
         zeros = [jnp.zeros_like(each) for each in tensors.norms(tensors.values)]
-        state, quotients = jax.lax.scan(step, _State(tensors.values, zeros), jnp.arange(self.steps))
+        first, numbers = _State(tensors.values, zeros), jnp.arange(self.steps)
+        state, quotients = jax.lax.scan(fast_convolutions(step), first, numbers)
         before, after = tensors.norms(tensors.values), tensors.norms(state.values)
         kernels = [place for place, each in enumerate(tensors.tensors) if each.is_kernel]
         statistics = {

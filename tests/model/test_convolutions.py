@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolutions import CANONICAL_IMAGE, convolutions
 from jax import lax
 
-from jinit.sweep.convolutions import canonical_convolutions
+from jinit.model import Graph
+from jinit.model.convolutions import canonical_convolutions, fast_convolutions, is_faster_alone
 
 LAYOUTS = {
     "image": (("NHWC", "HWIO", "NHWC"), (2, 6, 5, 4), (3, 2, 4, 6)),
@@ -77,13 +79,58 @@ def test_all_convolutions_of_a_gradient_are_canonical():
     def gradient(signal, kernel):
         return jax.grad(lambda k: jnp.sum(convolution(layout)(signal, k) ** 2))(kernel)
 
-    jaxpr = jax.make_jaxpr(canonical_convolutions(gradient))(*draw(*shapes))
-    found = {
-        each.params["dimension_numbers"]
-        for each in jaxpr.eqns
-        if each.primitive.name == "conv_general_dilated"
-    }
-    assert found == {lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))}
+    found = convolutions(canonical_convolutions(gradient), *draw(*shapes))
+    assert {params["dimension_numbers"] for params, _ in found} == {CANONICAL_IMAGE}
+
+
+def test_convolutions_in_loops_and_branches_are_canonical():
+    layout, *shapes = LAYOUTS["channels first"]
+    convolve = convolution(layout)
+
+    def gradient(signal, kernel):
+        return jax.grad(lambda k: jnp.sum(convolve(signal, k) ** 2))(kernel)
+
+    def function(signal, kernel):
+        def step(k, _):
+            large = jnp.sum(k) > 0
+            return jax.lax.cond(large, lambda: 0.1 * gradient(signal, k), lambda: 0.9 * k), large
+
+        scanned = lax.scan(step, kernel, None, length=2)
+        looped = lax.fori_loop(0, jnp.int32(signal.ndim), lambda _, k: step(k, None)[0], kernel)
+        return scanned, lax.while_loop(lambda k: jnp.sum(k) > 1e9, lambda k: k / 2, looped)
+
+    check(function, *draw(*shapes))
+    found = convolutions(canonical_convolutions(function), *draw(*shapes))
+    assert {params["dimension_numbers"] for params, _ in found} == {CANONICAL_IMAGE}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": ((6, 4), (5, 7))},
+        {"padding": ((9, 4), (5, 8)), "rhs_dilation": (1, 2)},
+        {"padding": ((4, 4), (-1, 7)), "lhs_dilation": (3, 2)},
+    ],
+    ids=str,
+)
+def test_a_small_signal_and_a_large_kernel_change_places(options):
+    convolve = convolution(LAYOUTS["image"][0], **options)
+    args = draw((2, 3, 2, 4), (7, 6, 4, 5))
+    check(convolve, *args)
+    ((_, shapes),) = convolutions(canonical_convolutions(convolve), *args)
+    assert shapes == [(5, 7, 6, 4), (3, 2, 4, 2)]
+
+
+def test_copies_of_a_network_with_convolutions_are_faster_alone_on_cpu(monkeypatch):
+    layout, *shapes = LAYOUTS["image"]
+    convolve = convolution(layout)
+    graph = Graph.from_function(
+        lambda *args: lax.map(lambda _: convolve(*args), jnp.arange(2)), *draw(*shapes)
+    )
+    assert is_faster_alone(graph)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not is_faster_alone(graph)
+    assert fast_convolutions(convolve) is convolve
 
 
 def test_functions_without_convolutions_stay_as_they_are():
