@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from convolutions import CANONICAL_IMAGE, convolutions
 
-from jinit.calibrate import gradinit, lsuv, metainit, patches, read_batches
+from jinit.calibrate import gradinit, metainit, patches, read_batches
 from jinit.calibrate.find_lr import LearningRateSearch
 from jinit.model import trace
 
@@ -52,7 +52,9 @@ def find(name, params, key):
     return METHODS[name].find(model, params, batches, key)
 
 
-@pytest.mark.parametrize("name", ["metainit", "gradinit", "find_lr"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("metainit", marks=pytest.mark.slow), "gradinit", "find_lr"]
+)
 def test_all_convolutions_of_a_method_are_canonical(name):
     arguments = draw(jax.random.key(0)), jax.random.key(0)
     found = convolutions(functools.partial(find, name), *arguments)
@@ -81,12 +83,11 @@ def test_the_results_are_those_of_plain_convolutions(name, monkeypatch):
         assert 0 < is_of_norm.sum() < len(is_of_norm)
 
 
-@pytest.mark.parametrize("method", [lsuv(), METHODS["gradinit"]])
-def test_convolutions_of_many_keys_are_not_grouped(method):
+def test_convolutions_of_many_keys_are_not_grouped():
     model, batches = problem("gradinit")
 
     def apply_method(key):
-        return method.apply(model, draw(key), batches, key)
+        return METHODS["gradinit"].apply(model, draw(key), batches, key)
 
     found = convolutions(jax.vmap(apply_method), jax.random.split(jax.random.key(0), 2))
     assert found
