@@ -17,7 +17,7 @@ from jinit.calibrate.losses import TargetLoss, batch_loss, check_target_loss
 from jinit.calibrate.method import Findings, Method
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors
-from jinit.model import Model, PyTree, check_model
+from jinit.model import Model, PyTree, check_model, fast_convolutions, is_faster_alone
 
 _OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
 _GRADIENT_PASSES = 3.0
@@ -202,7 +202,8 @@ class LearningRateSearch(Method):
             values, losses = self._train(loss, tensors.values, batches, rate)
             return mean_loss(values), losses
 
-        after, losses = jax.vmap(train)(rates)
+        is_sequential = is_faster_alone(model.graph)
+        after, losses = jax.lax.map(train, rates) if is_sequential else jax.vmap(train)(rates)
         size = sum(value.size for value in tensors.values)
         iterations = min(self.iterations, size)
         history = {
@@ -236,7 +237,7 @@ class LearningRateSearch(Method):
             return (values, memory), before
 
         initial = values, optimizer.init(values)
-        (values, _), losses = jax.lax.scan(step, initial, jnp.arange(self.steps))
+        (values, _), losses = jax.lax.scan(fast_convolutions(step), initial, jnp.arange(self.steps))
         return values, losses
 
     def report(self, model: Model, findings: Findings, seconds: float) -> LearningRateReport:
@@ -293,7 +294,7 @@ def largest_eigenvalue(
         return basis.at[number + 1].set(unit), projected
 
     zeros = jnp.zeros((iterations, iterations), point.dtype)
-    basis, projected = jax.lax.fori_loop(0, iterations, step, (basis, zeros))
+    basis, projected = jax.lax.fori_loop(0, iterations, fast_convolutions(step), (basis, zeros))
     # Vectors of zeros follow where the Krylov space ends; they count as very negative eigenvalues.
     used = jnp.linalg.norm(basis[:-1], axis=1) > 0
     floor = -2 * jnp.abs(projected).sum()

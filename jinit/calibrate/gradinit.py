@@ -19,7 +19,7 @@ from jinit.calibrate.method import BaseInitializer, Findings, apply_or_keep
 from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, fast_convolutions
 
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.999
 """Decays of the moments of Adam, with which the factors are learned."""
@@ -190,7 +190,9 @@ class GradInit(SearchMethod):
 
         ones = [jnp.ones_like(each) for each in tensors.norms(tensors.values)]
         zeros = [jnp.zeros_like(each) for each in ones]
-        return LoopBody(_State(ones, (zeros, zeros), zeros, jnp.zeros(2, jnp.int32)), step)
+        return LoopBody(
+            _State(ones, (zeros, zeros), zeros, jnp.zeros(2, jnp.int32)), fast_convolutions(step)
+        )
 
     def finish(
         self, model: Model, params: PyTree, batches: DataBatches, end: LoopEnd

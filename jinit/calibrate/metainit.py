@@ -20,7 +20,7 @@ from jinit.calibrate.method import BaseInitializer, Findings, apply_or_keep
 from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
 from jinit.calibrate.trained_tensors import Arrays, TrainedTensors, in_one_row, read_tensors
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, fast_convolutions
 
 _LARGEST_DECREASE = 0.5
 """Smallest factor of a norm in one step, so that no norm reaches zero or changes its sign."""
@@ -37,10 +37,10 @@ def metainit(
     *,
     init: BaseInitializer = "he_normal",
     loss: TargetLoss | None = None,
-    learning_rate: float = 0.1,
+    learning_rate: float = 0.01,
     momentum: float = 0.9,
     steps: int = 500,
-    epsilon: float = 1e-5,
+    epsilon: float = 1e-3,
     inputs: Literal["normal", "data"] = "normal",
     progress: ShowProgress | None = None,
     checkpoint: CheckpointFile | None = None,
@@ -60,6 +60,13 @@ def metainit(
     A step at most halves a norm. Biases, scales, and kernels that are zero are not changed. In a
     loop over stacked kernels, the kernel of each iteration has its own norm.
 
+    A gradient far below ε counts as 1, and one that a step changes much counts more: the quotient
+    of a deep plain network is smallest where many gradients have fallen to ε. With the paper's
+    lr = 0.1 and ε = 1e-5, its signal therefore vanishes. MLPs of 30 layers of 64 units learned
+    digits to 43 % (tanh) and 76 % (relu) after 500 such steps from He's kernels, to 90 % and 92 %
+    after as many with the defaults here, and to 94 % and 92 % from He's kernels alone (means of two
+    or three seeds).
+
     The paper draws inputs from the normal distribution and labels at random in each step, so that
     of the data only the shapes count. Targets that are not labels, or that the model's outputs do
     not have as classes, are permuted over the examples of a batch. Integer inputs, such as tokens,
@@ -78,7 +85,7 @@ def metainit(
       learning_rate: change of a norm in the first step.
       momentum: μ, at least 0 and below 1.
       steps: number of steps.
-      epsilon: ε, which limits the weight of small gradients.
+      epsilon: ε; a gradient far below it counts as vanished.
       inputs: `normal` for inputs and labels as in the paper, `data` for those of the data.
       progress: called with the progress every second or so.
       checkpoint: file of unfinished work, from which an equal call goes on.
@@ -93,7 +100,7 @@ def metainit(
 
     References:
       Dauphin and Schoenholz, "MetaInit: Initializing learning by learning to initialize", 2019,
-      section 3.
+      section 3, whose defaults are learning_rate=0.1 and epsilon=1e-5.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> apply = lambda w, x: jnp.tanh(jnp.tanh(x @ w[0]) @ w[1]) @ w[2]
@@ -129,10 +136,10 @@ class MetaInit(SearchMethod):
     """The method `metainit` with its options."""
 
     loss: TargetLoss | None = None
-    learning_rate: float = 0.1
+    learning_rate: float = 0.01
     momentum: float = 0.9
     steps: int = 500
-    epsilon: float = 1e-5
+    epsilon: float = 1e-3
     inputs: Literal["normal", "data"] = "normal"
 
     name: ClassVar[str] = "metainit"
@@ -179,7 +186,7 @@ class MetaInit(SearchMethod):
             return self._descend(tensors, state, slopes), {"gradient quotient": value}
 
         zeros = [jnp.zeros_like(each) for each in tensors.norms(tensors.values)]
-        return LoopBody(_State(tensors.values, zeros), step)
+        return LoopBody(_State(tensors.values, zeros), fast_convolutions(step))
 
     def finish(
         self, model: Model, params: PyTree, batches: DataBatches, end: LoopEnd

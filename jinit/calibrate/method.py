@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import numpy as np
 from jax import Array
+from jax.custom_batching import sequential_vmap
 
 from jinit.calibrate.batches import DataBatches, read_batches
 from jinit.calibrate.checkpoint import CheckpointFile, check_checkpoint_file
@@ -17,7 +18,7 @@ from jinit.calibrate.method_progress import ShowProgress
 from jinit.calibrate.report import Report
 from jinit.calibrate.watched_run import run_watched
 from jinit.initializers import from_spec
-from jinit.model import Model, PyTree, check_model
+from jinit.model import Model, PyTree, check_model, is_faster_alone
 
 BaseInitializer = str | Callable[..., Array]
 """An initializer of JAX's form, or the name of one in the catalog."""
@@ -183,7 +184,9 @@ def _default(kind: type[Method], name: str) -> Any:
 def _run(
     method: Method, model: Model, params: PyTree, batches: DataBatches, key: Array
 ) -> tuple[PyTree, Findings]:
-    return method.find(model, params, batches, key)
+    find = partial(method.find, model)
+    find = sequential_vmap(find) if is_faster_alone(model.graph) else find
+    return find(params, batches, key)
 
 
 def apply_or_keep(

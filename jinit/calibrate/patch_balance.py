@@ -12,7 +12,7 @@ from jinit.calibrate.batches import DataBatches
 from jinit.calibrate.patch_walk import evaluate_batches
 from jinit.calibrate.unit_operands import AppliedOperands, UnitOperand
 from jinit.calibrate.units import UnitSite
-from jinit.model import Model, Place, PyTree, Tap
+from jinit.model import Model, Place, PyTree, Tap, fast_convolutions
 
 _TOLERANCE = 0.01
 """Largest relative deviation of a ratio from its target with which layers count as balanced."""
@@ -69,9 +69,8 @@ def balance_layers(
         return _State(scaled, state.rounds + 1, measure(scaled))
 
     before = measure(params)
-    state = jax.lax.while_loop(
-        is_unfinished, step, _State(params, jnp.zeros((), jnp.int32), before)
-    )
+    first = _State(params, jnp.zeros((), jnp.int32), before)
+    state = jax.lax.while_loop(is_unfinished, fast_convolutions(step), first)
     return state.params, before, state.balance, state.rounds
 
 

@@ -6,6 +6,7 @@ from jinit.model.attention import ATTENTION_ROLES, AttentionPart, UnitBlocks
 from jinit.model.axis_roles import AXIS_ROLES, BATCH, STACKED, AxisRole
 from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
+from jinit.model.convolutions import canonical_convolutions, fast_convolutions, is_faster_alone
 from jinit.model.dataflow import Dataflow, FlowValue
 from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
@@ -56,9 +57,12 @@ __all__ = [
     "apply_taps",
     "axes_hint",
     "bodies",
+    "canonical_convolutions",
     "check_model",
     "closest_paths",
     "compile_glob",
+    "fast_convolutions",
+    "is_faster_alone",
     "leaf_paths",
     "parameter_key",
     "path_bits",

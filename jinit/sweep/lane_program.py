@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jinit.model import PyTree
-from jinit.sweep.convolutions import canonical_convolutions
+from jinit.model import PyTree, fast_convolutions
 from jinit.sweep.mean import Mean, as_mean, mean_values
 from jinit.sweep.trial import Metrics, Trial
 
@@ -167,8 +166,8 @@ class LaneProgram:
         def step(lane: LaneState, given: tuple[Any, Any]) -> tuple[LaneState, Metrics]:
             return self.step(lane, numbers, seed, *given, train)
 
-        fast_step = canonical_convolutions(step) if jax.default_backend() == "cpu" else step
-        after, metrics = jax.lax.scan(fast_step, lane, (indices, stream), length=steps)
+        given = indices, stream
+        after, metrics = jax.lax.scan(fast_convolutions(step), lane, given, length=steps)
         if self.can_stop:
             after = keep_stopped(lane, after)
         return after, {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
@@ -252,7 +251,7 @@ class LaneProgram:
             metrics = evaluate(lane.state, self._hyper(numbers), batch)
             return {name: as_mean(metric, count) for name, metric in metrics.items()}
 
-        score = canonical_convolutions(score) if jax.default_backend() == "cpu" else score
+        score = fast_convolutions(score)
         parts = []
         if full > 1:
             batches = jax.tree.map(
@@ -289,9 +288,7 @@ class LaneProgram:
             measured = trial_measure(lane.state, self._hyper(numbers), batch)
             return {name: jnp.ravel(values) for name, values in measured.items()}
 
-        if jax.default_backend() == "cpu":
-            measure = canonical_convolutions(measure)
-        return measure(lane, batch)
+        return fast_convolutions(measure)(lane, batch)
 
     def _hyper(self, numbers: Mapping[str, Array]) -> dict[str, Any]:
         return {**self.compiled, **numbers}

@@ -11,6 +11,7 @@ from jinit.diagnostics import gradient_quotient
 from jinit.model import trace
 
 A = jnp.array([0.5, 2.0, -1.0])
+PAPER = {"learning_rate": 0.1, "epsilon": 1e-5}
 
 
 def quadratic(w, x):
@@ -34,7 +35,7 @@ def deep_problem(gain, layers=6, width=12):
 def test_the_quotient_of_a_quadratic_form_is_known():
     model = trace(quadratic, jnp.ones((3, 1)), jnp.ones(1))
     found, report = metainit(
-        model, jnp.ones((3, 1)), jnp.ones(1), loss=jnp.sum, steps=1, inputs="data"
+        model, jnp.ones((3, 1)), jnp.ones(1), loss=jnp.sum, steps=1, inputs="data", **PAPER
     )
     np.testing.assert_allclose(report.history["gradient quotient"], [1.16666166], rtol=3e-7)
     # All gradients of a quadratic form grow with the norm alike, so that it is kept but for ε.
@@ -57,7 +58,7 @@ def test_the_first_quotient_agrees_with_the_full_hessian_and_with_the_diagnostic
     flat = jnp.concatenate([each.reshape(-1) for each in w])
     g, h = jax.jit(lambda flat: (jax.grad(loss)(flat), jax.hessian(loss)(flat)))(flat)
     expected = jnp.abs((g - h @ g) / (g + 1e-5 * jnp.where(g >= 0, 1, -1)) - 1).mean()
-    _, report = metainit(model, w, (x, labels), steps=1, inputs="data")
+    _, report = metainit(model, w, (x, labels), steps=1, inputs="data", **PAPER)
     (quotient,) = report.history["gradient quotient"]
     np.testing.assert_allclose(quotient, expected, rtol=1e-4)
     np.testing.assert_allclose(quotient, gradient_quotient(model, w, x, labels), rtol=1e-4)
@@ -85,7 +86,7 @@ def test_the_norms_follow_the_signs_of_their_slopes_with_momentum():
             sign = jnp.sign((slope * expected[place]).sum() / norm)
             changes[place] = 0.9 * changes[place] - 0.1 * sign
             expected[place] = expected[place] * (norm + changes[place]) / norm
-    found, report = metainit(model, w, batches, steps=3, inputs="data")
+    found, report = metainit(model, w, batches, steps=3, inputs="data", **PAPER)
     assert report.passes == 3 * 18 / 2
     for each, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(each, other, rtol=1e-4)
@@ -97,11 +98,39 @@ def test_the_norms_follow_the_signs_of_their_slopes_with_momentum():
 @pytest.mark.slow
 def test_the_quotient_of_a_badly_scaled_deep_network_falls():
     model, w, data = deep_problem(5.0)
-    found, report = metainit(model, w, data, jax.random.key(2), steps=200)
+    found, report = metainit(model, w, data, jax.random.key(2), steps=200, **PAPER)
     assert gradient_quotient(model, found, *data) < 0.2 * gradient_quotient(model, w, *data)
     quotients = report.history["gradient quotient"]
     assert quotients.shape == (200,)
     assert np.median(quotients[-20:]) < 0.2 * np.median(quotients[:20])
+
+
+def tanh_chain(p, x):
+    """The last hidden layer of 30."""
+    first = jnp.tanh(x @ p["first"])
+    return jax.lax.scan(lambda h, kernel: (jnp.tanh(h @ kernel), None), first, p["hidden"])[0]
+
+
+def signal_after(**options):
+    """The root mean square of the last of 30 hidden layers with tanh, before and after."""
+    shapes = {"first": (24, 24), "hidden": (29, 24, 24), "last": (24, 10)}
+    generator = np.random.default_rng(0)
+    p = {name: (2 / 24) ** 0.5 * generator.normal(size=shape) for name, shape in shapes.items()}
+    p, x = jax.tree.map(jnp.float32, (p, generator.normal(size=(48, 24))))
+    model = trace(lambda p, x: tanh_chain(p, x) @ p["last"], p, x)
+    found, _ = metainit(model, p, (x, jnp.arange(48) % 10), jax.random.key(1), **options)
+    return [float(jnp.sqrt((tanh_chain(each, x) ** 2).mean())) for each in (p, found)]
+
+
+@pytest.mark.parametrize("steps", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_the_signal_of_thirty_layers_does_not_vanish(steps):
+    before, after = signal_after(steps=steps)
+    assert before > after > 0.02
+
+
+@pytest.mark.slow
+def test_the_signal_of_thirty_layers_vanishes_with_the_options_of_the_paper():
+    assert signal_after(steps=500, **PAPER)[1] < 1e-3
 
 
 def test_a_norm_never_reaches_zero_and_a_kernel_of_zeros_is_named():
