@@ -23,7 +23,9 @@ REPEATED = (
     "contracts",
     "hooks",
     "model",
-    "programs",
+    "programs/test_fast_init.py",
+    "programs/test_sharded.py",
+    "programs/test_windows.py",
     "initializers/test_drop_in.py",
     "initializers/test_framework.py",
     "initializers/test_marginal_moments.py",
@@ -42,7 +44,6 @@ REPEATED = (
     "sampling/test_sharding.py",
     "sampling/test_threefry.py",
     "sweep/test_against_a_plain_loop.py",
-    "sweep/test_state_and_data.py",
     "sweep/test_trial.py",
     "test_public_api.py",
 )

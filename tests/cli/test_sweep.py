@@ -99,7 +99,7 @@ def test_a_sweep_prints_a_table_a_recommendation_and_its_files(folder, capsys):
     assert len(jinit.Results(folder / "runs" / "mine").frame()) == 4
 
 
-@pytest.mark.parametrize("model", ["in_linen", "in_nnx"])
+@pytest.mark.parametrize("model", ["in_linen", pytest.param("in_nnx", marks=pytest.mark.slow)])
 def test_a_model_of_the_user(folder, capsys, model):
     text = OWN.format(model=f"own_models:{model}")
     assert main(["sweep", write(folder, text), "--out", "there", "--seeds", "1"]) == 0

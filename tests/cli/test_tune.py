@@ -57,6 +57,7 @@ def test_plain_data_on_standard_output(folder, capsys):
     assert jinit.Tuned("out").search.outline.total_lanes == 4
 
 
+@pytest.mark.slow
 def test_too_many_rates_for_a_heat_map(folder, capsys):
     text = SPACE.replace("lr = [1e-4, 1e-2]", "lr = {low = 1e-4, high = 1e-2, log = true}")
     drawn = 'search = "random"\nconfigurations = 60\n'

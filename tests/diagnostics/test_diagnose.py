@@ -181,6 +181,7 @@ def test_parameters_may_be_an_nnx_module():
     assert diagnose(model, model.unwrap(module), X).to_dict() == diagnosis.to_dict()
 
 
+@pytest.mark.slow
 def test_seeds_give_distributions():
     model, init, x = network("relu", 1, 16)
     diagnosis = diagnose(model, init, x, seeds=4, key=jax.random.key(9))
@@ -234,6 +235,7 @@ def test_progress_names_each_stage_once_and_changes_nothing():
     assert diagnosis.to_dict() == diagnose(model, params, X).to_dict()
 
 
+@pytest.mark.slow
 def test_predicted_intervals_of_layers_of_unequal_widths():
     """The squares of n relu units fluctuate by √(5/n), signal and gradient alike."""
     widths = [32, 8, 200, 8]

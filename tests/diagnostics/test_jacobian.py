@@ -53,6 +53,7 @@ def test_a_small_jacobian_has_the_singular_values_of_the_explicit_one():
     assert found.mean_square_error == 0
 
 
+@pytest.mark.slow
 def test_a_large_jacobian_is_probed_and_its_largest_value_converges():
     model, w, x = tanh_network(300, 320, 280, batch=1)
     found, values = jacobian(model, w, x), singular_values(model, w, x, 1)
@@ -106,6 +107,7 @@ class Normalized(nn.Module):
         return nn.Dense(4)(nn.tanh(x))
 
 
+@pytest.mark.slow
 def test_an_example_is_run_within_its_batch_if_the_network_normalizes_over_the_batch():
     x = jax.random.normal(KEY, (5, 8))
     model = jinit.linen.trace(Normalized(), x)

@@ -196,6 +196,7 @@ def test_a_head_that_is_far_too_large_is_named():
     assert (fault.path, fault.cure) == ("params/Dense_1/kernel", "kernel_init=jinit.lecun_normal()")
 
 
+@pytest.mark.slow
 def test_only_trained_parameters_are_updated():
     class Net(nn.Module):
         @nn.compact

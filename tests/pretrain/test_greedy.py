@@ -60,6 +60,7 @@ def test_each_layer_is_trained_on_the_mean_activations_of_those_below():
     assert np.isfinite(report.statistics["reconstruction error"][:2]).all()
 
 
+@pytest.mark.slow
 def test_linen_nnx_and_pure_functions_get_the_same_weights():
     class Linen(nn.Module):
         @nn.compact
@@ -209,6 +210,7 @@ def test_find_can_be_vmapped_over_keys():
         np.testing.assert_allclose(stacked[1][0][place], single[1][0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_trainers_and_layers_are_chosen_by_path():
     params, x = parameters(64, 6, 5, 2), digits(100)
     model = trace(network, params, x)

@@ -71,7 +71,7 @@ def test_the_values_do_not_depend_on_the_mesh(rules):
 @pytest.mark.parametrize(
     ("rules", "depths"),
     [
-        pytest.param(None, (12, 96), id="own"),
+        pytest.param(None, (12, 96), id="own", marks=pytest.mark.slow),
         pytest.param(recipes.gpt2(3), (3, 12), id="gpt2"),
         pytest.param(recipes.gpt2(3), (12, 96), id="gpt2-deep", marks=pytest.mark.slow),
     ],

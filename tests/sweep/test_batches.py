@@ -62,6 +62,7 @@ def test_bootstrap_draws_one_sample_with_replacement_per_seed():
     np.testing.assert_array_equal(steps(again, 0, 7, 8), steps(batches, 39, 7, 8))
 
 
+@pytest.mark.slow
 def test_bootstrap_of_a_sweep(tmp_path):
     """The loss of one full batch is the mean over the sample of the seed, for every start."""
     data = task(batch_size=90)

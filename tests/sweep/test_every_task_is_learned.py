@@ -20,7 +20,7 @@ SHORT = {
 }
 AXES = {"regularized": "normalization = ['batch']\ndropout = [0.1]\n"}
 # Programs of two layers of attention or of a scan take longer to compile.
-SLOW = ("characters", "lstm", "cnn_of_signals", "mnist1d", "regularized")
+SLOW = ("characters", "cnn", "lstm", "cnn_of_signals", "mnist1d", "regularized")
 REST = """
 seeds = 1
 steps = 150

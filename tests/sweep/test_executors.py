@@ -44,7 +44,7 @@ SLOW = pytest.mark.slow
     ("build", "executor"),
     [
         (shallow, "map"),
-        (shallow, "loop"),
+        pytest.param(shallow, "loop", marks=SLOW),
         pytest.param(shallow, "measured", marks=SLOW),
         pytest.param(build_normalized, "loop", marks=SLOW),
         pytest.param(shallow, "vmap(3)", marks=SLOW),
@@ -75,6 +75,7 @@ def test_lanes_stop_in_a_loop_of_python(tmp_path):
     np.testing.assert_allclose(frames[0]["test_loss"], frames[1]["test_loss"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_fastest_layout_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(GroupRun, "time_call", lambda run, block: 1 + 9 * (not run.layout.is_loop))
     frame = run(tmp_path / "out", executor="measured")
@@ -122,6 +123,7 @@ def test_blocks_are_halved_until_they_fit(tmp_path, monkeypatch):
     np.testing.assert_allclose(frame["train_loss"], full["train_loss"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_blocks_are_halved_when_memory_is_exhausted(tmp_path, monkeypatch):
     original, failures = GroupRun.train, []
 

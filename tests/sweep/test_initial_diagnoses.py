@@ -119,6 +119,7 @@ def test_the_verdict_is_that_of_diagnose(name, tmp_path):
     assert name in ("lstm", "residual") or len(set(found)) > 1  # healthy and broken ones
 
 
+@pytest.mark.slow
 def test_lanes_that_differ_by_the_rate_share_a_verdict(tmp_path):
     frame = (
         sweep(init=["he_normal"], gain=[1.0, 100.0], lr=[1e-3, 1e-1], steps=1)
@@ -130,6 +131,7 @@ def test_lanes_that_differ_by_the_rate_share_a_verdict(tmp_path):
     assert np.unique(frame["at_initialization"]).size > 1
 
 
+@pytest.mark.slow
 def test_initializations_need_not_be_measured(tmp_path):
     options = {"init": ["he_normal"], "lr": [1e-2], "steps": 4}
     frames = [

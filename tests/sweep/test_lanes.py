@@ -52,6 +52,7 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     assert_equal_lanes(frame, wide, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_several_recordings_in_one_call_change_nothing(tmp_path):
     """Twelve steps are recorded after 4, 8 and 12: in one call, and in calls of four steps."""
     frames = []

@@ -67,7 +67,8 @@ def test_an_mlp_by_hand(executor, tmp_path):
     assert at_4["dead_fraction"].iloc[0] == (hidden <= 0).all(0).mean()
 
 
-@pytest.mark.parametrize("layer", [dense, pytest.param(convolution, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", [dense, convolution])
 def test_a_network_with_state(layer, tmp_path):
     def build(config):
         return Residual(layer, config["init"])

@@ -144,6 +144,7 @@ def test_an_mlp_with_layer_normalization():
     )
 
 
+@pytest.mark.slow
 def test_a_transformer():
     init, apply = transformer(VOCABULARY, LENGTH, depth=1, width=WIDTH, heads=HEADS)
     params = perturbed(init)
@@ -176,6 +177,7 @@ def test_a_transformer():
     )
 
 
+@pytest.mark.slow
 def test_an_lstm():
     init, apply = lstm(VOCABULARY, width=WIDTH)
     params = perturbed(init)

@@ -127,6 +127,7 @@ def test_build_does_not_get_them(tmp_path):
         one.run(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_axes_of_the_phase_diagram(tmp_path):
     axes = {"sigma_w": [0.5, 2.0], "sigma_b": [0.0, 1.0], "lr": [1e-3]}
     results = sweep(
@@ -149,6 +150,7 @@ def small_kernels(model):
     return {"**/kernel": jinit.normal(0.01), "**/bias": "zeros"}
 
 
+@pytest.mark.slow
 def test_whole_model_initializations_are_an_axis(tmp_path):
     one = sweep(
         shallow, rules=["own", "recommended", small_kernels, jinit.recommend], lr=[1e-2],

@@ -31,6 +31,7 @@ def test_futures_and_arrays(signs):
         waiting.for_futures([threads.submit(fail)])
 
 
+@pytest.mark.slow
 def test_a_sweep_never_stands_still_in_silence(signs, tmp_path):
     def note(progress):
         signs.append((time.monotonic(), progress.stage.split(" ")[0]))
