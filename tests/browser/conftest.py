@@ -51,7 +51,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             "request", lambda each: None if is_inside(each.url, address) else note(each.url, "")
         )
         page.goto(address)
-        page.wait_for_function("document.documentElement.dataset.ready")
+        page.wait_for_selector(":root[data-ready]", state="attached")
         assert bool(expected) == bool(expects)
         return page
 

@@ -14,6 +14,8 @@ _DTYPES = {"f": "f4", "i": "i4", "u": "u4", "b": "u1"}
 
 _FEW_DECADES = 1.5
 """Range of a logarithmic axis, in decades, below which 2 and 5 have ticks too."""
+_MOST_DECADES = 10
+"""Range of a logarithmic axis, in decades, above which not every decade has a tick."""
 
 
 def chart_text(text: object, most: int = 48) -> str:
@@ -31,7 +33,7 @@ def chart_text(text: object, most: int = 48) -> str:
 
 
 def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
-    """Return a logarithmic axis with a tick per decade, or more if it spans few.
+    """Return a logarithmic axis with a tick per decade; more if it spans few, fewer if many.
 
     Args:
       low: lower end, positive.
@@ -42,11 +44,12 @@ def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
     [-2.0, 1.0]
     """
     ends = [math.log10(low), math.log10(high)]
+    span = ends[1] - ends[0]
     return {
         "type": "log",
         "title": {"text": chart_text(title)},
         "range": ends,
-        "dtick": 1 if ends[1] - ends[0] > _FEW_DECADES else "D2",
+        "dtick": math.ceil(span / _MOST_DECADES) if span > _FEW_DECADES else "D2",
         "exponentformat": "power",
     }
 
