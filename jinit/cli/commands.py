@@ -11,6 +11,7 @@ from jinit.cli.catalog import list_initializers, show_initializer
 from jinit.cli.completion import print_completion
 from jinit.cli.diagnose import diagnose_network
 from jinit.cli.pretrain import pretrain_network
+from jinit.cli.scale import show_scale_effect
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
 
@@ -40,6 +41,7 @@ for command in (
     run_sweep,
     tune_initializations,
     diagnose_network,
+    show_scale_effect,
     calibrate_network,
     pretrain_network,
     list_initializers,

@@ -1,6 +1,6 @@
 """Diagnose a network at initialization: measure it, compare it with theory, judge it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
@@ -12,7 +12,7 @@ from jax import Array
 
 from jinit.diagnostics.diagnosis_details import add_histograms, add_jacobian
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.initial_params import draw_many, read_params
+from jinit.diagnostics.initial_params import draw_many, given_arguments, read_params
 from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
@@ -117,7 +117,7 @@ def diagnose(
     >>> diagnosis.verdict, diagnosis.faults[0].cure
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
-    model, params, batch = read_network("diagnose", model, _given_arguments(params, batch))
+    model, params, batch = read_network("diagnose", model, given_arguments(params, batch))
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
     _check_options(optimizer, seeds)
     _check_model(model)
@@ -134,7 +134,7 @@ def diagnose(
         loss_graph=cache(partial(loss_graph, setting, prepared)),
     )
     if seeds is None:
-        trees = [read_params(model, params, prepared.key)]
+        trees = [read_params("diagnose", model, params, prepared.key)]
         measurements, samples = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
         gradients = partial(observed_gradients, setting, prepared)
@@ -143,7 +143,7 @@ def diagnose(
         diagnosis = conclude(context, measurements, facts, record)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
-        draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
+        draws = draw_many("diagnose", model, params, jax.random.split(prepared.key, seeds))
         measurements, samples = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
@@ -162,11 +162,6 @@ def diagnose(
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
-
-
-def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
-    """Return the arguments after the network; none if all were left out."""
-    return (params, *batch) if batch or params is not None else ()
 
 
 def _ignore_progress(stage: str) -> None:

@@ -27,7 +27,7 @@ def add_histograms(
     return replace(
         diagnosis,
         layers=tuple(replace(layer, histograms=found) for layer, found in pairs),
-        provenance=_provenance(),
+        provenance=read_provenance(),
     )
 
 
@@ -47,7 +47,8 @@ def add_jacobian(diagnosis: Diagnosis, model: Model, params: PyTree, batch: Batc
     return replace(diagnosis, jacobian=spectrum)
 
 
-def _provenance() -> dict[str, str]:
+def read_provenance() -> dict[str, str]:
+    """Return the versions of jinit and JAX, and the device."""
     device = jax.local_devices()[0]
     versions = {package: metadata.version(package) for package in ("jinit", "jax")}
     return versions | {"device": f"{device.platform}: {device.device_kind}"}

@@ -48,8 +48,8 @@ class LayerDiagnosis:
     """Intervals of healthy networks of this depth by name, whatever the weights: `second_moment`
     and `gradient_rms`, for layers that form a chain with others."""
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
-    """Histograms of a sample of its signal: `preactivation`, and `activation` if another layer takes
-    it as input. With `seeds`, of all initializations together."""
+    """Histograms of a sample of its signal: `preactivation`, and `activation` if another layer
+    has it as input. With `seeds`, of all initializations together."""
 
 
 @dataclass(frozen=True, repr=False)

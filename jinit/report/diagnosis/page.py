@@ -9,9 +9,9 @@ from jinit.report.diagnosis.check import check_diagnosis
 from jinit.report.diagnosis.columns import (
     filled_columns,
     layer_cells,
-    sort_values,
     legend_text,
     number_text,
+    sort_values,
 )
 from jinit.report.diagnosis.faults import (
     VERDICT_MEANINGS,
