@@ -7,7 +7,6 @@ import click
 
 from jinit.cli.output import DONE, print_line, show_report
 
-
 _SHARED = ("loss", "key")
 """Arguments of jinit.diagnose that scale_effect takes as well."""
 

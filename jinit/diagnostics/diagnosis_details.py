@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 
 import jax
@@ -50,5 +51,9 @@ def add_jacobian(diagnosis: Diagnosis, model: Model, params: PyTree, batch: Batc
 def read_provenance() -> dict[str, str]:
     """Return the versions of jinit and JAX, and the device."""
     device = jax.local_devices()[0]
-    versions = {package: metadata.version(package) for package in ("jinit", "jax")}
-    return versions | {"device": f"{device.platform}: {device.device_kind}"}
+    return dict(_versions()) | {"device": f"{device.platform}: {device.device_kind}"}
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    return tuple((package, metadata.version(package)) for package in ("jinit", "jax"))

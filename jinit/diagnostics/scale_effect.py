@@ -18,7 +18,7 @@ from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.plain import plain_data
 from jinit.diagnostics.measuring.runs import Setting
 from jinit.diagnostics.recorded import RecordedJudge
-from jinit.diagnostics.scale_runs import ScaleRun, measure_scales, scale_kernels
+from jinit.diagnostics.scale_runs import ScaleRun, measure_scales, multiply_kernels
 from jinit.gains import needed, parameter_scales
 from jinit.hooks import read_network
 from jinit.model import Model, PyTree
@@ -54,7 +54,7 @@ class ScaleEffect:
     """Range of the RMS of the pre-activations in healthy networks: the ends along the last axis,
     NaN where there is none."""
     healthy_gradient: np.ndarray
-    """The same for the gradient."""
+    """Range of the RMS of the gradient in healthy networks, likewise."""
     histograms: np.ndarray
     """Counts of sampled activations along the last axis; of pre-activations where no layer takes
     the activations in."""
@@ -152,7 +152,7 @@ def scale_effect(
     loss_name = choose_loss(loss, output_shapes(model), prepared.targets).name
     judge = RecordedJudge(model, prepared.inputs, prepared.targets, loss, loss_name)
     diagnoses = [
-        judge.diagnose(run.measurements, scale_kernels(model, params, np.float32(scale)))
+        judge.diagnose(run.measurements, multiply_kernels(model, params, np.float32(scale)))
         for run, scale in zip(runs, scales, strict=True)
     ]
     counts, ends = _count_activations(model, runs, int(np.argmin(np.abs(np.log(scales)))))

@@ -1,21 +1,22 @@
-"""Measure a network at many scales of its kernels, in one compiled program."""
+"""Measure a network at many scales of its kernels, by one compiled program."""
 
 import math
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
 from jinit.diagnostics.measuring.batch import Batch, count_examples
 from jinit.diagnostics.measuring.floating import is_floating
 from jinit.diagnostics.measuring.histograms import SignalSample, sample_signals
 from jinit.diagnostics.measuring.measure import Measurements, summarize
+from jinit.diagnostics.measuring.observe import Observation
 from jinit.diagnostics.measuring.recent_programs import jit_recent
-from jinit.diagnostics.measuring.runs import Setting, observe_one
+from jinit.diagnostics.measuring.runs import Setting, observe_seeds
 from jinit.diagnostics.measuring.signal import Signal, layer_signals
 from jinit.diagnostics.phase_parameters import DrawnLeaf, scale_leaves
 from jinit.diagnostics.recorded import keep_compact
@@ -45,14 +46,22 @@ def measure_scales(
       batch: inputs and targets.
       scales: the factors.
     """
-    chunk = _chunk_size(setting.model, len(scales))
+    model = setting.model
+    chunk = _chunk_size(model, len(scales))
     padded = np.pad(scales, (0, -len(scales) % chunk), "edge")  # a rest would be compiled again
-    with explain_missing_gradient("scale_effect"):
-        runs = jax.device_get(_run_scales(setting, chunk, padded, params, batch))
-    return [jax.tree.map(itemgetter(number), runs) for number in range(len(scales))]
+    summarize_run = partial(_summarize_run, model, count_examples(batch.inputs))
+    runs = []
+    for part in np.split(padded, len(padded) // chunk):
+        scaled = jax.vmap(partial(multiply_kernels, model, params))(part)
+        with explain_missing_gradient("scale_effect"):
+            observation = observe_seeds(setting, scaled, batch)
+        measured, samples = jax.vmap(summarize_run)(scaled, observation)
+        both = jax.device_get(ScaleRun(measured, _layer_signals(model, measured), samples))
+        runs += [jax.tree.map(itemgetter(number), both) for number in range(chunk)]
+    return runs[: len(scales)]
 
 
-def scale_kernels(model: Model, params: PyTree, scale: Any) -> PyTree:
+def multiply_kernels(model: Model, params: PyTree, scale: Any) -> PyTree:
     """Return parameters whose kernels are multiplied by a factor.
 
     Args:
@@ -80,17 +89,11 @@ def _chunk_size(model: Model, count: int) -> int:
     return math.ceil(count / math.ceil(count / most))
 
 
-@jit_recent(2)
-def _run_scales(
-    setting: Setting, chunk: int, scales: Array, params: PyTree, batch: Batch
-) -> ScaleRun:
-    model, examples = setting.model, count_examples(batch.inputs)
+def _summarize_run(model: Model, examples: int, params: PyTree, observation: Observation) -> Any:
+    samples = sample_signals(model, observation)
+    return keep_compact(summarize(model, params, observation, examples)), samples
 
-    def run(scale: Array) -> ScaleRun:
-        scaled = scale_kernels(model, params, scale)
-        observation = observe_one(setting, scaled, batch)
-        measured = keep_compact(summarize(model, scaled, observation, examples))
-        samples = sample_signals(model, observation)
-        return ScaleRun(measured, layer_signals(model, measured), samples)
 
-    return lax.map(run, scales, batch_size=chunk)
+@jit_recent(1)
+def _layer_signals(model: Model, measurements: Measurements) -> Signal:
+    return jax.vmap(partial(layer_signals, model))(measurements)

@@ -1,19 +1,20 @@
 """Values by layer for plotly: an axis of layers, lines, ranges, zeros and numbers that are lost."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jinit.report.page import chart_array, chart_text, log_axis
-from jinit.report.text import compact_text
 
 MEASURED_COLOR, EXPECTED_COLOR, HEALTHY_COLOR = "#0072B2", "#56B4E9", "#009E73"
 FAULT_COLOR = "#D55E00"
 
 _MOST_TICKS = 24
 _MOST_CHARACTERS = 20
+_NUMBER = re.compile(r"(#\d+)?(\[\d+\])*$")
 _SMALLEST, _LARGEST = 1e-37, 1e37
 """Range of the numbers that a chart shows: arrays are packed in single precision."""
 
@@ -29,13 +30,21 @@ def short_layer_names(paths: Sequence[str]) -> list[str]:
     >>> short_layer_names(["params/block_0/kernel", "params/block_1/kernel", "params/head/kernel"])
     ['block_0', 'block_1', 'head']
     """
-    parts = [path.split("/") for path in paths]
+    stems, numbers = zip(*map(_split_number, paths), strict=True) if paths else ((), ())
+    parts = [stem.split("/") for stem in stems]
     while len(parts) > 1 and all(len(each) > 1 and each[0] == parts[0][0] for each in parts):
         parts = [each[1:] for each in parts]
     while len(parts) > 1 and all(len(each) > 1 and each[-1] == parts[0][-1] for each in parts):
         parts = [each[:-1] for each in parts]
-    names = ["/".join(each) for each in parts]
+    names = [f"{'/'.join(each)}{number}" for each, number in zip(parts, numbers, strict=True)]
     return [chart_text(_cut_start(name), most=_MOST_CHARACTERS) for name in names]
+
+
+def _split_number(path: str) -> tuple[str, str]:
+    """Return a path, and the number of the use or of the iteration at its end."""
+    found = _NUMBER.search(path)
+    place = len(path) if found is None else found.start()
+    return path[:place], path[place:]
 
 
 def _cut_start(name: str) -> str:
@@ -79,7 +88,7 @@ class LogRange(NamedTuple):
         if not numbers.size:
             return cls(0.1, 1.0)
         low, high = math.log10(numbers.min()), math.log10(numbers.max())
-        room = 0.08 * (high - low) + 0.15
+        room = max(0.08 * (high - low) + 0.15, (1 - high + low) / 2)
         return cls(10 ** (low - room), 10 ** (high + room))
 
     def axis(self, title: str) -> dict[str, Any]:
@@ -194,12 +203,3 @@ def special_traces(values: np.ndarray, ends: LogRange, color: str) -> list[dict[
         for numbers, height, name, symbol in marks
         if numbers.size
     ]
-
-
-def value_texts(values: np.ndarray) -> list[str]:
-    """Return numbers as short texts.
-
-    >>> value_texts(np.array([0.1234, np.nan]))
-    ['0.123', '–']
-    """
-    return [compact_text(float(value), 3) for value in values]

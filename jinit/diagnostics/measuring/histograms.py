@@ -20,7 +20,6 @@ SAMPLE_SIZE = 4096
 _BINS = 40
 _REACH = 4.0
 """Standard deviations on either side of the mean that a histogram shows."""
-_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,9 @@ def _sample_entries(value: Array, rows: int) -> Array:
 
 @lru_cache(maxsize=64)
 def _spread(count: int) -> np.ndarray:
-    """Return indices below `count`, spread evenly and without a period that units could share."""
-    return np.sort(np.arange(1, SAMPLE_SIZE + 1) * _GOLDEN_RATIO % 1 * count).astype(np.int32)
+    """Return indices below `count`, one at random from each of as many equal intervals."""
+    places = np.arange(SAMPLE_SIZE) + np.random.default_rng(0).random(SAMPLE_SIZE)
+    return (places * (count / SAMPLE_SIZE)).astype(np.int32)
 
 
 def layer_entries(model: Model, samples: Sequence[SignalSample]) -> list[dict[str, np.ndarray]]:
@@ -125,9 +125,9 @@ def count_entries(values: np.ndarray, low: float, high: float) -> Histogram:
     >>> count_entries(np.array([-9.0, 0.0, np.nan]), -1.0, 1.0).counts[0]
     1
     """
-    finite = np.clip(values[np.isfinite(values)], low, high)
-    counts, _ = np.histogram(finite, _BINS, (low, high))
-    return Histogram(low, high, tuple(counts.tolist()))
+    places = (np.ravel(values) - low) * (_BINS / (high - low))
+    places = np.clip(places[np.isfinite(places)], 0, _BINS - 1).astype(np.int32)
+    return Histogram(low, high, tuple(np.bincount(places, minlength=_BINS).tolist()))
 
 
 def fitting_range(values: np.ndarray) -> tuple[float, float]:

@@ -75,7 +75,7 @@ def _layer_sentence(layer: LayerData) -> str:
     ):
         fraction = statistics.get(name)
         if fraction is not None:
-            parts.append(f"{text}: {100 * fraction:.2g} %")
+            parts.append(f"{text}: {100 * fraction:.3g} %")
     return ", ".join(parts)
 
 

@@ -47,8 +47,7 @@ _FRACTIONS = {
 _HEIGHT = 440
 _EQUAL = 0.98
 """Standard deviation over RMS from which on the two count as equal."""
-LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-"""A legend above its chart."""
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def layer_charts(layers: Sequence[LayerData]) -> list[PageBlock]:
@@ -59,7 +58,11 @@ def layer_charts(layers: Sequence[LayerData]) -> list[PageBlock]:
     """
     if not layers:
         return []
-    panels = [_panel_chart(panel, layers) for panel in _LABELS]
+    panels = [
+        _panel_chart(panel, layers)
+        for panel in _LABELS
+        if panel.is_logarithmic or np.isfinite(panel.heights(layers)).any()
+    ]
     return [*panels, *_fraction_blocks(layers)]
 
 
@@ -85,7 +88,7 @@ def _panel_chart(panel: LayerPanel, layers: Sequence[LayerData]) -> Chart:
         {
             "xaxis": layer_axis([each["path"] for each in layers]),
             "yaxis": ends.axis(title) if panel.is_logarithmic else linear,
-            "legend": LEGEND,
+            "legend": _LEGEND,
             "hovermode": "closest",
         },
         _HEIGHT,
@@ -121,6 +124,8 @@ def _measured_traces(
 ) -> list[dict[str, Any]]:
     """Return the line through all layers, and marks on those with a fault."""
     drawn = np.where(heights > 0, heights, np.nan) if panel.is_logarithmic else heights
+    if not np.isfinite(drawn).any():
+        return []
     traces = [line_trace(drawn, "measured", MEASURED_COLOR, names)]
     is_faulty = np.array([each["verdict"] != "stable" for each in layers])
     faulty = np.where(is_faulty, drawn, np.nan)
@@ -166,7 +171,7 @@ def _fraction_blocks(layers: Sequence[LayerData]) -> list[PageBlock]:
         layout = {
             "xaxis": layer_axis(paths),
             "yaxis": {"title": {"text": "percent"}, "range": [-4, 104]},
-            "legend": LEGEND,
+            "legend": _LEGEND,
             "showlegend": True,
         }
         label = "Activations of each layer that are 0, dead or at a limit"
