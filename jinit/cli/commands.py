@@ -14,6 +14,7 @@ from jinit.cli.doctor import examine_machine
 from jinit.cli.learn import write_lessons
 from jinit.cli.pretrain import pretrain_network
 from jinit.cli.report import write_report
+from jinit.cli.scale import show_scale_effect
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
 
@@ -43,6 +44,7 @@ for command in (
     run_sweep,
     tune_initializations,
     diagnose_network,
+    show_scale_effect,
     calibrate_network,
     pretrain_network,
     write_report,

@@ -14,6 +14,7 @@ from jinit.cli.output import (
     check_folder,
     print_line,
     print_page,
+    show_report,
     write_json,
 )
 
@@ -33,6 +34,9 @@ _RETURNS = (
     help="Learning rate; judges the optimizer's first update as well.",
 )
 @click.option("--optimizer", help="Optimizer of optax, with --lr.  [default: adam]")
+@click.option("--report", metavar="FILE", help="Write a page into an .html file, with --jacobian.")
+@click.option("--open", "opens", is_flag=True, help="Open the page of --report in the browser.")
+@click.option("--jacobian", is_flag=True, help="Measure the Jacobian's singular values as well.")
 @click.option("--plot", metavar="FILE", help="Draw the diagnosis into a .png, .pdf or .svg file.")
 @click.option("--json", "json_file", metavar="FILE", help="Write plain data; - is standard output.")
 def diagnose_network(
@@ -41,6 +45,9 @@ def diagnose_network(
     json_file: str | None,
     lr: float | None,
     optimizer: str | None,
+    report: str | None,
+    opens: bool,
+    jacobian: bool,
     **options: Any,
 ) -> int:
     """Report whether your network will train and, if not, where it fails, why, and the cure.
@@ -57,10 +64,15 @@ def diagnose_network(
     """
     from jinit.cli.progress import ProgressLine
     from jinit.report.figure_file import check_figure_path
+    from jinit.report.page import check_page_path
     from jinit.sweep.load_function import load_function
 
     if plot:
         check_figure_path(plot)
+    if report:
+        check_page_path(report)
+    elif opens:
+        raise ValueError("--open needs a page to open, such as --report diagnosis.html")
     check_folder("--json", json_file)
     to_errors = json_file == STANDARD_OUTPUT
     built = _build_optimizer(lr, optimizer)
@@ -68,11 +80,14 @@ def diagnose_network(
         progress.show("building the network")
         returned = load_function("diagnose", target, Path.cwd())()
         request = read_target(returned)
-        found = _diagnose(request, progress.show, optimizer=built, **options)
+        options |= {"optimizer": built, "jacobian": jacobian or report is not None}
+        found = _diagnose(request, progress.show, **options)
     print_page(found.table(), to_errors=to_errors)
     if plot:
         found.plot(plot)
         print_line(f"Figure: {plot}", to_errors=to_errors)
+    if report:
+        show_report(found.report(report), opens=opens, to_errors=to_errors)
     if json_file:
         write_json(json_file, found.to_dict())
         if not to_errors:
@@ -123,7 +138,7 @@ def read_target(returned: Any) -> Any:
 
 
 def _diagnose(
-    request: Any, show: Any, *, seed: int, seeds: int | None, optimizer: Any = None
+    request: Any, show: Any, *, seed: int, seeds: int | None, optimizer: Any, **options: Any
 ) -> Any:
     import jax
 
@@ -150,5 +165,5 @@ def _diagnose(
     if params is None and seeds is None:
         show("drawing parameters")
         params = init(model, key)
-    options = {"key": key, "seeds": seeds, "progress": show, "optimizer": optimizer}
+    options |= {"key": key, "seeds": seeds, "progress": show, "optimizer": optimizer}
     return diagnose(model, params, *batch, **options | request.options)

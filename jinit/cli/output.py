@@ -30,6 +30,15 @@ def print_page(page: Any, *, to_errors: bool = False) -> None:
     Console(stderr=to_errors).print(page, highlight=False)
 
 
+def show_report(file: Path, *, opens: bool, to_errors: bool = False) -> None:
+    """Print where a page is, and open it in the browser if that is wished."""
+    print_line(f"Report: {file}", to_errors=to_errors)
+    if opens:
+        import webbrowser
+
+        webbrowser.open(file.absolute().as_uri())
+
+
 def write_json(file: str, data: Any) -> None:
     """Write plain data to a file, or to standard output if the file is `-`."""
     text = json.dumps(data, indent=1, default=_to_plain)

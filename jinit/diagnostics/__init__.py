@@ -7,6 +7,7 @@ from jinit.diagnostics.measuring.measure import Measurements, measure
 from jinit.diagnostics.measuring.signal import Signal, layer_signals, signal
 from jinit.diagnostics.phase import PhaseDiagram, depth_diagram, phase_diagram
 from jinit.diagnostics.recorded import RecordedJudge, keep_compact
+from jinit.diagnostics.scale_effect import ScaleEffect, scale_effect
 from jinit.diagnostics.spectra.curvature import Curvature, curvature
 from jinit.diagnostics.spectra.gradients import GradientNoise, gradient_noise, gradient_quotient
 from jinit.diagnostics.spectra.jacobian import Jacobian, jacobian
@@ -23,6 +24,7 @@ __all__ = [
     "Measurements",
     "PhaseDiagram",
     "RecordedJudge",
+    "ScaleEffect",
     "Signal",
     "curvature",
     "depth_diagram",
@@ -34,6 +36,7 @@ __all__ = [
     "layer_signals",
     "measure",
     "phase_diagram",
+    "scale_effect",
     "signal",
     "tangent_kernel",
 ]

@@ -1,6 +1,6 @@
 """Diagnose a network at initialization: measure it, compare it with theory, judge it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jinit.diagnostics.diagnosis_details import add_histograms, add_jacobian
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.initial_params import draw_many, read_params
+from jinit.diagnostics.initial_params import draw_many, given_arguments, read_params
 from jinit.diagnostics.judge_optimizer import judge_optimizer
 from jinit.diagnostics.judging.conclude import (
     DiagnosisContext,
@@ -23,6 +24,7 @@ from jinit.diagnostics.judging.parameter_facts import parameter_facts
 from jinit.diagnostics.judging.precision_notes import add_precision_notes
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_loss_batch
 from jinit.diagnostics.measuring.batch_facts import batch_facts
+from jinit.diagnostics.measuring.histograms import SignalSample, sample_signals
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.measure import Measurements, count_examples, summarize
 from jinit.diagnostics.measuring.observe import Observation
@@ -51,6 +53,7 @@ def diagnose(
     key: Array | None = None,
     optimizer: Any = None,
     seeds: int | None = None,
+    jacobian: bool = False,
     progress: _ProgressCallback | None = None,
 ) -> Diagnosis:
     r"""Run a network once forward and once backward, and judge its initialization.
@@ -80,6 +83,8 @@ def diagnose(
         cannot move in their dtype are faults.
       seeds: number of initializations to measure at once. Statistics are then medians over them,
         the verdict is the most frequent one, and `shares` has the fraction of each.
+      jacobian: whether to measure the singular values of the Jacobian as well, by
+        `jinit.diagnostics.jacobian`; with `seeds`, of the first initialization.
       progress: function that is called with a short text when a stage begins, such as `print`:
         tracing, compiling, running, measuring and judging.
 
@@ -112,7 +117,7 @@ def diagnose(
     >>> diagnosis.verdict, diagnosis.faults[0].cure
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
-    model, params, batch = read_network("diagnose", model, _given_arguments(params, batch))
+    model, params, batch = read_network("diagnose", model, given_arguments(params, batch))
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
     _check_options(optimizer, seeds)
     _check_model(model)
@@ -129,8 +134,8 @@ def diagnose(
         loss_graph=cache(partial(loss_graph, setting, prepared)),
     )
     if seeds is None:
-        trees = [read_params(model, params, prepared.key)]
-        measurements = _measure_one(setting, trees[0], prepared, progress)
+        trees = [read_params("diagnose", model, params, prepared.key)]
+        measurements, samples = _measure_one(setting, trees[0], prepared, progress)
         report_stage("judging")
         gradients = partial(observed_gradients, setting, prepared)
         facts = parameter_facts(model, trees[0], measurements, gradients)
@@ -138,8 +143,8 @@ def diagnose(
         diagnosis = conclude(context, measurements, facts, record)
     else:
         report_stage(f"drawing {seeds} {'initialization' if seeds == 1 else 'initializations'}")
-        draws = draw_many(model, params, jax.random.split(prepared.key, seeds))
-        measurements = _measure_seeds(setting, draws, prepared, progress)
+        draws = draw_many("diagnose", model, params, jax.random.split(prepared.key, seeds))
+        measurements, samples = _measure_seeds(setting, draws, prepared, progress)
         report_stage("judging")
         networks = [jax.tree.map(itemgetter(n), (draws, measurements)) for n in range(seeds)]
         trees = [params for params, _ in networks]
@@ -149,15 +154,14 @@ def diagnose(
         measured = [each for _, each in networks]
         diagnosis = conclude_seeds(context, measured, facts, recorders)
     diagnosis = add_precision_notes(diagnosis, model, trees[0])
+    diagnosis = add_histograms(diagnosis, model, samples)
+    if jacobian:
+        report_stage("measuring the Jacobian")
+        diagnosis = add_jacobian(diagnosis, model, trees[0], prepared)
     if optimizer is None or not any(trained_flags(model)):
         return diagnosis
     report_stage("measuring the first update")
     return judge_optimizer(diagnosis, model, trees, prepared, loss, optimizer)
-
-
-def _given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
-    """Return the arguments after the network; none if all were left out."""
-    return (params, *batch) if batch or params is not None else ()
 
 
 def _ignore_progress(stage: str) -> None:
@@ -196,22 +200,31 @@ def _check_model(model: Model) -> None:
             )
 
 
+_Measured = tuple[Measurements, tuple[SignalSample, ...]]
+
+
 def _measure_one(
     setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
-) -> Measurements:
-    """Return the measurements of one initialization, as NumPy arrays."""
+) -> _Measured:
+    """Return the measurements and samples of one initialization, as NumPy arrays."""
     observation = _run(observe_one, setting, params, batch, progress)
-    examples = count_examples(batch.inputs)
-    return jax.device_get(summarize(setting.model, params, observation, examples))
+    return jax.device_get(_summarize_one(setting, batch, params, observation))
 
 
 def _measure_seeds(
     setting: Setting, params: PyTree, batch: Batch, progress: _ProgressCallback | None
-) -> Measurements:
-    """Return the measurements of many initializations, along axis 0 of every array."""
+) -> _Measured:
+    """Return those of many initializations, along axis 0 of every array."""
     observation = _run(observe_seeds, setting, params, batch, progress)
-    summarize_one = partial(summarize, setting.model, examples=count_examples(batch.inputs))
-    return jax.device_get(jax.vmap(summarize_one)(params, observation))
+    return jax.device_get(jax.vmap(partial(_summarize_one, setting, batch))(params, observation))
+
+
+def _summarize_one(
+    setting: Setting, batch: Batch, params: PyTree, observation: Observation
+) -> _Measured:
+    model, examples = setting.model, count_examples(batch.inputs)
+    samples = sample_signals(model, observation)
+    return summarize(model, params, observation, examples), samples
 
 
 def _run(

@@ -11,10 +11,21 @@ from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.model import Model, PyTree
 
 
-def read_params(model: Model, params: PyTree, key: Array) -> PyTree:
+def given_arguments(params: Any, batch: Sequence[PyTree]) -> tuple[Any, ...]:
+    """Return the arguments after the network; none if all were left out.
+
+    Args:
+      params: its parameters, or None.
+      batch: inputs and targets.
+    """
+    return (params, *batch) if batch or params is not None else ()
+
+
+def read_params(name: str, model: Model, params: PyTree, key: Array) -> PyTree:
     """Return parameters as the model's tree.
 
     Args:
+      name: function that the user called, for messages.
       model: the traced network.
       params: its parameters; None for its own initialization.
       key: key of its own initialization.
@@ -23,16 +34,17 @@ def read_params(model: Model, params: PyTree, key: Array) -> PyTree:
       ValueError: if the tree, a shape or a dtype is not the model's, or there is no initialization.
     """
     if params is None:
-        params = _params_function(model, None)(key)
+        params = _params_function(name, model, None)(key)
     leaves = list(model.by_path(params).values())
-    _check_dtypes(model, leaves)
+    _check_dtypes(name, model, leaves)
     return jax.tree.unflatten(jax.tree.structure(model.params), leaves)
 
 
-def draw_many(model: Model, params: Any, keys: Array) -> PyTree:
+def draw_many(name: str, model: Model, params: Any, keys: Array) -> PyTree:
     """Return parameters of many initializations, along axis 0 of every leaf.
 
     Args:
+      name: function that the user called, for messages.
       model: the traced network.
       params: function `key -> params`; None for the model's own initialization.
       keys: one key for each initialization.
@@ -40,7 +52,7 @@ def draw_many(model: Model, params: Any, keys: Array) -> PyTree:
     Raises:
       ValueError: if there is no such function, or its parameters are not the model's.
     """
-    return _draw_params(model, _params_function(model, params), keys)
+    return _draw_params(model, _params_function(name, model, params), keys)
 
 
 @jit_recent(2)
@@ -48,19 +60,19 @@ def _draw_params(model: Model, draw: Callable[[Array], PyTree], keys: Array) -> 
     return jax.vmap(lambda key: model.unwrap(draw(key)))(keys)
 
 
-def _check_dtypes(model: Model, leaves: Sequence[Any]) -> None:
+def _check_dtypes(name: str, model: Model, leaves: Sequence[Any]) -> None:
     """Raise if parameters have other dtypes than those that the model was traced with."""
     abstract = jax.tree.leaves(model.params)
     for path, leaf, expected in zip(model.paths, leaves, abstract, strict=True):
         dtype = jnp.result_type(leaf)
         if jnp.issubdtype(expected.dtype, jnp.floating) and dtype != expected.dtype:
             raise ValueError(
-                f"diagnose: the parameter {path!r} is {dtype}, but the model was traced with "
+                f"{name}: the parameter {path!r} is {dtype}, but the model was traced with "
                 f"{expected.dtype}; trace the model with these parameters, or cast them"
             )
 
 
-def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
+def _params_function(name: str, model: Model, params: Any) -> Callable[[Array], PyTree]:
     """Return the function that draws parameters.
 
     Raises:
@@ -69,12 +81,12 @@ def _params_function(model: Model, params: Any) -> Callable[[Array], PyTree]:
     draw = model.init if params is None else params
     if draw is None:
         raise ValueError(
-            "diagnose: the model has no initialization of its own, so it needs params: give them, "
+            f"{name}: the model has no initialization of its own, so it needs params: give them, "
             "such as jinit.init(model, key, rules)"
         )
     if not callable(draw):
         raise ValueError(
-            "diagnose: with seeds, params must be a function key -> params, such as "
+            f"{name}: with seeds, params must be a function key -> params, such as "
             "lambda key: jinit.init(model, key, rules), or None for a model with its own init; got "
             f"{type(params).__name__}"
         )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jax import Array
 
+from jinit.diagnostics.initial_params import read_params
 from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_inputs
 from jinit.diagnostics.measuring.losses import draw_direction
 from jinit.diagnostics.measuring.plain import plain_data
 from jinit.diagnostics.phase_grid import PhaseGrid, measure_grid
+from jinit.diagnostics.phase_parameters import OwnScales, own_scales
 from jinit.model import Model, PyTree
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class PhaseDiagram:
     """`ordered` (`chi` below 1), `chaotic` (above 1), or `critical` if fluctuations at these widths
     explain the difference from 1: ln of the gradient's total growth is within twice `√(Σ 5/n)`,
     summed over all layers of width n. `unknown` if nothing could be measured."""
+    own: OwnScales | None = None
+    """Scales of the network's own initialization; None if it is not known."""
 
     def plot(self, path: Path | str | None = None) -> "Figure":
         """Return a figure of the measured phase and χ in every cell.
@@ -59,9 +63,29 @@ class PhaseDiagram:
 
         return phase_figure(self.to_dict(), path)
 
+    def report(self, path: Path | str) -> Path:
+        """Write a page with the measured diagram, that of theory, and the network's own point.
+
+        The page is one HTML file, which needs no network. It needs `jinit[report]`.
+
+        Args:
+          path: the file to write, whose name ends in .html.
+
+        Returns:
+          The path.
+
+        Raises:
+          MissingExtraError: if Jinja is not installed.
+          ValueError: if the name ends otherwise, or the file cannot be written.
+        """
+        from jinit.report.diagnosis.phase_page import phase_report
+
+        return phase_report(self.to_dict(), path)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that JSON can hold; NaN and infinity become None."""
-        return plain_data(asdict(self))
+        own = None if self.own is None else self.own._asdict()
+        return plain_data(asdict(self) | {"own": own})
 
 
 def phase_diagram(
@@ -71,6 +95,7 @@ def phase_diagram(
     sigma_w: Sequence[float] = tuple(np.linspace(0.5, 3.0, 11)),
     sigma_b: Sequence[float] = (0.0, 0.1, 0.3, 0.5, 1.0),
     seeds: int = 1,
+    params: PyTree | None = None,
 ) -> PhaseDiagram:
     r"""Measure a network with kernels from `N(0, σ_w²/fan_in)` and biases from `N(0, σ_b²)`.
 
@@ -85,6 +110,7 @@ def phase_diagram(
       sigma_w: scales of the weights, above 0.
       sigma_b: scales of the biases, at least 0.
       seeds: number of initializations to measure; the diagram has medians over them.
+      params: parameters whose point the diagram shows; None for the model's own initialization.
 
     Raises:
       TypeError: if `model` is not a Model or `key` is not a key.
@@ -113,7 +139,14 @@ def phase_diagram(
         sigma_b=np.asarray(sigma_b),
         depths=np.zeros(0, int),
         **grid._asdict(),
+        own=_find_own(model, params, key),
     )
+
+
+def _find_own(model: Model, params: PyTree | None, key: Array) -> OwnScales | None:
+    if params is None and model.init is None:
+        return None
+    return own_scales(model, read_params("phase_diagram", model, params, key))
 
 
 def depth_diagram(

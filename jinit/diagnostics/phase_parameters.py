@@ -10,7 +10,37 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.measuring.floating import is_floating
-from jinit.model import Leaf, Model
+from jinit.model import Leaf, Model, PyTree
+
+
+class OwnScales(NamedTuple):
+    """The scales of a network's own initialization, as coordinates of a phase diagram."""
+
+    sigma_w: float
+    """Median over kernels of the RMS times √fan_in."""
+    sigma_b: float
+    """Median over biases of the RMS; 0 without biases."""
+
+
+def own_scales(model: Model, params: PyTree) -> OwnScales:
+    """Return the scales of parameters.
+
+    Args:
+      model: the traced network.
+      params: its parameters.
+    """
+    sizes: dict[str, list[float]] = {"kernel": [], "bias": []}
+    for leaf, value in zip(model.leaves, _in_order(model, params), strict=True):
+        if is_floating(leaf) and leaf.role in sizes:
+            factor = (leaf.fan_in or 1) if leaf.role == "kernel" else 1
+            second = float(np.mean(np.square(np.asarray(value, np.float64))))
+            sizes[leaf.role].append(math.sqrt(factor * second))
+    return OwnScales(*(float(np.median(found)) if found else 0.0 for found in sizes.values()))
+
+
+def _in_order(model: Model, params: PyTree) -> list[Any]:
+    values = model.by_path(params)
+    return [values[leaf.path] for leaf in model.leaves]
 
 
 class DrawnLeaf(NamedTuple):

@@ -35,7 +35,7 @@ class RecordedJudge:
       model: the traced network.
       inputs: the arguments with which the network was measured.
       targets: its targets.
-      loss: `loss(outputs, targets)`, a mean over examples.
+      loss: `loss(outputs, *targets)`, a mean over examples; None if the targets imply it.
       loss_name: name of the loss: `cross-entropy` has a known value for a uniform guess.
     """
 
@@ -43,19 +43,19 @@ class RecordedJudge:
         self,
         model: Model,
         inputs: Sequence[PyTree],
-        targets: PyTree,
-        loss: Loss,
+        targets: Sequence[PyTree],
+        loss: Loss | None,
         loss_name: str,
     ) -> None:
         self._setting = Setting(model, loss, optimizer=None)
-        self._batch = Batch(list(inputs), [targets], jax.random.key(0))
+        self._batch = Batch(list(inputs), list(targets), jax.random.key(0))
         self._gradients = partial(trained_gradients, self._setting, self._batch)
         output_shape = jax.tree.leaves(output_shapes(model))[0].shape
         self._context = DiagnosisContext(
             model,
             loss_name,
             classes=output_shape[-1] if output_shape else 1,
-            batch=batch_facts(list(inputs), [targets]),
+            batch=batch_facts(list(inputs), list(targets)),
             loss_graph=cache(partial(loss_graph, self._setting, self._batch)),
         )
 

@@ -67,7 +67,7 @@ class StartDiagnosis:
         self._batch = inputs, targets, *weights = task.example_batch(PROBE_EXAMPLES)
         loss = _batch_loss(task.objective, weights)
         loss_name = _LOSS_NAMES.get(task.objective, "loss")
-        self._judge = RecordedJudge(model, call_arguments(inputs), targets, loss, loss_name)
+        self._judge = RecordedJudge(model, call_arguments(inputs), [targets], loss, loss_name)
         self._program: Any = jax.jit(partial(measure_layers, model, task.objective))
 
     def begin(self, params: PyTree) -> Callable[[], Start]:

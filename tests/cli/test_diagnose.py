@@ -164,3 +164,35 @@ def test_a_crash_is_no_verdict(here, capsys):
     (here / "crashing.py").write_text("def start():\n    raise RuntimeError('it broke')\n")
     assert main(["diagnose", "crashing:start"]) == 2
     assert "jinit: RuntimeError: it broke" in capsys.readouterr().err
+
+
+def test_a_page_of_the_diagnosis_and_of_the_scale(here, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert main(["diagnose", "networks:module", "--report", "it.html", "--open"]) == 0
+    assert "Report: it.html" in capsys.readouterr().out
+    page = (here / "it.html").read_text("utf-8")
+    assert "✓ stable" in page
+    assert "The singular values of the Jacobian" in page
+    assert main(["scale", "networks:module", "-o", "scale.html"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("stable at × ")
+    assert "Report: scale.html" in printed
+    assert (here / "scale.html").stat().st_size > 1_000_000
+    assert opened == [(here / "it.html").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["diagnose", "networks:module", "--open"], "--open needs a page to open"),
+        (
+            ["diagnose", "networks:module", "--report", "a.pdf"],
+            "expected a name that ends in .html",
+        ),
+        (["scale", "networks:module", "-o", "a.pdf"], "expected a name that ends in .html"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_refused_at_once(here, capsys, arguments, words):
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err

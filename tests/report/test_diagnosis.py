@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jinit.report import diagnosis_figure
 from jinit.report.diagnosis.html import diagnosis_html
-from jinit.report.diagnosis.page import diagnosis_page
+from jinit.report.diagnosis.terminal import diagnosis_table
 from jinit.report.diagnosis.text import diagnosis_text, headline_text
 
 ESCAPE = chr(27) + "[31m"
@@ -54,7 +54,7 @@ def printed(page, width=160):
 
 
 def test_a_healthy_page():
-    text = printed(diagnosis_page(data("stable", layer("a"), layer("b"))))
+    text = printed(diagnosis_table(data("stable", layer("a"), layer("b"))))
     assert text.startswith("✓ stable: signal and gradient pass through all layers")
     assert "0.5–2" in text
     assert "write" not in text
@@ -67,7 +67,7 @@ def test_a_page_fits_its_terminal_and_keeps_the_names_of_layers(width):
     fault = layer(
         "params/block_1/kernel", "vanishing", "its gain is too small " * 5, "use he_normal"
     )
-    text = printed(diagnosis_page(data("vanishing", layer(name), fault)), width)
+    text = printed(diagnosis_table(data("vanishing", layer(name), fault)), width)
     assert max(map(len, text.splitlines())) <= width
     assert name in text
     assert "corr." in text if width >= 80 else "corr." not in text
@@ -78,7 +78,7 @@ def test_a_page_fits_its_terminal_and_keeps_the_names_of_layers(width):
 def test_faults_with_the_same_verdict_and_cure_are_shown_once():
     faults = [layer(f"dense[{n}]", "vanishing", "too small", "use he_normal") for n in range(3)]
     other = layer("last", "misscaled", "odd", "read the axes", rms=None)
-    text = printed(diagnosis_page(data("vanishing", *faults, other)))
+    text = printed(diagnosis_table(data("vanishing", *faults, other)))
     assert text.startswith("✗ vanishing: signal or gradient decays from layer to layer")
     assert "where  dense[0] … dense[2] (3 layers)" in text
     assert text.count("too small") == text.count("write  use he_normal") == 1
@@ -133,7 +133,7 @@ def test_names_cannot_steer_a_terminal_or_a_notebook():
     fault = layer(f"<script>{ESCAPE}", "dead", f"<b>{ESCAPE}", f"<i>{ESCAPE}")
     found = data("dead", fault, notes=[f"<u>{ESCAPE}"], loss_name=f"<s>{ESCAPE}")
     html = diagnosis_html(found)
-    for text in (printed(diagnosis_page(found)), diagnosis_text(found), html):
+    for text in (printed(diagnosis_table(found)), diagnosis_text(found), html):
         assert chr(27) not in text
         assert "x1b[31m" in text
     assert not any(tag in html for tag in ("<script>", "<i>", "<u>", "<s>"))
@@ -149,7 +149,7 @@ def test_html_has_faults_and_a_row_for_each_layer():
 
 def test_shares_of_many_initializations():
     shares = {"stable": 0.75, "dead": 0.25}
-    text = printed(diagnosis_page(data("stable", layer("a"), shares=shares)))
+    text = printed(diagnosis_table(data("stable", layer("a"), shares=shares)))
     assert "of all initializations: 75 % stable, 25 % dead" in text
 
 
@@ -200,5 +200,5 @@ def test_ticks_are_whole_layers(count):
 
 
 def test_a_network_without_layers():
-    assert "stable" in printed(diagnosis_page(data("stable")))
+    assert "stable" in printed(diagnosis_table(data("stable")))
     assert len(diagnosis_figure(data("stable")).axes) == 3

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from jinit.diagnostics.judging.finding import VERDICTS
 from jinit.diagnostics.judging.interval import ExpectedInterval
 from jinit.diagnostics.judging.learning_rate import LearningRateDiagnosis
+from jinit.diagnostics.measuring.histograms import Histogram
 from jinit.diagnostics.measuring.plain import plain_data
+from jinit.diagnostics.spectra.jacobian import Jacobian
 
 if TYPE_CHECKING:
     from jinit.report.diagnosis.figure import Figure
-    from jinit.report.diagnosis.page import Group
+    from jinit.report.diagnosis.terminal import Group
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class LayerDiagnosis:
     healthy: Mapping[str, ExpectedInterval] = field(default_factory=dict)
     """Intervals of healthy networks of this depth by name, whatever the weights: `second_moment`
     and `gradient_rms`, for layers that form a chain with others."""
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    """Histograms of a sample of its signal: `preactivation`, and `activation` if another layer
+    has it as input. With `seeds`, of all initializations together."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +88,10 @@ class Diagnosis:
     other_faults: tuple[LayerDiagnosis, ...] = ()
     """Faults of what is not a layer, without statistics: parameters that are not kernels, and in a
     network without layers its inputs, targets and loss."""
+    jacobian: Jacobian | None = None
+    """With `jacobian=True`, the singular values of the Jacobian."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Versions of jinit and JAX, and the device of the measurement."""
 
     @property
     def healthy(self) -> bool:
@@ -112,9 +121,9 @@ class Diagnosis:
         from jinit.report import explain_missing_extra
 
         with explain_missing_extra("A diagnosis as a table"):
-            from jinit.report.diagnosis.page import diagnosis_page
+            from jinit.report.diagnosis.terminal import diagnosis_table
 
-        return diagnosis_page(self.to_dict())
+        return diagnosis_table(self.to_dict())
 
     def plot(self, path: Path | str | None = None) -> "Figure":
         """Return a figure of signal, gradient and correlation by layer, with theory's intervals.
@@ -131,6 +140,22 @@ class Diagnosis:
         from jinit.report import diagnosis_figure
 
         return diagnosis_figure(self.to_dict(), path)
+
+    def report(self, path: Path | str) -> Path:
+        """Write a page with faults, cures, charts of all layers and a table; return its path.
+
+        The page is one HTML file, which needs no network. It needs `jinit[report]`.
+
+        Args:
+          path: the file to write, whose name ends in .html.
+
+        Raises:
+          MissingExtraError: if Jinja is not installed.
+          ValueError: if the name ends otherwise, or the file cannot be written.
+        """
+        from jinit.report.diagnosis.page import diagnosis_report
+
+        return diagnosis_report(self.to_dict(), path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that JSON can hold; NaN and infinity become None."""

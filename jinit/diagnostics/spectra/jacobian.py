@@ -47,6 +47,9 @@ class Jacobian:
     """Number of outputs of one example."""
     examples: int
     """Number of examples that were measured."""
+    singular_values: tuple[float, ...]
+    """All singular values from the largest to the smallest, each the median over examples; empty if
+    not `exact`."""
 
 
 class _Settings(NamedTuple):
@@ -282,6 +285,7 @@ def _summarize_examples(
         inputs=inputs,
         outputs=outputs,
         examples=len(alphas),
+        singular_values=tuple(np.median(values, 0).tolist()) if is_exact else (),
     )
 
 

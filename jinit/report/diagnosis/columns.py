@@ -88,6 +88,29 @@ def layer_cells(layer: LayerData, columns: Sequence[Column]) -> tuple[str, ...]:
     return cells[: len(columns)]
 
 
+def sort_values(layer: LayerData, columns: Sequence[Column]) -> tuple[float | None, ...]:
+    """Return the numbers by which a layer's row is sorted, one for each column; None for texts.
+
+    Args:
+      layer: one layer of `Diagnosis.to_dict()`.
+      columns: those of `filled_columns`.
+    """
+    statistics, predicted = layer["statistics"], layer["predicted"]
+    values = (
+        None,
+        None,
+        statistics["rms"],
+        (predicted.get("second_moment") or [None])[0],
+        statistics["gradient_rms"],
+        (predicted.get("gradient_rms") or [None])[0],
+        statistics["correlation"],
+        statistics["dead_fraction"],
+        statistics["saturated_fraction"],
+        _update_ratio(layer),
+    )
+    return values[: len(columns)]
+
+
 def legend_text(columns: Sequence[Column]) -> str:
     """Return the meanings of columns, each name once.
 

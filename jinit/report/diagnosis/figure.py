@@ -1,13 +1,18 @@
 """A diagnosis as a figure: signal, gradient and correlation by layer, with theory's intervals."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jinit.report.diagnosis.faults import LayerData
+from jinit.report.diagnosis.panels import (
+    CORRELATION_PANEL,
+    GRADIENT_PANEL,
+    SIGNAL_PANEL,
+    LayerPanel,
+)
 from jinit.report.diagnosis.text import loss_text
 from jinit.report.extras import explain_missing_extra
 from jinit.report.figure_file import check_figure_path, write_figure
@@ -17,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE_COLOR, _FAULT_COLOR = "#1f4e79", "#c00000"
+_PANELS = (SIGNAL_PANEL, GRADIENT_PANEL, CORRELATION_PANEL)
 _HEALTHY_COLOR, _INTERVAL_COLOR = "#c6e5c3", "#5b9bd5"
-_NO_INTERVAL = (None, None, None)
 _CAPTION = (
     "layer, in execution order\n"
     "red: a fault; green: range of healthy networks; blue: expected of these weights"
@@ -64,43 +69,11 @@ def diagnosis_figure(data: Mapping[str, Any], path: Path | str | None = None) ->
     return figure
 
 
-def _value_or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _positive_or_nan(value: float | None) -> float:
-    return _value_or_nan(value) or math.nan
-
-
-def _root_or_nan(value: float | None) -> float:
-    return math.sqrt(_positive_or_nan(value))
-
-
-class _Panel(NamedTuple):
-    """One statistic by layer."""
-
-    statistic: str
-    height: Callable[[float | None], float]
-    title: str
-    is_logarithmic: bool
-
-
-_PANELS = (
-    _Panel("second_moment", _root_or_nan, "signal: RMS of the pre-activations", True),
-    _Panel(
-        "gradient_rms",
-        _positive_or_nan,
-        "gradient: RMS of the gradient of one example's loss",
-        True,
-    ),
-    _Panel("correlation", _value_or_nan, "correlation: mean over pairs of inputs", False),
-)
-
-
-def _draw_panel(axes: "Axes", panel: _Panel, layers: Sequence[LayerData]) -> None:
-    heights = np.array([panel.height(each["statistics"][panel.statistic]) for each in layers])
-    healthy = _interval_edges(panel, [each.get("healthy", {}) for each in layers])
-    expected = _interval_edges(panel, [each["predicted"] for each in layers])
+def _draw_panel(axes: "Axes", panel: LayerPanel, layers: Sequence[LayerData]) -> None:
+    heights, healthy, expected = (
+        np.where(values > 0, values, np.nan) if panel.is_logarithmic else values
+        for values in (panel.heights(layers), panel.healthy(layers), panel.expected(layers))
+    )
     numbers = np.arange(1, len(layers) + 1)
     axes.set_title(panel.title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -113,13 +86,7 @@ def _draw_panel(axes: "Axes", panel: _Panel, layers: Sequence[LayerData]) -> Non
         axes.plot(numbers[chosen], heights[chosen], "o", color=color, markersize=4, zorder=3)
 
 
-def _interval_edges(panel: _Panel, intervals: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Return value, lower and upper end of a statistic's interval by layer; NaN where unknown."""
-    ends = [each.get(panel.statistic) or _NO_INTERVAL for each in intervals]
-    return np.array([[panel.height(end) for end in each] for each in ends]).reshape(-1, 3)
-
-
-def _set_scale(axes: "Axes", panel: _Panel, values: np.ndarray) -> None:
+def _set_scale(axes: "Axes", panel: LayerPanel, values: np.ndarray) -> None:
     """Set the vertical scale; without a positive value there is no logarithmic one."""
     if not panel.is_logarithmic:
         axes.set_ylim(-0.15, 1.05)

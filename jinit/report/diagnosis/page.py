@@ -1,16 +1,18 @@
-"""A diagnosis as a page for the terminal: faults with causes and cures, and all layers."""
+"""A diagnosis as a page: verdict and cures, charts of all layers, and a table."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from jinit.report.diagnosis.columns import Column, Room, filled_columns, layer_cells, legend_text
+from jinit.report.diagnosis.check import check_diagnosis
+from jinit.report.diagnosis.columns import (
+    filled_columns,
+    layer_cells,
+    legend_text,
+    number_text,
+    sort_values,
+)
 from jinit.report.diagnosis.faults import (
     VERDICT_MEANINGS,
     FaultGroup,
@@ -19,94 +21,128 @@ from jinit.report.diagnosis.faults import (
     note_lines,
     rate_line,
 )
-from jinit.report.verdict_colors import verdict_color
+from jinit.report.diagnosis.histogram_charts import histogram_charts
+from jinit.report.diagnosis.jacobian_chart import jacobian_blocks
+from jinit.report.diagnosis.layer_charts import layer_charts
+from jinit.report.diagnosis.text import headline_text
+from jinit.report.page import (
+    DataTable,
+    Fold,
+    Headline,
+    PageBlock,
+    Paragraphs,
+    Section,
+    Snippet,
+    TableColumn,
+    check_page_path,
+    write_page,
+)
 
-_WIDE_TERMINAL = 110
-"""Columns of a terminal from which on the expected intervals are shown."""
-_MEDIUM_TERMINAL = 70
-"""Columns of a terminal from which on every measurement is shown."""
+_SHOWN_GROUPS = 3
+"""Groups of faults that are shown at once; the others are folded."""
 
 
-def diagnosis_page(data: Mapping[str, Any]) -> Group:
-    """Return the page of a diagnosis.
+def diagnosis_report(data: Any, path: str | os.PathLike[str]) -> Path:
+    """Write the page of a diagnosis: one HTML file that needs no network.
 
     Args:
-      data: plain data from `Diagnosis.to_dict()`.
+      data: plain data, from `Diagnosis.to_dict()` or from the file of `jinit diagnose --json`.
+      path: the file to write, whose name ends in .html.
 
-    >>> data = {"verdict": "stable", "layers": [], "faults": [], "notes": [], "shares": {}}
-    >>> diagnosis_page(data).renderables[0].plain
-    '✓ stable: signal and gradient pass through all layers as in a healthy network'
+    Returns:
+      The path.
+
+    Raises:
+      MissingExtraError: if Jinja is not installed.
+      ValueError: if the data is not that of a diagnosis, the name of the file ends otherwise, or it
+        cannot be written.
+
+    >>> diagnosis_report({}, "report.html")
+    Traceback (most recent call last):
+    ValueError: not a diagnosis: 'verdict' is missing; expected what `jinit diagnose --json`...
     """
-    parts: list[Any] = [_headline(data["verdict"])]
-    for group in group_faults(data["faults"], data["layers"]):
-        text = _group_text(group, data["verdict"])
-        parts.append(Padding(text, (1, 0, 0, 2), expand=False))
-    if rate := rate_line(data):
-        is_fine = data["learning_rate"]["verdict"] in ("fine", "unknown")
-        line = f"{'✓' if is_fine else '✗'} {rate}"
-        parts += [Text(), Text(line, style="" if is_fine else verdict_color("exploding"))]
-    if data["layers"]:
-        parts += [Text(), _LayerTable(data["layers"])]
-    return Group(*parts, *(Text(f"• {note}") for note in note_lines(data)))
+    check_page_path(path)
+    check_diagnosis(data)
+    layers = data["layers"]
+    return write_page(
+        path,
+        "Diagnosis of an initialization",
+        [
+            Section("Verdict", _verdict_blocks(data)),
+            Section("Signal and gradient", layer_charts(layers)),
+            Section("Histograms", histogram_charts(layers)),
+            Section("Jacobian", jacobian_blocks(data)),
+            Section("All layers", _layer_table(layers)),
+            Section("Learning rate", _rate_blocks(data)),
+            Section("Notes", [Paragraphs(lines)] if (lines := note_lines(data)) else []),
+        ],
+        subtitle=_provenance_line(data),
+    )
 
 
-def _headline(verdict: str) -> Text:
-    mark = "✓" if verdict == "stable" else "✗"
-    line = Text(f"{mark} {verdict}", style=f"bold {verdict_color(verdict)}")
-    return line.append(f": {VERDICT_MEANINGS[verdict]}", style="not bold default")
-
-
-def _group_text(group: FaultGroup, worst: str) -> Table:
-    """Return one group of faults, with texts that wrap beside their labels."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    grid.add_row("where", Text(group.where))
-    if group.verdict != worst:
-        grid.add_row("what", Text(f"{group.verdict}: {VERDICT_MEANINGS[group.verdict]}"))
-    grid.add_row("why", Text(group.cause))
-    if group.cure:
-        grid.add_row("write", Text(group.cure, style="cyan"))
-    return grid
-
-
-@dataclass(frozen=True)
-class _LayerTable:
-    """A table of all layers, with as many columns as the terminal has room for."""
-
-    layers: Sequence[LayerData]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        del console
-        room = _page_room(options.max_width)
-        columns = filled_columns(self.layers)
-        shown = [n for n, column in enumerate(columns) if column.room.value <= room.value]
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        table.caption, table.caption_justify = (
-            _caption([columns[n] for n in shown], room),
-            "left",
+def _verdict_blocks(data: Mapping[str, Any]) -> list[PageBlock]:
+    verdict, rate = data["verdict"], rate_line(data)
+    is_stable = verdict == "stable"
+    blocks: list[PageBlock] = [
+        Headline(
+            f"{'✓' if is_stable else '✗'} {verdict}: {VERDICT_MEANINGS[verdict]}",
+            [headline_text(data), *([rate] if rate else [])],
+            "good" if is_stable else "bad",
         )
-        for number in shown:
-            column = columns[number]
-            table.add_column(
-                column.name,
-                justify="right" if column.is_number else "left",
-                no_wrap=column.name != "layer",
-                overflow="fold",
-            )
-        for layer in self.layers:
-            cells = [Text(text) for text in layer_cells(layer, columns)]
-            cells[1].stylize(verdict_color(layer["verdict"]))
-            table.add_row(*(cells[number] for number in shown))
-        yield table
+    ]
+    groups = [_group_blocks(group) for group in group_faults(data["faults"], data["layers"])]
+    for group in groups[:_SHOWN_GROUPS]:
+        blocks += group
+    if rest := groups[_SHOWN_GROUPS:]:
+        summary = f"{len(rest)} more {'fault' if len(rest) == 1 else 'faults'}"
+        blocks.append(Fold(summary, [block for group in rest for block in group]))
+    return blocks
 
 
-def _page_room(width: int) -> Room:
-    if width >= _WIDE_TERMINAL:
-        return Room.WIDE
-    return Room.MEDIUM if width >= _MEDIUM_TERMINAL else Room.ANY
+def _group_blocks(group: FaultGroup) -> list[PageBlock]:
+    texts = [
+        f"Where: {group.where}",
+        f"What: {group.verdict}: {VERDICT_MEANINGS[group.verdict]}",
+        f"Why: {group.cause}",
+    ]
+    blocks: list[PageBlock] = [Paragraphs(texts)]
+    return [*blocks, Snippet(group.cure, "Write")] if group.cure else blocks
 
 
-def _caption(columns: Sequence[Column], room: Room) -> str:
-    hint = "" if room is Room.WIDE else f"; a terminal of {_WIDE_TERMINAL} columns shows more"
-    return legend_text(columns) + hint
+def _layer_table(layers: Sequence[LayerData]) -> list[PageBlock]:
+    if not layers:
+        return []
+    columns = filled_columns(layers)
+    heads = [TableColumn("#", "place in execution order")]
+    heads += [TableColumn(column.name, column.meaning) for column in columns]
+    rows = [
+        [number, *map(_sorted_cell, layer_cells(layer, columns), sort_values(layer, columns))]
+        for number, layer in enumerate(layers, 1)
+    ]
+    legend = f"All layers. {legend_text(columns)}"
+    return [DataTable(legend, heads, rows)]
+
+
+def _sorted_cell(text: str, value: float | None) -> str | tuple[str, float]:
+    return text if value is None else (text, value)
+
+
+def _rate_blocks(data: Mapping[str, Any]) -> list[PageBlock]:
+    rate = data.get("learning_rate")
+    if not rate:
+        return []
+    blocks: list[PageBlock] = [Paragraphs([rate_line(data)])]
+    if ratios := rate.get("update_ratio"):
+        heads = [
+            TableColumn("parameter"),
+            TableColumn("update", "RMS of the optimizer's first update over that of the parameter"),
+        ]
+        rows = [[path, _sorted_cell(number_text(ratio), ratio)] for path, ratio in ratios.items()]
+        table = DataTable("First update of each parameter, relative to it", heads, rows)
+        blocks.append(Fold("First update of each parameter", [table]))
+    return blocks
+
+
+def _provenance_line(data: Mapping[str, Any]) -> str:
+    """Return versions and device in one line; empty if they are not known."""
+    return ", ".join(f"{name} {value}" for name, value in data.get("provenance", {}).items())

@@ -178,7 +178,12 @@ def _chart_data(chart: Chart | FrameChart) -> dict[str, Any]:
     if isinstance(chart, Chart):
         return {"layout": chart.layout, "frames": [{"traces": chart.traces, "layout": {}}]}
     frames = [
-        {"traces": each.traces, "layout": each.layout, "name": each.name, "says": each.sentence}
+        {
+            "traces": each.traces,
+            "layout": each.layout,
+            "name": escape_unprintable(each.name),
+            "says": escape_unprintable(each.sentence),
+        }
         for each in chart.frames
     ]
     return {"layout": chart.layout, "frames": frames, "first": chart.first}

@@ -14,6 +14,8 @@ _DTYPES = {"f": "f4", "i": "i4", "u": "u4", "b": "u1"}
 
 _FEW_DECADES = 1.5
 """Range of a logarithmic axis, in decades, below which 2 and 5 have ticks too."""
+_MOST_DECADES = 10
+"""Range of a logarithmic axis, in decades, above which not every decade has a tick."""
 
 
 def chart_text(text: object, most: int = 48) -> str:
@@ -31,7 +33,7 @@ def chart_text(text: object, most: int = 48) -> str:
 
 
 def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
-    """Return a logarithmic axis with a tick per decade, or at 1, 2 and 5 if it spans few.
+    """Return a logarithmic axis with ticks at decades, or at 1, 2 and 5 if it spans few.
 
     Args:
       low: lower end, positive.
@@ -43,8 +45,9 @@ def log_axis(low: float, high: float, title: str) -> dict[str, Any]:
     """
     ends = [math.log10(low), math.log10(high)]
     axis = {"type": "log", "title": {"text": chart_text(title)}, "range": ends}
-    if ends[1] - ends[0] > _FEW_DECADES:
-        return axis | {"dtick": 1, "exponentformat": "power"}
+    span = ends[1] - ends[0]
+    if span > _FEW_DECADES:
+        return axis | {"dtick": math.ceil(span / _MOST_DECADES), "exponentformat": "power"}
     decades = range(math.floor(ends[0]), math.floor(ends[1]) + 1)
     values = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
     shown = [value for value in values if low <= value <= high]
