@@ -104,6 +104,16 @@ def rate_line(data: Mapping[str, Any]) -> str:
     )
 
 
+def has_fine_rate(data: Mapping[str, Any]) -> bool:
+    """Return False if a diagnosis says that the learning rate needs a change.
+
+    >>> has_fine_rate({"learning_rate": {"verdict": "too large"}}), has_fine_rate({})
+    (False, True)
+    """
+    rate = data.get("learning_rate")
+    return not rate or rate["verdict"] in ("fine", "unknown")
+
+
 def note_lines(data: Mapping[str, Any]) -> list[str]:
     """Return all remarks of a diagnosis, safe to print.
 

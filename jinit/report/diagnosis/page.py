@@ -18,6 +18,7 @@ from jinit.report.diagnosis.faults import (
     FaultGroup,
     LayerData,
     group_faults,
+    has_fine_rate,
     note_lines,
     rate_line,
 )
@@ -82,12 +83,12 @@ def diagnosis_report(data: Any, path: str | os.PathLike[str]) -> Path:
 
 def _verdict_blocks(data: Mapping[str, Any]) -> list[PageBlock]:
     verdict, rate = data["verdict"], rate_line(data)
-    is_stable = verdict == "stable"
+    is_stable, is_fine = verdict == "stable", has_fine_rate(data)
     blocks: list[PageBlock] = [
         Headline(
             f"{'✓' if is_stable else '✗'} {verdict}: {VERDICT_MEANINGS[verdict]}",
-            [headline_text(data), *([rate] if rate else [])],
-            "good" if is_stable else "bad",
+            [headline_text(data), *([f"{'✓' if is_fine else '✗'} {rate}"] if rate else [])],
+            "good" if is_stable and is_fine else "bad",
         )
     ]
     groups = [_group_blocks(group) for group in group_faults(data["faults"], data["layers"])]

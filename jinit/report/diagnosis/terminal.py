@@ -16,6 +16,7 @@ from jinit.report.diagnosis.faults import (
     FaultGroup,
     LayerData,
     group_faults,
+    has_fine_rate,
     note_lines,
     rate_line,
 )
@@ -42,7 +43,7 @@ def diagnosis_table(data: Mapping[str, Any]) -> Group:
         text = _group_text(group, data["verdict"])
         parts.append(Padding(text, (1, 0, 0, 2), expand=False))
     if rate := rate_line(data):
-        is_fine = data["learning_rate"]["verdict"] in ("fine", "unknown")
+        is_fine = has_fine_rate(data)
         line = f"{'✓' if is_fine else '✗'} {rate}"
         parts += [Text(), Text(line, style="" if is_fine else verdict_color("exploding"))]
     if data["layers"]:
