@@ -14,7 +14,7 @@ from jinit.cli.output import (
     check_folder,
     print_line,
     print_page,
-    show_report,
+    show_page,
     write_json,
 )
 
@@ -87,7 +87,7 @@ def diagnose_network(
         found.plot(plot)
         print_line(f"Figure: {plot}", to_errors=to_errors)
     if report:
-        show_report(found.report(report), opens=opens, to_errors=to_errors)
+        show_page(found.report(report), opens=opens, to_errors=to_errors)
     if json_file:
         write_json(json_file, found.to_dict())
         if not to_errors:

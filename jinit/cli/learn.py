@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from jinit.cli.output import DONE, print_line
+from jinit.cli.output import DONE, show_page
 
 
 @click.command("learn")
@@ -18,8 +18,8 @@ from jinit.cli.output import DONE, print_line
     show_default=True,
     help="The page to write.",
 )
-@click.option("--open", "is_opened", is_flag=True, help="Open the page in the browser.")
-def write_lessons(file: Path, is_opened: bool) -> int:
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+def write_lessons(file: Path, opens: bool) -> int:
     """Write a page that teaches initialization: nine lessons, sliders, a calculator and a quiz.
 
     Its numbers are computed here, which takes about half a minute: small networks are measured and
@@ -37,10 +37,5 @@ def write_lessons(file: Path, is_opened: bool) -> int:
 
     with ProgressLine() as progress, keep_compiled_programs():
         numbers = compute_lessons(progress.show)
-    write_learning_page(file, numbers)
-    print_line(f"Page: {file}")
-    if is_opened:
-        import webbrowser
-
-        webbrowser.open(file.absolute().as_uri())
+    show_page(write_learning_page(file, numbers), opens=opens)
     return DONE

@@ -30,9 +30,9 @@ def print_page(page: Any, *, to_errors: bool = False) -> None:
     Console(stderr=to_errors).print(page, highlight=False)
 
 
-def show_report(file: Path, *, opens: bool, to_errors: bool = False) -> None:
+def show_page(file: Path, *, opens: bool, to_errors: bool = False) -> None:
     """Print where a page is, and open it in the browser if that is wished."""
-    print_line(f"Report: {file}", to_errors=to_errors)
+    print_line(f"Page: {file}", to_errors=to_errors)
     if opens:
         import webbrowser
 

@@ -1,40 +1,40 @@
-"""`jinit report DIR`: write a sweep as one HTML page that can be mailed."""
+"""`jinit report DIR|FILE`: write a sweep or a diagnosis as one HTML page that can be mailed."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from jinit.cli.output import DONE, print_line
+from jinit.cli.output import DONE, show_page
 
 
 @click.command("report")
-@click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE.html",
-    help="The page to write.  [default: DIR/report.html]",
+    help="The page to write.  [default: DIR/report.html, or beside FILE]",
 )
-@click.option("--open", "is_opened", is_flag=True, help="Show the page in a browser.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
     "--compare",
     multiple=True,
     metavar="AXIS",
     help="Axis that competes, in place of the initialization; may be given several times.",
 )
-def write_report(source: Path, out: Path | None, is_opened: bool, compare: tuple[str, ...]) -> int:
-    """Write all that a sweep found as one HTML page, which needs no network.
+def write_report(source: Path, out: Path | None, opens: bool, compare: tuple[str, ...]) -> int:
+    """Write all that a sweep or a diagnosis found as one HTML page, which needs no network.
 
     DIR is the directory that `jinit sweep` or `jinit.Sweep(...).run` wrote to. The page says which
-    initialization to use and how sure that is, and shows the curves, tables and settings:
+    initialization to use and how sure that is, and shows the curves, tables and settings. FILE is
+    the plain data of `jinit diagnose --json FILE`:
 
         jinit report runs/digits --open
     """
-    page = _write_page(source, out, compare)
-    print_line(f"Report: {page}")
-    if is_opened:
-        click.launch(str(page))
+    show_page(_write_page(source, out, compare), opens=opens)
     return DONE
 
 
@@ -45,10 +45,21 @@ def _write_page(source: Path, out: Path | None, compare: tuple[str, ...]) -> Pat
       ValueError: if there is no page for this source.
     """
     if source.is_file():
-        raise ValueError(
-            f"{source} is a file; expected the directory of a sweep, which holds sweep.json: "
-            "give the directory that `jinit sweep` printed"
-        )
+        if compare:
+            raise ValueError(f"--compare chooses axes of a sweep, and {source} is a file")
+        from jinit.report.diagnosis.page import diagnosis_report
+
+        return diagnosis_report(_read_json(source), out or source.with_suffix(".html"))
     from jinit.report import Results
 
     return Results(source).report(out or source / "report.html", compare or None)
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is not JSON; expected the file of `jinit diagnose --json`, or the directory "
+            "of a sweep"
+        ) from error

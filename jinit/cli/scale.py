@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jinit.cli.output import DONE, print_line, show_report
+from jinit.cli.output import DONE, print_line, show_page
 
 _SHARED = ("loss", "key")
 """Arguments of jinit.diagnose that scale_effect takes as well."""
@@ -48,5 +48,5 @@ def show_scale_effect(target: str, out: str, seed: int, opens: bool) -> int:
     effect = scale_effect(request.network, *request.arguments, **options)
     for line in str(effect).splitlines():
         print_line(line)
-    show_report(effect.report(out), opens=opens)
+    show_page(effect.report(out), opens=opens)
     return DONE

@@ -170,14 +170,14 @@ def test_a_page_of_the_diagnosis_and_of_the_scale(here, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert main(["diagnose", "networks:module", "--report", "it.html", "--open"]) == 0
-    assert "Report: it.html" in capsys.readouterr().out
+    assert "Page: it.html" in capsys.readouterr().out
     page = (here / "it.html").read_text("utf-8")
     assert "✓ stable" in page
     assert "The singular values of the Jacobian" in page
     assert main(["scale", "networks:module", "-o", "scale.html"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("stable at × ")
-    assert "Report: scale.html" in printed
+    assert "Page: scale.html" in printed
     assert (here / "scale.html").stat().st_size > 1_000_000
     assert opened == [(here / "it.html").as_uri()]
 

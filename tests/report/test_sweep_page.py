@@ -253,5 +253,5 @@ def test_a_page_needs_no_jax(tmp_path):
     directory = write_accuracies(tmp_path / "sweep", {"zeros": [0.1, 0.1], "ones": [0.9, 0.8]})
     command = [sys.executable, "-c", WITHOUT_JAX, "report", str(directory)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert found.stdout == f"Report: {directory / 'report.html'}\n"
+    assert found.stdout == f"Page: {directory / 'report.html'}\n"
     assert "<h1>Initializations on digits</h1>" in (directory / "report.html").read_text("utf-8")
