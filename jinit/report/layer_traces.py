@@ -130,7 +130,7 @@ def range_trace(edges: np.ndarray, name: str, color: str, floor: float = 0.0) ->
     }
 
 
-def line_trace(
+def layer_line(
     values: np.ndarray, name: str, color: str, texts: Sequence[str], **options: Any
 ) -> dict[str, Any]:
     """Return a line through the values of the layers, with gaps where there is nothing to draw.

@@ -62,6 +62,7 @@ def test_the_quiz_by_keyboard_and_its_memory(open_page, file):
     assert not question(page, "sum").locator(".worked").is_visible()
 
 
+@pytest.mark.slow
 def test_every_right_answer_is_accepted(open_page, file):
     page = open_page(file)
     for form in page.locator(".question").all():
@@ -125,7 +126,9 @@ def test_the_slider_shows_another_scale(open_page, file):
     assert page.evaluate(sizes) == [2.0, 4.0, 8.0, 16.0]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [pytest.param(1200, "light", marks=pytest.mark.slow), (390, "dark")]
+)
 def test_the_page_is_accessible_and_fits(open_page, file, width, scheme):
     page = open_page(file, width, scheme)
     question(page, "sum").locator("input").fill("3")

@@ -8,8 +8,10 @@ from jinit import diagnose
 
 SLOW = pytest.mark.slow
 HEALTHY = [
-    ("gelu", 4, 32),
-    *(pytest.param(*case, marks=SLOW) for case in (("relu", 8, 64), ("tanh", 24, 16))),
+    *(
+        pytest.param(*case, marks=SLOW)
+        for case in (("gelu", 4, 32), ("relu", 8, 64), ("tanh", 24, 16))
+    ),
     *(
         pytest.param(name, depth, width, marks=SLOW)
         for name in ("relu", "tanh", "tanh with biases", "gelu")

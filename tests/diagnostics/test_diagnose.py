@@ -152,7 +152,8 @@ class Stateful(nn.Module):
         return nn.Dense(3, dtype=self.dtype)(x)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float32, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_running_statistics_dropout_and_low_precision(dtype):
     model, params = initialize(Stateful(dtype), rngs={"dropout": KEY})
     diagnosis = diagnose(model, params, X, optimizer=optax.adam(1e-3))

@@ -164,6 +164,7 @@ def test_large_biases_are_blamed():
     assert "biases of RMS 30 outweigh" in fault.cause
 
 
+@pytest.mark.slow
 def test_a_normalization_is_blamed_for_dead_units():
     def apply(x):
         for shift in (0.0, -20.0):

@@ -36,7 +36,7 @@ def plain_stream(steps):
     return losses
 
 
-@pytest.mark.parametrize("steps_per_call", [1, 4, None])
+@pytest.mark.parametrize("steps_per_call", [pytest.param(1, marks=pytest.mark.slow), 4, None])
 @pytest.mark.parametrize("kind", ["function", "loader"])
 def test_streamed_batches(tmp_path, kind, steps_per_call):
     stream = in_order if kind == "function" else Loader(list(in_order()))

@@ -19,12 +19,12 @@ from jinit.report.layer_traces import (
     MEASURED_COLOR,
     LogRange,
     layer_axis,
-    line_trace,
+    layer_line,
     range_trace,
     short_layer_names,
     special_traces,
 )
-from jinit.report.page import Chart, PageBlock, Paragraphs, chart_text
+from jinit.report.page import LEGEND_ABOVE, Chart, PageBlock, Paragraphs, chart_text
 
 _LABELS = {
     SIGNAL_PANEL: "Forward: the signal of each layer, measured, as theory expects it of these "
@@ -47,7 +47,6 @@ _FRACTIONS = {
 _HEIGHT = 440
 _EQUAL = 0.98
 """Standard deviation over RMS from which on the two count as equal."""
-_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def layer_charts(layers: Sequence[LayerData]) -> list[PageBlock]:
@@ -88,7 +87,7 @@ def _panel_chart(panel: LayerPanel, layers: Sequence[LayerData]) -> Chart:
         {
             "xaxis": layer_axis([each["path"] for each in layers]),
             "yaxis": ends.axis(title) if panel.is_logarithmic else linear,
-            "legend": _LEGEND,
+            "legend": LEGEND_ABOVE,
             "hovermode": "closest",
         },
         _HEIGHT,
@@ -116,7 +115,7 @@ def _expected_line(
         return []
     line = {"color": EXPECTED_COLOR, "width": 1.5, "dash": "dash"}
     name = "expected of these weights"
-    return [line_trace(drawn, name, EXPECTED_COLOR, names, mode="lines", line=line)]
+    return [layer_line(drawn, name, EXPECTED_COLOR, names, mode="lines", line=line)]
 
 
 def _measured_traces(
@@ -126,7 +125,7 @@ def _measured_traces(
     drawn = np.where(heights > 0, heights, np.nan) if panel.is_logarithmic else heights
     if not np.isfinite(drawn).any():
         return []
-    traces = [line_trace(drawn, "measured", MEASURED_COLOR, names)]
+    traces = [layer_line(drawn, "measured", MEASURED_COLOR, names)]
     is_faulty = np.array([each["verdict"] != "stable" for each in layers])
     faulty = np.where(is_faulty, drawn, np.nan)
     if np.isfinite(faulty).any():
@@ -136,7 +135,7 @@ def _measured_traces(
         ]
         marker = {"color": FAULT_COLOR, "size": 8, "symbol": "diamond"}
         traces.append(
-            line_trace(faulty, "with a fault", FAULT_COLOR, texts, mode="markers", marker=marker)
+            layer_line(faulty, "with a fault", FAULT_COLOR, texts, mode="markers", marker=marker)
         )
     return traces
 
@@ -150,7 +149,7 @@ def _deviation_line(layers: Sequence[LayerData], names: Sequence[str]) -> list[d
     line = {"color": MEASURED_COLOR, "width": 1.5, "dash": "dot"}
     drawn = np.where(values > 0, values, np.nan)
     name = "standard deviation, without the mean"
-    return [line_trace(drawn, name, MEASURED_COLOR, names, mode="lines", line=line)]
+    return [layer_line(drawn, name, MEASURED_COLOR, names, mode="lines", line=line)]
 
 
 def _fraction_blocks(layers: Sequence[LayerData]) -> list[PageBlock]:
@@ -162,7 +161,7 @@ def _fraction_blocks(layers: Sequence[LayerData]) -> list[PageBlock]:
         marker = {"color": color, "size": 7, "symbol": symbol}
         if np.any(values > 0):
             traces.append(
-                line_trace(100 * values, name, color, short_layer_names(paths), marker=marker)
+                layer_line(100 * values, name, color, short_layer_names(paths), marker=marker)
             )
         elif np.any(values == 0):
             absent.append(name)
@@ -171,7 +170,7 @@ def _fraction_blocks(layers: Sequence[LayerData]) -> list[PageBlock]:
         layout = {
             "xaxis": layer_axis(paths),
             "yaxis": {"title": {"text": "percent"}, "range": [-4, 104]},
-            "legend": _LEGEND,
+            "legend": LEGEND_ABOVE,
             "showlegend": True,
         }
         label = "Activations of each layer that are 0, dead or at a limit"

@@ -11,6 +11,7 @@ import numpy as np
 
 from jinit.report.diagnosis.phase_figure import MAX_LABELED_CELLS, PHASE_COLORS, phase_titles
 from jinit.report.page import (
+    LEGEND_ABOVE,
     Chart,
     DataTable,
     Headline,
@@ -120,7 +121,7 @@ def _phase_chart(name: str, data: Mapping[str, Any], chi: np.ndarray) -> Chart:
     layout = {
         "xaxis": {"title": {"text": titles.columns}, "zeroline": False},
         "yaxis": {"title": {"text": titles.rows}, "zeroline": False},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": LEGEND_ABOVE,
     }
     return Chart(f"{name}. {titles.cells}", traces, layout, 460)
 

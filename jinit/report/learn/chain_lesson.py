@@ -6,7 +6,6 @@ import numpy as np
 
 from jinit.report.learn.drawing import (
     BLUE,
-    LEGEND_ABOVE,
     PURPLE,
     SKY,
     VERMILION,
@@ -16,6 +15,7 @@ from jinit.report.learn.drawing import (
 )
 from jinit.report.learn.numbers import DeepChains
 from jinit.report.page import (
+    LEGEND_ABOVE,
     Chart,
     DataTable,
     Prose,

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from jinit.report.initializer_colors import choose_looks
-from jinit.report.learn.drawing import LEGEND_ABOVE, lesson_table, line_trace, titled_axis
+from jinit.report.learn.drawing import lesson_table, line_trace, titled_axis
 from jinit.report.learn.numbers import DigitRow, DigitRuns
 from jinit.report.page import (
+    LEGEND_ABOVE,
     Chart,
     DataTable,
     PageBlock,

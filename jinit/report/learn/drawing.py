@@ -16,7 +16,6 @@ BLUE, VERMILION, GREEN, SKY, PURPLE, GRAY = (
     "#CC79A7",
     "#8A8F98",
 )
-LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def line_trace(

@@ -1,9 +1,9 @@
 """Lesson: greedy pre-training, why it came and why it went."""
 
 from jinit.report.initializer_colors import choose_looks
-from jinit.report.learn.drawing import LEGEND_ABOVE, line_trace, titled_axis
+from jinit.report.learn.drawing import line_trace, titled_axis
 from jinit.report.learn.numbers import GreedyRuns
-from jinit.report.page import Chart, Prose, Section, Snippet, chart_array
+from jinit.report.page import LEGEND_ABOVE, Chart, Prose, Section, Snippet, chart_array
 from jinit.report.text import compact_text
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from jinit.report.learn.drawing import (
     BLUE,
     GREEN,
-    LEGEND_ABOVE,
     PURPLE,
     VERMILION,
     lesson_table,
@@ -14,6 +13,7 @@ from jinit.report.learn.drawing import (
 )
 from jinit.report.learn.numbers import RateNumbers
 from jinit.report.page import (
+    LEGEND_ABOVE,
     Chart,
     DataTable,
     Formula,

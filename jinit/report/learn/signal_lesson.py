@@ -5,9 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from jinit.report.learn.drawing import BLUE, LEGEND_ABOVE, VERMILION, line_trace, titled_axis
+from jinit.report.learn.drawing import BLUE, VERMILION, line_trace, titled_axis
 from jinit.report.learn.numbers import SignalScan
-from jinit.report.page import Frame, FrameChart, Prose, Section, Snippet, chart_array, log_axis
+from jinit.report.page import (
+    LEGEND_ABOVE,
+    Frame,
+    FrameChart,
+    Prose,
+    Section,
+    Snippet,
+    chart_array,
+    log_axis,
+)
 from jinit.report.text import compact_text
 
 _SHADES = [[0, "rgba(0,114,178,0)"], [0.15, "rgba(0,114,178,0.25)"], [1, "#0072B2"]]

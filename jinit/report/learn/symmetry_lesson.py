@@ -1,9 +1,9 @@
 """Lesson: equal units stay equal."""
 
 from jinit.report.initializer_colors import choose_looks
-from jinit.report.learn.drawing import LEGEND_ABOVE, lesson_table, line_trace, titled_axis
+from jinit.report.learn.drawing import lesson_table, line_trace, titled_axis
 from jinit.report.learn.numbers import SymmetryNumbers
-from jinit.report.page import Chart, Prose, Section, Snippet, TableColumn
+from jinit.report.page import LEGEND_ABOVE, Chart, Prose, Section, Snippet, TableColumn
 from jinit.report.text import compact_text
 
 

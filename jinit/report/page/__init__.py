@@ -24,9 +24,10 @@ from jinit.report.page.lesson_blocks import (
     Quiz,
     VarianceRule,
 )
-from jinit.report.page.plotly_text import chart_array, chart_text, log_axis
+from jinit.report.page.plotly_text import LEGEND_ABOVE, chart_array, chart_text, log_axis
 
 __all__ = [
+    "LEGEND_ABOVE",
     "ActivationGain",
     "Calculator",
     "Chart",

@@ -12,6 +12,8 @@ from jinit.report.text import compact_text, escape_unprintable
 _DTYPES = {"f": "f4", "i": "i4", "u": "u4", "b": "u1"}
 
 
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+"""A legend in a line above the chart."""
 _FEW_DECADES = 1.5
 """Range of a logarithmic axis, in decades, below which 2 and 5 have ticks too."""
 _MOST_DECADES = 10

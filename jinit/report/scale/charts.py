@@ -13,12 +13,12 @@ from jinit.report.layer_traces import (
     MEASURED_COLOR,
     LogRange,
     layer_axis,
-    line_trace,
+    layer_line,
     range_trace,
     short_layer_names,
     special_traces,
 )
-from jinit.report.page import Chart, Frame, FrameChart, chart_array, chart_text
+from jinit.report.page import LEGEND_ABOVE, Chart, Frame, FrameChart, chart_array, chart_text
 from jinit.report.scale.text import factor_name, loss_at
 
 _DOMAINS = {"yaxis": [0.68, 1.0], "yaxis2": [0.36, 0.62], "yaxis3": [0.0, 0.3]}
@@ -52,7 +52,7 @@ def layers_by_scale(data: Mapping[str, Any]) -> FrameChart:
         },
         "yaxis2": ends[0].axis("std of the signal") | {"domain": _DOMAINS["yaxis2"]},
         "yaxis3": ends[1].axis("std of the gradient") | {"domain": _DOMAINS["yaxis3"]},
-        "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        "legend": LEGEND_ABOVE,
     }
     return FrameChart(
         "Above: histogram of the activations of each layer, a column for each. Middle: standard "
@@ -100,7 +100,7 @@ def _scale_frame(
         drawn = np.where(values > 0, values, np.nan)
         found = [
             range_trace(edges, "range of healthy networks", HEALTHY_COLOR, limits.low),
-            line_trace(drawn, "measured", MEASURED_COLOR, names),
+            layer_line(drawn, "measured", MEASURED_COLOR, names),
             *special_traces(values, limits, color),
         ]
         traces += [each | {"yaxis": axis, "showlegend": False} for each in found]
@@ -165,7 +165,7 @@ def loss_by_scale(data: Mapping[str, Any]) -> Chart:
     layout = {
         "xaxis": x_axis | {"tickvals": [0.125, 0.25, 0.5, 1, 2, 4, 8], "exponentformat": "none"},
         "yaxis": ends.axis(data["loss_name"]),
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": LEGEND_ABOVE,
         "showlegend": True,
         **_recommended_mark(data),
     }

@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 
 from jinit.report.initializer_colors import LineLook
-from jinit.report.page import Chart, Frame, FrameChart, chart_array, chart_text, log_axis
+from jinit.report.page import (
+    LEGEND_ABOVE,
+    Chart,
+    Frame,
+    FrameChart,
+    chart_array,
+    chart_text,
+    log_axis,
+)
 from jinit.report.sweep.heat_cells import is_logarithmic
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.profile import MeanProfile
@@ -14,8 +22,8 @@ from jinit.report.sweep.profile import MeanProfile
 NEUTRAL_COLOR = "#808080"
 """The color of marks that belong to no candidate, visible on white and on dark."""
 
-LEGEND_ABOVE: Mapping[str, Any] = {
-    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
+ROOM_FOR_LEGEND: Mapping[str, Any] = {
+    "legend": {**LEGEND_ABOVE, "traceorder": "normal"},
     "margin": {"t": 50},
 }
 """Entries of a layout for a legend in a line above the chart."""

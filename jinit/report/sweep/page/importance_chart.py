@@ -7,7 +7,7 @@ import numpy as np
 
 from jinit.report.page import Chart, Section, chart_array, chart_text
 from jinit.report.sweep.importance import importance_rows
-from jinit.report.sweep.page.charts import LEGEND_ABOVE, NEUTRAL_COLOR, label_axis
+from jinit.report.sweep.page.charts import NEUTRAL_COLOR, ROOM_FOR_LEGEND, label_axis
 from jinit.report.sweep.page.sweep_data import SweepData
 
 _PARTS = {
@@ -39,7 +39,7 @@ def importance_section(sweep: SweepData) -> Section:
         "barmode": "stack",
         "xaxis": {"title": {"text": "share of the variance"}, "tickformat": ".3~p"},
         "yaxis": label_axis([f"{row['axis']} ({row['values']} values)" for row in rows]),
-        **LEGEND_ABOVE,
+        **ROOM_FOR_LEGEND,
     }
     height = _MARGIN_HEIGHT + _ROW_HEIGHT * len(rows)
     return Section("Which axis mattered", [Chart(label, _bars(rows), layout, height)])

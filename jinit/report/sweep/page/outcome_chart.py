@@ -12,7 +12,7 @@ from jinit.report.sweep.outcome import (
     LEARNED_SLOWLY,
     UNCLEAR,
 )
-from jinit.report.sweep.page.charts import LEGEND_ABOVE, label_axis
+from jinit.report.sweep.page.charts import ROOM_FOR_LEGEND, label_axis
 from jinit.report.sweep.page.sweep_data import SweepData
 from jinit.report.sweep.text_columns import OUTCOME_MEANING, VERDICT_MEANING
 
@@ -59,7 +59,7 @@ def outcome_section(sweep: SweepData) -> Section:
         "barmode": "stack",
         "xaxis": {"title": {"text": "runs"}, "tickformat": ",d"},
         "yaxis": label_axis(rows, "label at step 0"),
-        **LEGEND_ABOVE,
+        **ROOM_FOR_LEGEND,
     }
     caption = (
         f"All runs by the label of their network at step 0 and their outcome. The label is that "

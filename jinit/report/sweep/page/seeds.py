@@ -9,8 +9,8 @@ from jinit.report.page import Frame, Section
 from jinit.report.sweep.candidate import Candidate
 from jinit.report.sweep.metric import Metric
 from jinit.report.sweep.page.charts import (
-    LEGEND_ABOVE,
     NEUTRAL_COLOR,
+    ROOM_FOR_LEGEND,
     choice_chart,
     error_bars,
     label_axis,
@@ -44,8 +44,8 @@ def seeds_section(sweep: SweepData) -> Section:
     return Section(
         "Seeds and paired differences",
         [
-            *choice_chart(caption, control, points, LEGEND_ABOVE, height),
-            *choice_chart(lead, control, pairs, LEGEND_ABOVE, height),
+            *choice_chart(caption, control, points, ROOM_FOR_LEGEND, height),
+            *choice_chart(lead, control, pairs, ROOM_FOR_LEGEND, height),
         ],
     )
 
