@@ -1,4 +1,4 @@
-"""The README is true: its Python blocks run, its two command lines are what CI and users run."""
+"""Documents are true: their Python blocks run, and command lines are what CI and users run."""
 
 import doctest
 import re
@@ -60,17 +60,24 @@ def readme() -> str:
     return README.read_text("utf-8") if README.exists() else ""
 
 
-PYTHON_BLOCKS = [block for block in blocks(readme()) if block.language == "python"]
+DOCUMENTS = [README, ROOT / ".github" / "SHARP_BITS.md"]
+PYTHON_BLOCKS = [
+    pytest.param(document, block, id=f"{document.stem} line {block.line}")
+    for document in DOCUMENTS
+    for block in blocks(document.read_text("utf-8"))
+    if block.language == "python"
+]
 
 
-@pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=lambda block: f"line {block.line}")
-def test_python_block_runs(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("document", "block"), PYTHON_BLOCKS)
+def test_python_block_runs(document, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    execute(block, str(README))
+    execute(block, str(document))
 
 
-def test_the_readme_shows_python():
-    assert PYTHON_BLOCKS, "README.md has no ```python block"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_a_document_shows_python(document):
+    assert any(document in block.values for block in PYTHON_BLOCKS)
 
 
 @pytest.mark.parametrize("line", [TEST_LINE, SWEEP_LINE])
