@@ -76,6 +76,7 @@ def test_every_right_answer_is_accepted(open_page, file):
     assert page.locator(".score").inner_text() == "14 of 14 questions answered, 14 correct."
 
 
+@pytest.mark.slow
 def test_a_broken_memory_is_an_empty_one(open_page, file):
     page = open_page(file)
     for storage in ("not json", "[]", "null"):

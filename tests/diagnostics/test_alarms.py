@@ -59,6 +59,7 @@ def test_planted_faults_are_named_with_their_layer(name, depth, width, seeds):
     assert not misjudged
 
 
+@pytest.mark.slow
 def test_inputs_that_leave_the_range_of_a_deep_chain_are_named():
     model, init, x = network("gelu", 24, 32)
     params = init(jax.random.key(3))

@@ -42,6 +42,7 @@ def weight_gradient_products(diagnosis):
     return [layer.statistics["inner"] for layer in diagnosis.layers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "initializer", [jinit.uniform(1.0), pytest.param(jinit.he_normal(), marks=SLOW)]
 )

@@ -195,6 +195,7 @@ def assert_equal_draws(mine, theirs):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_batched_draws(results, name):
     mine, theirs = results

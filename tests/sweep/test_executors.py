@@ -64,6 +64,7 @@ def test_executors_give_the_same_records(tmp_path, build, executor):
             np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_lanes_stop_in_a_loop_of_python(tmp_path):
     options = {"patience": 1, "lr": [3.0], "steps": 24, "record_every": 2}
     frames = [
@@ -84,6 +85,7 @@ def test_the_fastest_layout_is_taken(tmp_path, monkeypatch):
     assert set(run(tmp_path / "equal", executor="measured")["executor"]) != {"loop"}
 
 
+@pytest.mark.slow
 def test_long_sweeps_are_timed(tmp_path, monkeypatch):
     timed = []
     monkeypatch.setattr(GroupRun, "time_call", lambda run, block: timed.append(run.layout) or 1.0)

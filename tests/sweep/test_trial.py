@@ -204,6 +204,7 @@ def test_a_fault_of_the_trial_itself_is_shown(tmp_path):
         one.run(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_supervised_trial_needs_no_other_door(tmp_path):
     """A supervised task written as a trial of one's own gives the same records."""
 
