@@ -121,6 +121,14 @@ def test_a_table_sorts_numbers_as_numbers_and_filters(open_page, file):
     assert page.locator(".tools output").inner_text() == "1 of 4 rows"
 
 
+def test_a_chart_that_stands_twice_is_two_charts(open_page, file):
+    page = open_page(file)
+    found = page.locator("[id]").evaluate_all("nodes => nodes.map(node => node.id)")
+    assert len(found) == len(set(found))
+    numbers = page.locator(".chart").evaluate_all("nodes => nodes.map(each => each.dataset.chart)")
+    assert numbers == ["0", "1", "2", "3"]
+
+
 def test_gaps_stay_gaps_in_a_curve(open_page, file):
     page = open_page(file)
     points = "place => Array.from(place._fullData[0].y).map(y => Number.isNaN(y) ? 'gap' : y)"

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def write_page(
             block_scripts=block_scripts,
             policy=" ".join(f"'sha256-{_digest(script)}'" for script in scripts.values()),
             charts=_to_json([_chart_data(chart) for chart in charts]),
-            chart_numbers={id(chart): number for number, chart in enumerate(charts)},
+            next_chart=count().__next__,  # charts are rendered in their order
         )
     )
     try:
@@ -149,7 +150,6 @@ def _environment() -> "Environment":
         "printable": escape_unprintable,
         "cell_text": _cell_text,
         "cell_value": _cell_value,
-        "identity": id,
         "formula": lambda text: formula_markup(text, is_block=True),
         "prose": prose_markup,
     }
