@@ -8,6 +8,7 @@ import graphlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rooms import ARROWS, SHARED, Room
@@ -81,13 +82,20 @@ def targets(file: str, node: ast.AST) -> list[str]:
     return []
 
 
-def imports(sources: Sources) -> list[Import]:
-    return [
+parse = cache(ast.parse)
+
+
+@cache
+def imports_of(file: str, text: str) -> tuple[Import, ...]:
+    return tuple(
         Import(file, getattr(node, "lineno", 0), target, lazy, for_types)
-        for file, text in sources.items()
-        for node, lazy, for_types in statements(ast.parse(text))
+        for node, lazy, for_types in statements(parse(text))
         for target in targets(file, node)
-    ]
+    )
+
+
+def imports(sources: Sources) -> list[Import]:
+    return [each for file, text in sources.items() for each in imports_of(file, text)]
 
 
 def unknown_rooms(sources: Sources) -> list[str]:
@@ -165,7 +173,8 @@ def private_jax(sources: Sources) -> list[str]:
     touched = [
         f"{file}:{node.lineno} touches {ast.unparse(node)}"
         for file, text in sources.items()
-        for node in ast.walk(ast.parse(text))
+        if "_src" in text
+        for node in ast.walk(parse(text))
         if isinstance(node, ast.Attribute) and node.attr == "_src"
     ]
     return imported + touched
@@ -191,7 +200,8 @@ def prints(sources: Sources) -> list[str]:
     return [
         f"{file}:{node.lineno} prints"
         for file, text in sources.items()
-        for node in ast.walk(ast.parse(text))
+        if "print" in text
+        for node in ast.walk(parse(text))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
         if room_of(file) != "cli"
     ]
@@ -210,7 +220,7 @@ def eager_command_line(sources: Sources) -> list[str]:
 
 def front_door_definitions(sources: Sources) -> list[str]:
     """Functions and classes defined in the root, which only re-exports."""
-    body = ast.parse(sources.get("jinit/__init__.py", "")).body
+    body = parse(sources.get("jinit/__init__.py", "")).body
     return [
         f"jinit/__init__.py:{node.lineno} defines {node.name}"
         for node in body
@@ -261,7 +271,7 @@ def names_defined_twice(sources: Sources) -> list[str]:
     """Public names that two files define. The three kinds of network share the name `trace`."""
     files: dict[str, list[str]] = {}
     for file, text in sources.items():
-        for name in set(defined_names(ast.parse(text))) - {"main", "trace"}:
+        for name in set(defined_names(parse(text))) - {"main", "trace"}:
             files.setdefault(name, []).append(file)
     return [
         f"{name} is defined in {' and '.join(sorted(found))}; a name has one meaning"

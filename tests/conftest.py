@@ -25,7 +25,6 @@ REPEATED = (
     "model",
     "programs/test_fast_init.py",
     "programs/test_sharded.py",
-    "programs/test_windows.py",
     "initializers/test_drop_in.py",
     "initializers/test_framework.py",
     "initializers/test_marginal_moments.py",
@@ -35,10 +34,8 @@ REPEATED = (
     "initializers/test_sparse.py",
     "initializers/test_values.py",
     "rules/test_initialize.py",
-    "rules/test_initialize_unusual.py",
     "rules/test_match.py",
     "sampling/test_key_derivation.py",
-    "sampling/test_orthonormal.py",
     "sampling/test_products.py",
     "sampling/test_rounding.py",
     "sampling/test_sharding.py",
@@ -47,7 +44,7 @@ REPEATED = (
     "sweep/test_trial.py",
     "test_public_api.py",
 )
-REPEATED_DOCTESTS = ("hooks", "initializers", "model", "programs", "rules", "sampling", "sweep")
+REPEATED_DOCTESTS = ("hooks", "model", "programs", "rules")
 
 # Rooms whose tests spend most of their time in the compiler and compare no bits with JAX's. Tests
 # there that are neither slow nor repeated compile with few optimizations.

@@ -8,6 +8,22 @@ import numpy as np
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
+def threefry_bits(key, count: int) -> np.ndarray:
+    """Return the first `count` < 2^32 elements of `jax.random.bits`, all at once."""
+    schedule = np.array([key[0], key[1], 0x1BD11BDA ^ int(key[0]) ^ int(key[1])], np.uint32)
+    x = np.full(count, schedule[0])
+    y = np.arange(count, dtype=np.uint32) + schedule[1]
+    for step in range(20):
+        distance = np.uint32(ROTATIONS[step % 8])
+        x += y
+        y = (y << distance | y >> (np.uint32(32) - distance)) ^ x
+        if step % 4 == 3:
+            injection = step // 4 + 1
+            x += schedule[injection % 3]
+            y += schedule[(injection + 1) % 3] + np.uint32(injection)
+    return x ^ y
+
+
 def threefry(key: tuple[int, int], counter: tuple[int, int]) -> tuple[int, int]:
     """Encrypt one counter, in Python integers."""
     schedule = (*key, 0x1BD11BDA ^ key[0] ^ key[1])

@@ -60,7 +60,8 @@ def readme() -> str:
     return README.read_text("utf-8") if README.exists() else ""
 
 
-DOCUMENTS = [README, ROOT / ".github" / "SHARP_BITS.md"]
+GUIDES = ROOT / ".github"
+DOCUMENTS = [README, GUIDES / "HOW_TO_CHOOSE.md", GUIDES / "SHARP_BITS.md"]
 PYTHON_BLOCKS = [
     pytest.param(document, block, id=f"{document.stem} line {block.line}")
     for document in DOCUMENTS

@@ -2,7 +2,7 @@
 
 from jinit.calibrate.actnorm import actnorm
 from jinit.calibrate.autoinit import autoinit
-from jinit.calibrate.batches import DataBatches, read_batches, trace_like
+from jinit.calibrate.batches import DataBatches, read_batches
 from jinit.calibrate.checkpoint import CheckpointFile
 from jinit.calibrate.class_prior import class_prior
 from jinit.calibrate.find_lr import LearningRateReport, find_lr
@@ -46,6 +46,5 @@ __all__ = [
     "patches",
     "read_batches",
     "run_watched",
-    "trace_like",
     "weight_norm",
 ]

@@ -1,14 +1,14 @@
 """The data that a method looks at: batches of one size, stacked."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, trace_for
 
 
 @jax.tree_util.register_dataclass
@@ -77,18 +77,7 @@ def read_batches(
             "leave out a last batch that is smaller"
         )
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
-    return trace_like(model, found[0].inputs), stacked
-
-
-def trace_like(model: Model, inputs: tuple[PyTree, ...]) -> Model:
-    """Return the model, traced with inputs of other shapes.
-
-    Args:
-      model: the traced network.
-      inputs: the inputs, or abstract ones.
-    """
-    structs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), inputs)
-    return model if _shapes(structs) == _shapes(model.inputs) else replace(model, inputs=structs)
+    return trace_for(model, found[0].inputs), stacked
 
 
 def _list_batches(data: Any) -> list[Any]:

@@ -39,7 +39,7 @@ from jinit.diagnostics.measuring.runs import (
 )
 from jinit.diagnostics.measuring.trained import trained_flags
 from jinit.hooks import read_network
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, trace_for
 
 _ProgressCallback = Callable[[str], None]
 """Called with a short text when a stage begins."""
@@ -71,9 +71,9 @@ def diagnose(
       params: its parameters: for a Linen module its variables or a TrainState. None means the
         network's own initialization. With `seeds`, a function `key -> params` or None. An NNX
         module and a TrainState bring their own, and the batch follows: `diagnose(state, x, y)`.
-      batch: inputs with the shapes that the model was traced with, then targets. Without any, the
-        inputs of a traced model are drawn from a normal distribution. A module takes as many
-        inputs as its call has arguments without defaults.
+      batch: inputs, then targets. Only the number of examples, axis 0, may differ from the traced
+        inputs. Without any, the inputs of a traced model are drawn from a normal distribution. A
+        module takes as many inputs as its call has arguments without defaults.
       loss: `loss(outputs, *targets)`, a mean over examples. Without it, integer targets mean
         cross-entropy, targets with the shape of the outputs mean squared error, and no targets a
         random direction of the outputs, whose gradient depends on the network alone.
@@ -118,6 +118,7 @@ def diagnose(
     ('vanishing', 'kernel_init=jinit.lecun_normal()')
     """
     model, params, batch = read_network("diagnose", model, given_arguments(params, batch))
+    model = trace_for(model, batch)
     prepared = prepare_loss_batch("diagnose", model, batch, loss, key)
     _check_options(optimizer, seeds)
     _check_model(model)

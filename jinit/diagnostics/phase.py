@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.initial_params import read_params
-from jinit.diagnostics.measuring.batch import Batch, output_shapes, prepare_inputs
+from jinit.diagnostics.measuring.batch import Batch, fit_model, output_shapes, prepare_inputs
 from jinit.diagnostics.measuring.losses import draw_direction
 from jinit.diagnostics.measuring.plain import plain_data
 from jinit.diagnostics.phase_grid import PhaseGrid, measure_grid
@@ -131,6 +131,7 @@ def phase_diagram(
     >>> diagram.phase.tolist(), bool(abs(diagram.chi - diagram.theory_chi).max() < 0.1)
     ([['ordered'], ['chaotic']], True)
     """
+    model = fit_model("phase_diagram", model, inputs)
     batch = _prepare_diagram_batch("phase_diagram", model, key, inputs, seeds)
     _check_scales("phase_diagram", sigma_w, sigma_b)
     grid = measure_grid("phase_diagram", model, batch, sigma_w, sigma_b, seeds)
@@ -192,7 +193,7 @@ def depth_diagram(
     _check_scales("depth_diagram", sigma_w, (0.0,))
     grids = []
     for depth in depths:
-        model = build(depth)
+        model = fit_model("depth_diagram", build(depth), inputs)
         batch = _prepare_diagram_batch("depth_diagram", model, key, inputs, seeds)
         grids.append(measure_grid("depth_diagram", model, batch, sigma_w, (0.0,), seeds))
     grid = PhaseGrid(*(np.concatenate(fields, 1) for fields in zip(*grids, strict=True)))

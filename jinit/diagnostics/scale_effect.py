@@ -21,7 +21,7 @@ from jinit.diagnostics.recorded import RecordedJudge
 from jinit.diagnostics.scale_runs import ScaleRun, measure_scales, multiply_kernels
 from jinit.gains import needed, parameter_scales
 from jinit.hooks import read_network
-from jinit.model import Model, PyTree
+from jinit.model import Model, PyTree, trace_for
 
 SCALES = tuple(2.0 ** (number / 4) for number in range(-12, 13))
 """Factors from 1/8 to 8, four for each doubling."""
@@ -140,6 +140,7 @@ def scale_effect(
     name = "scale_effect"
     _check_factors(scales)
     model, params, batch = read_network(name, model, given_arguments(params, batch))
+    model = trace_for(model, batch)
     prepared = prepare_loss_batch(name, model, batch, loss, key)
     if not model.layers:
         raise ValueError(

@@ -1,5 +1,6 @@
 """NNX modules as Models."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,7 +23,8 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
     Random numbers are the same in every call.
 
     Args:
-      constructor: `rngs -> module`, such as `lambda rngs: nnx.Linear(4, 3, rngs=rngs)`.
+      constructor: `rngs -> module`, such as `lambda rngs: nnx.Linear(4, 3, rngs=rngs)`, or a class
+        that needs nothing but rngs.
       inputs: example inputs of its call, arrays or `jax.ShapeDtypeStruct`s.
       kwargs: static keyword arguments of its call.
 
@@ -30,8 +32,8 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
       The Model.
 
     Raises:
-      TypeError: if the constructor does not return an NNX module or is one itself, or an input is
-        a bare shape such as `(8, 4)`.
+      TypeError: if the constructor needs other arguments, does not return an NNX module or is one
+        itself, or an input is a bare shape such as `(8, 4)`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flax import nnx
@@ -129,7 +131,7 @@ class _Drawing:
         return jax.jit(lambda key: self._split(key)[1])
 
     def _split(self, key: jax.Array) -> tuple[Any, Any, Any]:
-        module = self.constructor(_make_rngs(key))
+        module = _construct(self.constructor, _make_rngs(key))
         if not isinstance(module, nnx.Module):
             raise TypeError(
                 "nnx.trace: expected a function that takes nnx.Rngs and returns an NNX module, but "
@@ -139,6 +141,26 @@ class _Drawing:
         self.kind = type(module)
         graphdef, rngs, *others = nnx.split(module, nnx.RngState, ...)
         return graphdef, rngs, others[0]
+
+
+def _construct(constructor: Constructor, rngs: nnx.Rngs) -> Any:
+    """Call a constructor with rngs, by keyword if an argument has this name."""
+    is_class = isinstance(constructor, type)
+    function = partial(constructor.__init__, None) if is_class else constructor
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin tells nothing
+        return constructor(rngs)
+    args, kwargs = ((), {"rngs": rngs}) if "rngs" in signature.parameters else ((rngs,), {})
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = getattr(constructor, "__name__", type(constructor).__name__)
+        raise TypeError(
+            f"nnx.trace: expected a function of nnx.Rngs alone, got {name}{signature}: {error}; "
+            f"give lambda rngs: {name}(..., rngs=rngs)"
+        ) from error
+    return constructor(*args, **kwargs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -223,6 +223,12 @@ def find_entry(name: str) -> CatalogEntry:
         )
     entries = {entry.name: entry for entry in CATALOG}
     entries |= {alias: entries[target] for alias, target in ALIASES.items()}
+    called, bracket, _ = name.partition("(")
+    if bracket and called in entries:
+        raise ValueError(
+            f"initializer: {name!r} is a call, not a name: give the value jinit.{name}, or plain "
+            f'data with its options, {{"name": "{called}", ...}}'
+        )
     return entries[check_choice("initializer", name, entries)]
 
 

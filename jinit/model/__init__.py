@@ -18,6 +18,7 @@ from jinit.model.operation import CONTRACTION_PRIMITIVES, Operation, Place, bodi
 from jinit.model.params import PyTree
 from jinit.model.paths import closest_paths, compile_glob, leaf_paths
 from jinit.model.primitives import ELEMENTWISE, VALUE_PRESERVING
+from jinit.model.retrace import trace_for
 from jinit.model.roles import ROLES, Role
 from jinit.model.stated_axes import axes_hint
 from jinit.model.taps import Tap, apply_taps
@@ -67,4 +68,5 @@ __all__ = [
     "parameter_key",
     "path_bits",
     "trace",
+    "trace_for",
 ]

@@ -1,14 +1,13 @@
 """Values of an axis that initialize by data: methods of `calibrate` and `pretrain`."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import jax
 from jax import Array
 
-from jinit.calibrate import DataBatches, Method, trace_like
-from jinit.model import Model, PyTree
+from jinit.calibrate import DataBatches, Method
+from jinit.model import Model, PyTree, trace_for
 from jinit.sweep.data import leading_length
 from jinit.sweep.network import Network, call_arguments
 from jinit.sweep.space import Config
@@ -47,7 +46,7 @@ def apply_methods(
     """
     for number, method in enumerate(_list_methods(config)):
         batches = _training_batches(task, method)
-        model = _trace_for(network.model, jax.tree.leaves(batches.inputs)[0].shape[1])
+        model = _trace_for_size(network.model, jax.tree.leaves(batches.inputs)[0].shape[1])
         method_key = jax.random.fold_in(jax.random.fold_in(key, _METHOD_KEY), number)
         params = method.apply(model, params, batches, method_key)
     return params
@@ -70,13 +69,12 @@ def _list_methods(config: Mapping[str, Any]) -> list[Method]:
     return [value for value in config.values() if isinstance(value, Method)]
 
 
-@lru_cache(maxsize=16)
-def _trace_for(model: Model, examples: int) -> Model:
-    """Return a model traced for batches of a size: one object, so that methods compile once."""
+def _trace_for_size(model: Model, examples: int) -> Model:
+    """Return a model traced for batches of a size."""
     structs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((examples, *leaf.shape[1:]), leaf.dtype), model.inputs
     )
-    return trace_like(model, structs)
+    return trace_for(model, structs)
 
 
 def _training_batches(task: Task, method: Method) -> DataBatches:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 from flax import linen as nn
 from flax import nnx
 
@@ -16,7 +17,7 @@ FEATURES, WIDTH, OUTPUTS = 9, 16, 3
 
 
 def inputs(examples: int = 64, features: int = FEATURES, seed: int = 1) -> jax.Array:
-    return 2 * jax.random.normal(jax.random.key(seed), (examples, features)) + 0.5
+    return 2 * normals(seed, (examples, features)) + 0.5
 
 
 class Mlp(nn.Module):
@@ -118,9 +119,7 @@ def layer_variances(model: Any, params: Any, *examples: Any) -> np.ndarray:
 def relu_mlp(widths: tuple[int, ...]) -> Any:
     """A pure function and its parameters, without biases."""
     keys = jax.random.split(jax.random.key(7), len(widths) - 1)
-    params = [
-        jax.random.normal(key, pair) / 5 for key, pair in zip(keys, pairwise(widths), strict=True)
-    ]
+    params = [normals(key, pair) / 5 for key, pair in zip(keys, pairwise(widths), strict=True)]
 
     def apply(params, x):
         for kernel in params[:-1]:

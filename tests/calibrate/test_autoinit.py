@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from calibrate.networks import Attention, Recurrent, Residual, Scanned, inputs, layer_variances
 from flax import linen as nn
 
@@ -18,7 +19,7 @@ X = inputs(256)
 
 
 def chain(phi, depth=3, width=64):
-    params = [jax.random.normal(key, (width, width)) / 3 for key in jax.random.split(KEY, depth)]
+    params = [normals(key, (width, width)) / 3 for key in jax.random.split(KEY, depth)]
 
     def apply(params, x):
         for kernel in params[:-1]:
@@ -32,7 +33,7 @@ def chain(phi, depth=3, width=64):
 def test_kernels_get_the_variance_that_the_moments_of_the_activation_ask_for(phi):
     """fan_in std² E[φ(z)²] = 1 for the layers after the first one, by jinit.theory."""
     model, params = chain(phi)
-    examples = jax.random.normal(KEY, (32, 64)) * 3 + 1
+    examples = normals(KEY, (32, 64)) * 3 + 1
     scaled, report = autoinit(model, params, examples)
     squares = [64 * float(np.mean(np.float64(kernel) ** 2)) for kernel in scaled]
     assert squares[0] == pytest.approx(1 / float(np.mean(np.float64(examples) ** 2)), rel=1e-4)
@@ -71,8 +72,8 @@ def test_a_window_with_padding_counts_what_lies_inside():
             x, kernel, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC")
         )
 
-    kernel = jax.random.normal(KEY, (3, 32, 32))
-    examples = jax.random.normal(KEY, (64, 4, 32))
+    kernel = normals(KEY, (3, 32, 32))
+    examples = normals(KEY, (64, 4, 32))
     model = jinit.trace(apply, kernel, examples)
     scaled, _ = autoinit(model, kernel, examples)
     expected = 1 / (96 * 10 / 12 * float(jnp.mean(examples**2)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 
 from jinit.calibrate import gradinit, lsuv, metainit
 from jinit.calibrate.plain_arrays import from_plain_arrays, to_plain_arrays
@@ -33,10 +34,7 @@ def apply(params, x):
 def parameters():
     keys = jax.random.split(jax.random.key(0), 3)
     sizes = ((6, 6), (6, 6), (6, 3))  # equal layers compile once
-    return [
-        (jax.random.normal(key, size), jnp.zeros(size[1]))
-        for key, size in zip(keys, sizes, strict=True)
-    ]
+    return [(normals(key, size), jnp.zeros(size[1])) for key, size in zip(keys, sizes, strict=True)]
 
 
 def apply_convolution(params, x):
@@ -47,7 +45,7 @@ def apply_convolution(params, x):
 
 
 MODEL = trace(apply, parameters(), X)
-IMAGES = jax.random.normal(jax.random.key(4), (12, 4, 4, 2))
+IMAGES = normals(4, (12, 4, 4, 2))
 KERNELS = (jnp.ones((2, 2, 2, 5)), jnp.zeros((1, 1, 1, 5)), jnp.ones((5, 2)))
 CONVOLUTION = trace(apply_convolution, KERNELS, IMAGES)
 SHORT = {"epochs": 3, "batch_size": 8}

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 import jinit
@@ -10,7 +11,7 @@ from jinit.calibrate import class_prior
 from jinit.model import trace
 
 LABELS = jnp.array([0, 0, 0, 0, 1, 1, 2, 0, 0, 2])
-X = jax.random.normal(jax.random.key(0), (10, 4))
+X = normals(0, (10, 4))
 
 
 def apply(p, x):
@@ -63,7 +64,7 @@ def test_a_single_logit_gets_the_base_rate(shape):
 
 def test_a_regression_gets_the_mean_of_its_targets():
     model, params = problem(3)
-    targets = jax.random.normal(jax.random.key(1), (10, 3)) + jnp.arange(3.0)[None]
+    targets = normals(1, (10, 3)) + jnp.arange(3.0)[None]
     found, report = class_prior(model, params, (X, targets))
     np.testing.assert_allclose(found["bias"], targets.mean(0), rtol=1e-5)
     loss = ((apply(found, X) - targets) ** 2).sum(1).mean()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from convolutions import CANONICAL_IMAGE, convolutions
 
 from jinit.calibrate import gradinit, metainit, patches, read_batches
@@ -19,7 +20,7 @@ METHODS = {
     "find_lr": LearningRateSearch(rates=2, steps=2, iterations=2),
     "patches": patches(filters="normal", rounds=3),
 }
-X = jax.random.normal(jax.random.key(1), (12, 5, 5, 2))
+X = normals(1, (12, 5, 5, 2))
 LABELS = jnp.arange(12) % 3
 
 
@@ -35,10 +36,10 @@ def apply(p, x):
 def draw(key):
     keys = jax.random.split(key, 3)
     kernels = [
-        jax.random.normal(key, (3, 3, inputs, 4)) / inputs**0.5
+        normals(key, (3, 3, inputs, 4)) / inputs**0.5
         for key, inputs in zip(keys, (2, 4), strict=False)
     ]
-    return {"kernels": kernels, "head": jax.random.normal(keys[2], (4, 3))}
+    return {"kernels": kernels, "head": normals(keys[2], (4, 3))}
 
 
 @functools.cache

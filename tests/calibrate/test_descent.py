@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 from flax import nnx
 
@@ -20,7 +21,7 @@ METHODS = {
     "find_lr": LearningRateSearch(rates=2, steps=2, iterations=3),
     "class_prior": class_prior(),
 }
-X = jax.random.normal(jax.random.key(1), (12, 4))
+X = normals(1, (12, 4))
 LABELS = jnp.arange(12) % 3
 
 
@@ -33,8 +34,8 @@ def apply_loop(p, x):
 
 def draw_loop(key):
     keys = jax.random.split(key, 2)
-    loop = {"kernel": jax.random.normal(keys[0], (3, 4, 4)), "bias": jnp.zeros((3, 4))}
-    return {"loop": loop, "head": jax.random.normal(keys[1], (4, 3))}
+    loop = {"kernel": normals(keys[0], (3, 4, 4)), "bias": jnp.zeros((3, 4))}
+    return {"loop": loop, "head": normals(keys[1], (4, 3))}
 
 
 def apply_plain(p, x):

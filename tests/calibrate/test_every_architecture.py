@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from rules.architecture_cases import CASES
 
 import jinit
@@ -42,7 +43,7 @@ def batch_of(case):
     shape = (8, *case.shape[1:])
     if len(shape) == 2:
         return jax.random.randint(KEY, shape, 0, 50)
-    return jax.random.normal(KEY, shape)
+    return normals(KEY, shape)
 
 
 def targets_of(outputs):
@@ -94,7 +95,7 @@ def test_an_equinox_model(method):
     def build(key):
         return eqx.nn.MLP(9, 3, 16, 2, key=key)
 
-    inputs = jax.random.normal(KEY, (32, 9))
+    inputs = normals(KEY, (32, 9))
     model = jinit.trace(
         lambda net, x: jax.vmap(net)(x), eqx.filter_eval_shape(build, KEY), inputs, init=build
     )
@@ -106,7 +107,7 @@ def test_an_equinox_model(method):
 )
 def test_a_haiku_model(method):
     net = hk.without_apply_rng(hk.transform(lambda x: hk.nets.MLP([16, 16, 3])(x)))
-    inputs = jax.random.normal(KEY, (32, 9))
+    inputs = normals(KEY, (32, 9))
     params = jax.eval_shape(net.init, KEY, inputs)
     model = jinit.trace(net.apply, params, inputs, init=lambda key: net.init(key, inputs))
     check(METHODS[method], model, inputs)

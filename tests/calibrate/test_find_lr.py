@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 
 from jinit.calibrate import find_lr
 from jinit.calibrate.find_lr import largest_eigenvalue
@@ -16,8 +17,8 @@ def apply(w, x):
 
 def problem(width=4, examples=16):
     keys = jax.random.split(jax.random.key(1), 3)
-    w = [jax.random.normal(key, (width, width)) for key in keys[1:]]
-    x = jax.random.normal(keys[0], (examples, width))
+    w = [normals(key, (width, width)) for key in keys[1:]]
+    x = normals(keys[0], (examples, width))
     return trace(apply, w, x), w, (x, jnp.argmax(x, 1))
 
 
@@ -86,6 +87,7 @@ def test_the_curves_are_those_of_a_plain_loop():
     np.testing.assert_allclose(report.history["loss"][1], cross_entropy(w, x, labels), rtol=1e-5)
     assert report.passes == 2 * (3 * 3 / 2 + 1) + 1 + 20 * 6
     assert str(report).splitlines()[1].startswith("suggested 0.1, largest stable 0.1, ceiling")
+    assert "suggested 0.1, largest stable 0.1, ceiling" in report._repr_html_()
     assert {"suggested", "ceiling", "losses", "history"} < set(report.to_dict())
 
 

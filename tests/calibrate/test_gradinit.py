@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 from jinit.calibrate import gradinit
 from jinit.model import trace
@@ -18,8 +19,8 @@ def deep(w, x):
 @functools.cache
 def problem(gain, layers=3, width=6, examples=24):
     keys = jax.random.split(jax.random.key(1), layers + 1)
-    kernels = [gain * jax.random.normal(key, (width, width)) / width**0.5 for key in keys[1:]]
-    x = jax.random.normal(keys[0], (examples, width))
+    kernels = [gain * normals(key, (width, width)) / width**0.5 for key in keys[1:]]
+    x = normals(keys[0], (examples, width))
     w = {"kernels": kernels, "bias": jnp.zeros(width)}
     return trace(deep, w, x[:8]), w, (x, jnp.argmax(x, 1))
 

@@ -33,7 +33,8 @@ def network(module):
 
 @pytest.mark.parametrize(
     "module",
-    [Mlp(), Residual(), pytest.param(Attention(), marks=pytest.mark.slow), lambda rngs: Twin(rngs)],
+    [Mlp(), *(pytest.param(each, marks=pytest.mark.slow) for each in (Residual(), Attention())),
+     lambda rngs: Twin(rngs)],
     ids=["mlp", "convolutions", "attention", "nnx"],
 )  # fmt: skip
 def test_every_layer_has_unit_variance(module):
@@ -188,3 +189,6 @@ def test_the_report_is_shown(tmp_path):
     report.plot(tmp_path / "lsuv.png")
     assert (tmp_path / "lsuv.png").stat().st_size > 1000
     assert report.to_dict()["layers"] == list(model.layer_names)
+    page = report._repr_html_()
+    assert page.startswith("<pre")
+    assert model.layer_names[0] in page

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 from jinit.calibrate import metainit
 from jinit.calibrate.metainit import quotient_of_gradients
@@ -27,8 +28,8 @@ def deep(w, x):
 @functools.cache
 def deep_problem(gain, layers=6, width=12):
     keys = jax.random.split(jax.random.key(1), layers + 1)
-    w = [gain * jax.random.normal(key, (width, width)) / width**0.5 for key in keys[1:]]
-    x = jax.random.normal(keys[0], (32, width))
+    w = [gain * normals(key, (width, width)) / width**0.5 for key in keys[1:]]
+    x = normals(keys[0], (32, width))
     return trace(deep, w, x), w, (x, jnp.arange(32) % width)
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 
 TOLERANCE = 2e-5
 """Rounding in float32 of the mean and the standard deviation of a unit, in units of the latter."""
 
 
 def draw(seed: int, *shape: int) -> jax.Array:
-    return jax.random.normal(jax.random.key(seed), shape)
+    return normals(seed, shape)
 
 
 def dense(seed: int, *shape: int) -> dict[str, jax.Array]:

@@ -174,10 +174,11 @@ def test_a_page_of_the_diagnosis_and_of_the_scale(here, capsys, monkeypatch):
     page = (here / "it.html").read_text("utf-8")
     assert "✓ stable" in page
     assert "The singular values of the Jacobian" in page
-    assert main(["scale", "networks:module", "-o", "scale.html"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("stable at × ")
-    assert "Page: scale.html" in printed
+    assert main(["scale", "networks:module", "-o", "scale.html", "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("stable at × ")
+    assert "Page: scale.html" in printed.err
+    assert len(json.loads(printed.out)["scales"]) == 25
     assert (here / "scale.html").stat().st_size > 1_000_000
     assert opened == [(here / "it.html").as_uri()]
 

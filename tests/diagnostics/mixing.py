@@ -3,14 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 from jax.nn import relu, softmax
 
 import jinit
 
 ROWS, WIDTH, OUTPUTS = 16, 24, 3
-X = jax.random.normal(jax.random.key(20), (ROWS, WIDTH))
-SETS = jax.random.normal(jax.random.key(21), (8, 6, WIDTH))
-SEQUENCES = jax.random.normal(jax.random.key(22), (8, 24, WIDTH))
+X = normals(20, (ROWS, WIDTH))
+SETS = normals(21, (8, 6, WIDTH))
+SEQUENCES = normals(22, (8, 24, WIDTH))
 ADJACENCY = np.random.default_rng(0).random((ROWS, ROWS)) < 0.4
 GRAPH = np.asarray(ADJACENCY | np.eye(ROWS, dtype=bool), np.float32)
 SENDERS, RECEIVERS = np.nonzero(GRAPH)
@@ -105,7 +106,7 @@ def mixed_network(name, depth, is_healthy):
     mix = healthy if is_healthy else faulty
 
     def init(key):
-        kernels = jax.random.normal(key, (depth + 1, WIDTH, WIDTH)) * (gain / WIDTH) ** 0.5
+        kernels = normals(key, (depth + 1, WIDTH, WIDTH)) * (gain / WIDTH) ** 0.5
         return {"hidden": list(kernels[:-1]), "out": kernels[-1, :, :OUTPUTS] / gain**0.5}
 
     def apply(params, h, *others):

@@ -5,6 +5,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 
 import jinit
 from jinit.gains import deep_variances
@@ -30,7 +31,7 @@ def network(activation, depth, width):
 
     def init(key):
         # One draw for all layers, because JAX needs a second to compile each.
-        flat = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+        flat = jnp.split(normals(key, (ends[-1],)), ends[:-1])
         matrices = [each.reshape(-1, units) for each, (_, units) in zip(flat, pairs, strict=True)]
         return [
             {
@@ -47,7 +48,7 @@ def network(activation, depth, width):
             x = phi(x @ layer["kernel"] + layer["bias"][None])
         return x @ last["kernel"] + last["bias"][None]
 
-    x = jax.random.normal(jax.random.key(7), (BATCH, INPUTS))
+    x = normals(7, (BATCH, INPUTS))
     return jinit.trace(apply, jax.eval_shape(init, jax.random.key(0)), x, init=init), init, x
 
 

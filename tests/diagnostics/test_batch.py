@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 
 from jinit.diagnostics.measuring.batch import (
     check_examples,
@@ -41,7 +42,7 @@ def test_a_batch_without_loss_and_targets_gets_a_random_direction():
 
 
 def test_the_targets_imply_the_loss():
-    outputs = jax.random.normal(KEY, (5, 4))
+    outputs = normals(KEY, (5, 4))
     labels = jnp.arange(5) % 4
     chosen = choose_loss(None, outputs, [labels])
     expected = optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()

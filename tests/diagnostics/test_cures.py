@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from diagnostics.mixing import MIXES, mixed_network
 from diagnostics.planted import FAULTS, network
 from diagnostics.taking import evaluate, heal, write
@@ -191,7 +192,7 @@ def test_cures_of_constants(params):
 def normalized_kernels(scale, factor=1.0, has_gains=True):
     """A network of normalized kernels, with gains that are parameters or without any."""
     keys = jax.random.split(KEY, 6)
-    params = {f"kernel_{n}": jax.random.normal(key, (16, 16)) for n, key in enumerate(keys)}
+    params = {f"kernel_{n}": normals(key, (16, 16)) for n, key in enumerate(keys)}
     if has_gains:
         params |= {f"gain_{n}": jnp.full(16, scale) for n in range(6)}
 
@@ -247,8 +248,7 @@ def transposed_params(scale):
     shapes = [(48, 16), (96, 48), (24, 96), (64, 24), (10, 64)]
     keys = jax.random.split(KEY, len(shapes))
     params = [
-        jax.random.normal(key, shape) * (2 / shape[1]) ** 0.5
-        for key, shape in zip(keys, shapes, strict=True)
+        normals(key, shape) * (2 / shape[1]) ** 0.5 for key, shape in zip(keys, shapes, strict=True)
     ]
     params[2] *= scale
     return params
@@ -268,7 +268,7 @@ def test_cures_state_the_standard_deviation_of_kernels_whose_shape_misleads():
 @pytest.mark.parametrize("way", ["dtype", "rate", "mean"])
 def test_cures_of_frozen_parameters(way):
     """Each of the three cures moves norm weights of 1 that bfloat16 does not resolve."""
-    x = jax.random.normal(KEY, (32, 16))
+    x = normals(KEY, (32, 16))
     rate, dtype, mean = 1e-3, jnp.bfloat16, 0.0
 
     def judge():

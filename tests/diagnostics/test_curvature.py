@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from diagnostics.small_networks import tanh_case
 from flax import nnx
 from jax.flatten_util import ravel_pytree
@@ -51,7 +52,7 @@ def test_a_quadratic_loss_has_a_known_spectrum():
 
 
 def test_least_squares_has_the_hessian_of_its_data():
-    x = jax.random.normal(KEY, (20, 7))
+    x = normals(KEY, (20, 7))
     w = jnp.zeros((7, 1))
     found = curvature(trace(lambda w, x: x @ w, w, x), w, x, jnp.ones((20, 1)))
     values = np.linalg.eigvalsh(2 * np.asarray(x.T @ x, np.float64) / 20)
@@ -83,7 +84,7 @@ def test_statistics_of_an_nnx_module_are_not_trained():
         def __call__(self, x):
             return self.last(self.norm(self.first(x)))
 
-    x = jax.random.normal(KEY, (8, 4))
+    x = normals(KEY, (8, 4))
     model = jinit.nnx.trace(lambda rngs: Net(rngs), x)
     found = curvature(model, model.init(KEY), x, jnp.zeros(8, jnp.int32), iterations=100)
     assert found.iterations == 15 + 6 + 8

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from diagnostics.planted import network
 from flax import linen as nn
 from flax import nnx
@@ -18,7 +19,7 @@ from jinit import diagnose
 from jinit.theory import born_dead
 
 KEY = jax.random.key(0)
-X = jax.random.normal(jax.random.key(1), (16, 12))
+X = normals(1, (16, 12))
 SLOW = pytest.mark.slow
 LECUN = jinit.lecun_normal()
 
@@ -35,7 +36,7 @@ class Relu(nn.Module):
         return nn.Dense(3, use_bias=False)(hidden)
 
 
-IMAGES = jax.random.normal(jax.random.key(2), (4, 8, 8, 2))
+IMAGES = normals(2, (4, 8, 8, 2))
 
 
 def weight_gradient_products(diagnosis):
@@ -277,7 +278,7 @@ def test_the_healthy_range_does_not_follow_the_weights(scale, is_healthy):
             x = jax.nn.relu(x @ kernel)
         return x @ kernels[-1]
 
-    x = jax.random.normal(jax.random.key(8), (64, 64))
+    x = normals(8, (64, 64))
     found = diagnose(jinit.trace(apply, kernels, x), kernels, x)
     last, first = found.layers[-1], found.layers[0]
     second, gradient = last.healthy["second_moment"], first.healthy["gradient_rms"]

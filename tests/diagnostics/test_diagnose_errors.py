@@ -60,7 +60,7 @@ def empty_batch():
             ValueError,
             "is float16, but the model was traced with float32; trace the model with these param",
         ),
-        (lambda: diagnose(MODEL, PARAMS, X[:8]), ValueError, r"\(8, 16\).*traced with \(32, 16\)"),
+        (lambda: diagnose(MODEL, PARAMS, X[:, :8]), ValueError, r"\(32, 8\).*traced with"),
         (empty_batch, ValueError, "at least one example"),
         (lambda: diagnose(MODEL, PARAMS, X, LABELS + 4), ValueError, "go from 4 to 7, but"),
         (lambda: diagnose(MODEL, PARAMS, X, LABELS - 1), ValueError, "4 classes, from 0 to 3"),

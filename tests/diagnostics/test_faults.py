@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from architectures import gpt2, resnet
+from arrays import normals
 from flax import linen as nn
 
 import jinit
 from jinit import diagnose
 
 KEY = jax.random.key(0)
-X = jax.random.normal(jax.random.key(1), (16, 12))
+X = normals(1, (16, 12))
 SLOW = pytest.mark.slow
 LECUN = jinit.lecun_normal()
 
@@ -118,9 +119,9 @@ def residual_network(params, x):
 
 def test_residual_branches_that_are_not_scaled():
     def kernels(gain, seed):
-        return list(gain * jax.random.normal(jax.random.key(seed), (8, 32, 32)) / 32**0.5)
+        return list(gain * normals(seed, (8, 32, 32)) / 32**0.5)
 
-    x = jax.random.normal(KEY, (16, 32))
+    x = normals(KEY, (16, 32))
     params = {"first": kernels(2**0.5, 1), "second": kernels(1.0, 2)}
     model = jinit.trace(residual_network, params, x)
     diagnosis = diagnose(model, params, x)
@@ -142,7 +143,7 @@ def architecture(name):
         x = jax.random.randint(KEY, (2, 8), 0, 50)
         model = jinit.linen.trace(gpt2.LinenGPT2(gpt2.Config(50, 16, 32, 4, 2, False)), x)
     else:
-        x = jax.random.normal(KEY, (4, 32, 32, 3))
+        x = normals(KEY, (4, 32, 32, 3))
         model = jinit.linen.trace(resnet.LinenResNet(resnet.Config(10, 3, 16, (2, 1))), x)
     return model, jinit.recommend(model).init(KEY), x
 
@@ -220,8 +221,8 @@ def test_half_precision_that_overflows():
 )
 def test_layers_that_follow_each_other_in_a_loop(phi, gain, verdict):
     """A scan over stacked kernels is judged like the same network written out."""
-    kernels = gain * jax.random.normal(KEY, (12, 32, 32)) / 32**0.5
-    x = jax.random.normal(jax.random.key(4), (16, 32))
+    kernels = gain * normals(KEY, (12, 32, 32)) / 32**0.5
+    x = normals(4, (16, 32))
 
     def looped(w, x):
         return jax.lax.scan(lambda h, kernel: (phi(h @ kernel), None), x, w)[0] @ w[0]

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 import jinit
@@ -18,7 +19,7 @@ def tanh_network(*sizes, scale=1.5, batch=5):
     """Return a network without biases, its weights, and a batch."""
     keys = jax.random.split(KEY, len(sizes))
     w = [
-        scale * jax.random.normal(key, (i, o)) / i**0.5
+        scale * normals(key, (i, o)) / i**0.5
         for key, i, o in zip(keys, sizes[:-1], sizes[1:], strict=False)
     ]
 
@@ -109,7 +110,7 @@ class Normalized(nn.Module):
 
 @pytest.mark.slow
 def test_an_example_is_run_within_its_batch_if_the_network_normalizes_over_the_batch():
-    x = jax.random.normal(KEY, (5, 8))
+    x = normals(KEY, (5, 8))
     model = jinit.linen.trace(Normalized(), x)
     params = model.init(KEY)
     found, values = jacobian(model, params, x), singular_values(model, params, x, 4)
@@ -118,7 +119,7 @@ def test_an_example_is_run_within_its_batch_if_the_network_normalizes_over_the_b
 
 
 def test_integer_inputs_are_kept_and_half_precision_inputs_are_differentiated():
-    x = jax.random.normal(KEY, (3, 4)).astype(jnp.bfloat16)
+    x = normals(KEY, (3, 4)).astype(jnp.bfloat16)
     w, rows = jnp.diag(jnp.array([1.0, 2, 3, 4])).astype(jnp.bfloat16), jnp.arange(3)
     model = trace(lambda w, x, rows: (x @ w) * (1 + 0 * rows[:, None]), w, x, rows)
     found = jacobian(model, w, x, rows)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 
 import jinit
 from jinit.diagnostics.judging.first_step import FirstStep
@@ -91,7 +92,7 @@ def test_verdicts(changes, ratio, growth, verdict, words):
     assert "the initialization is exploding: correct it first" in faulty.sentence
 
 
-X = jax.random.normal(KEY, (32, 16))
+X = normals(KEY, (32, 16))
 LABELS = jnp.arange(32) % 4
 
 
@@ -103,8 +104,8 @@ def network(scale=1.0, dtype=jnp.float32):
     """A Model of one hidden layer and its parameters, in a dtype."""
     keys = jax.random.split(KEY)
     params = {
-        "a": scale * jax.random.normal(keys[0], (16, 32)) / 4,
-        "b": scale * jax.random.normal(keys[1], (32, 4)) / 32**0.5,
+        "a": scale * normals(keys[0], (16, 32)) / 4,
+        "b": scale * normals(keys[1], (32, 4)) / 32**0.5,
         "scale": jnp.ones(32),
     }
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)

@@ -5,6 +5,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import pytest
+from arrays import normals
 from diagnostics.mixing import layer_norm
 
 import jinit
@@ -12,9 +13,9 @@ from jinit import diagnose
 
 SLOW = pytest.mark.slow
 KEYS = jax.random.split(jax.random.key(0), 3)
-X = jax.random.normal(jax.random.key(1), (32, 16))
+X = normals(1, (32, 16))
 LABELS = jnp.arange(32) % 4
-TARGETS = jax.random.normal(jax.random.key(2), (32, 4))
+TARGETS = normals(2, (32, 4))
 PARAMS = {
     "first": jinit.he_normal()(KEYS[0], (16, 48)),
     "second": jinit.he_normal()(KEYS[1], (48, 48)),
@@ -206,7 +207,7 @@ def test_a_large_loss_of_a_deep_network_names_a_gain():
             x = jax.nn.selu(x @ kernel)
         return x @ p[0][:, :10]
 
-    x = jax.random.normal(KEYS[1], (64, size))
+    x = normals(KEYS[1], (64, size))
     model = jinit.trace(apply, params, x)
     fault = judge(x, jnp.arange(64) % 10, model=model, params=params).faults[0]
     assert "times that of a uniform guess" in fault.cause

@@ -6,6 +6,7 @@ import weakref
 import jax
 import jax.numpy as jnp
 import pytest
+from arrays import normals
 
 import jinit
 from jinit.diagnostics.measuring.recent_programs import jit_recent
@@ -58,7 +59,7 @@ def apply(params, x):
 @pytest.mark.parametrize("seeds", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_models_are_freed_after_their_diagnosis(seeds):
     def init(key):
-        return [jax.random.normal(each, (4, 4)) for each in jax.random.split(key)]
+        return [normals(each, (4, 4)) for each in jax.random.split(key)]
 
     params, x = init(jax.random.key(0)), jnp.ones((3, 4))
     living = []

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 from jinit.diagnostics import diagnose, scale_effect
 from jinit.diagnostics import scale_runs as runs
@@ -13,8 +14,8 @@ from jinit.diagnostics.measuring import histograms
 from jinit.model import trace
 
 WIDTH, DEPTH = 32, 6
-X = jax.random.normal(jax.random.key(0), (64, WIDTH))
-W = list(jax.random.normal(jax.random.key(1), (DEPTH, WIDTH, WIDTH)) / WIDTH**0.5)
+X = normals(0, (64, WIDTH))
+W = list(normals(1, (DEPTH, WIDTH, WIDTH)) / WIDTH**0.5)
 SCALES = (0.125, 1.0, 2.0, 1e8)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from flax import linen as nn
 from flax import nnx
 from scipy import stats
@@ -160,7 +161,7 @@ def chain_signal(phi, kernels, inputs):
 def test_relu_units_are_born_dead_at_the_known_rate(examples):
     """A unit is dead on N orthogonal inputs with probability 2^-N; 5 standard errors, 6e-7."""
     units = 16_384
-    kernel = jax.random.normal(jax.random.key(examples), (8, units))
+    kernel = normals(examples, (8, units))
     found = chain_signal(jax.nn.relu, [kernel, jnp.ones((units, 2))], jnp.eye(8)[:examples])
     rate = 2.0**-examples
     assert abs(found.dead_fraction[0] - rate) < 5 * math.sqrt(rate * (1 - rate) / units)
@@ -180,7 +181,7 @@ def test_relu_units_are_born_dead_at_the_known_rate(examples):
 )
 def test_wide_layers_saturate_as_gaussian_pre_activations_do(phi, stretch, q):
     """P(|tanh h| > 0.95) = 2Φ(-atanh(0.95)/√q); the logistic function is a stretched tanh."""
-    kernel = math.sqrt(q / 64) * jax.random.normal(jax.random.key(0), (64, 4096))
+    kernel = math.sqrt(q / 64) * normals(0, (64, 4096))
     found = chain_signal(phi, [kernel, jnp.ones((4096, 2))], 8 * jnp.eye(64))
     share = 2 * stats.norm.cdf(-stretch * ATANH / math.sqrt(q))
     error = math.sqrt(share * (1 - share) / (64 * 4096))
@@ -196,20 +197,20 @@ MORE_UNBOUNDED = (jax.nn.leaky_relu, jax.nn.silu, jax.nn.softplus, lambda x: x)
     [*UNBOUNDED, *(pytest.param(phi, marks=pytest.mark.slow) for phi in MORE_UNBOUNDED)],
 )
 def test_an_activation_without_two_limits_never_saturates(phi):
-    kernel = 100 * jax.random.normal(jax.random.key(0), (16, 64))
+    kernel = 100 * normals(0, (16, 64))
     found = chain_signal(phi, [kernel, jnp.ones((64, 2))], jnp.eye(16))
     assert found.saturated_fraction[0] == 0
 
 
 def test_every_bounded_activation_saturates():
-    kernel = 1000 * jax.random.normal(jax.random.key(0), (16, 64))
+    kernel = 1000 * normals(0, (16, 64))
     for phi in (jnp.tanh, jnp.arctan, jax.nn.hard_tanh, jax.nn.soft_sign, jax.lax.erf):
         found = chain_signal(phi, [kernel, jnp.ones((64, 2))], jnp.eye(16))
         assert found.saturated_fraction[0] > 0.9
 
 
 def test_vmapped_statistics_equal_those_of_single_networks():
-    x, targets = jax.random.normal(jax.random.key(0), (16, 8)), jnp.arange(16) % 3
+    x, targets = normals(0, (16, 8)), jnp.arange(16) % 3
     model = as_model(mlp(8, 3, depth=3, width=6, activation="tanh"), x)
     keys = jax.random.split(jax.random.key(1), 4)
 
@@ -248,7 +249,7 @@ def test_low_precision_is_measured_in_float32():
 def test_the_second_moment_of_relu_layers_over_depth(init, factor):
     """He keeps the second moment; Xavier and LeCun halve it in every square layer."""
     depth, width, seeds = 8, 64, 400
-    x = jax.random.normal(jax.random.key(0), (4, width))
+    x = normals(0, (4, width))
     model = as_model(mlp(width, 2, depth=depth, width=width, init=init), x)
 
     def second_moments(key):
@@ -270,7 +271,7 @@ def test_convolutions_and_attention_are_chain_signal():
             hidden = nn.MultiHeadDotProductAttention(num_heads=2)(hidden)
             return nn.Dense(3)(hidden.mean(1))
 
-    images = jax.random.normal(jax.random.key(0), (5, 6, 6, 2))
+    images = normals(0, (5, 6, 6, 2))
     model = as_model(Network(), images)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype("f4"), model.params)
@@ -291,8 +292,8 @@ def test_a_network_inside_a_loop_has_the_statistics_of_the_unrolled_network():
             x = jnp.tanh(x @ kernel)
         return x @ w[0]
 
-    weights = 0.4 * jax.random.normal(jax.random.key(0), (3, 8, 8))
-    x = jax.random.normal(jax.random.key(1), (4, 8))
+    weights = 0.4 * normals(0, (3, 8, 8))
+    x = normals(1, (4, 8))
 
     def measure(apply):
         model = trace(apply, weights, x)

@@ -1,9 +1,9 @@
 """Statistics of one layer, against NumPy in float64."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 from jinit.diagnostics.measuring import statistics
 
@@ -64,7 +64,7 @@ def test_correlations_near_one_keep_their_digits(decorrelation):
 
 def test_the_effective_rank_of_gaussian_rows():
     """The expected rank of N rows in d dimensions is dN/(d+N+1): 31.75 for 64 × 64."""
-    rows = [jax.random.normal(jax.random.key(seed), (64, 64)) for seed in range(20)]
+    rows = [normals(seed, (64, 64)) for seed in range(20)]
     ranks = [statistics.preactivation_statistics(h, (1,)).effective_rank for h in rows]
     np.testing.assert_allclose(np.mean(ranks), 31.75, rtol=0.03)
 

@@ -1,9 +1,9 @@
 """Equal units and equal parameters, found by random products."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 from jinit.diagnostics.measuring.symmetry import (
     count_equal_units,
@@ -43,7 +43,7 @@ def test_equal_units_are_counted(axes, role, copied_role):
 @pytest.mark.parametrize("shape", [(3, 5000), (5000, 3), (64, 64), (768, 3072)])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_large_random_matrices_have_no_equal_units(shape, dtype):
-    weights = jax.random.normal(jax.random.key(0), shape).astype(dtype)
+    weights = normals(0, shape).astype(dtype)
     assert count_equal_units(random_products(weights, ("in", "out"))) == (0, 0)
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 import jinit
@@ -37,7 +38,7 @@ def explicit_kernel(model, params, x):
 
 
 def normalized_network(outputs):
-    x = jax.random.normal(KEY, (5, 6))
+    x = normals(KEY, (5, 6))
     model = jinit.linen.trace(Normalized(outputs), x)
     return model, model.init(KEY), x
 
@@ -66,7 +67,7 @@ def test_many_outputs_are_probed():
 def test_a_wide_relu_network_has_the_condition_number_of_theory():
     depth, width, points = 3, 512, 4
     keys = jax.random.split(KEY, depth + 1)
-    w = [(2 / width) ** 0.5 * jax.random.normal(key, (width, width)) for key in keys]
+    w = [(2 / width) ** 0.5 * normals(key, (width, width)) for key in keys]
     w[-1] = w[-1][:, :4]
 
     def apply(w, x):
@@ -95,7 +96,7 @@ def test_bad_inputs_are_named():
     with pytest.raises(ValueError, match="takes 1 input, got 2; tangent_kernel uses no targets"):
         tangent_kernel(model, w, x, x)
     with pytest.raises(ValueError, match="traced with"):
-        tangent_kernel(model, w, x[:2])
+        tangent_kernel(model, w, x[:, :2])
     number = trace(lambda w, x: (x @ w).sum(), w, x)
     with pytest.raises(ValueError, match=r"one of shape \(\)"):
         tangent_kernel(number, w, x)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 import jinit
@@ -14,7 +15,7 @@ from jinit import diagnose
 from jinit.diagnostics import jacobian
 
 KEY = jax.random.key(1)
-X = jax.random.normal(jax.random.key(2), (32, 16))
+X = normals(2, (32, 16))
 LABELS = jnp.arange(32) % 4
 HE, LECUN, ZEROS = jinit.he_normal(), jinit.lecun_normal(), jinit.zeros
 
@@ -135,7 +136,7 @@ def test_a_recurrent_network_that_explodes_in_time():
         )
         return lambda x: nn.Dense(4)(nn.RNN(cell())(x)[:, -1])
 
-    x = jax.random.normal(KEY, (8, 30, 16))
+    x = normals(KEY, (8, 30, 16))
     diagnosis = diagnose(*initialize(apply(2.0), x), x, LABELS[:8])
     (fault,) = diagnosis.faults
     assert (fault.path, fault.verdict) == ("params/SimpleCell_0/h/kernel", "exploding")

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from arrays import normals
 from diagnostics.mixing import MIXES, OUTPUTS, WIDTH, X, layer_norm, mixed_network
 from jax.nn import relu
 
@@ -51,7 +52,7 @@ def network(between=relu, after=lambda y: y, scale=1.0):
     def apply(params, x):
         return after(between(x @ params["first"]) @ params["last"])
 
-    kernels = jax.random.normal(jax.random.key(3), (2, WIDTH, WIDTH)) * WIDTH**-0.5 * scale
+    kernels = normals(3, (2, WIDTH, WIDTH)) * WIDTH**-0.5 * scale
     params = {"first": kernels[0], "last": kernels[1, :, :OUTPUTS]}
     return jinit.trace(apply, params, X), params
 
@@ -109,7 +110,7 @@ def test_the_operation_that_stops_the_gradient_is_named(text):
 )
 def test_zeros_between_hidden_layers_are_not_called_dead_units(name):
     operations = {"the factor 0": lambda h: 0 * h, "the conversion to int8": to_zeros}
-    kernels = jax.random.normal(jax.random.key(3), (4, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+    kernels = normals(3, (4, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
 
     def apply(kernels, h):
         for number, kernel in enumerate(kernels):
@@ -149,7 +150,7 @@ def test_constants_before_a_kernel_are_part_of_its_scale():
             h = relu((30 * h if number else h) @ kernel)
         return h @ params["out"]
 
-    kernels = jax.random.normal(jax.random.key(3), (5, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
+    kernels = normals(3, (5, WIDTH, WIDTH)) * (2 / WIDTH) ** 0.5
     hidden = [kernels[0], *(kernel / 30 for kernel in kernels[1:-1])]
     params = {"hidden": hidden, "out": kernels[-1, :, :OUTPUTS]}
     model = jinit.trace(apply, params, X)
@@ -176,7 +177,7 @@ def test_gates_of_zero_that_learn_are_healthy():
             h = h + gate * relu(h @ kernel)
         return h @ params["last"]
 
-    kernels = jax.random.normal(jax.random.key(3), (4, WIDTH, WIDTH)) * WIDTH**-0.5
+    kernels = normals(3, (4, WIDTH, WIDTH)) * WIDTH**-0.5
     params = {
         "first": kernels[0],
         "gates": list(jnp.zeros(2)),

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 import jinit
 from jinit import audit, diagnose
 
 SLOW = pytest.mark.slow
 WIDTH = 16
-X = jax.random.normal(jax.random.key(1), (12, 5, WIDTH))
+X = normals(1, (12, 5, WIDTH))
 LABELS = jnp.array([0, 1, 2, 3, 0, 1, 2, 0, 1, 0, 0, 1])  # classes are not balanced
 SIZES = {
     **dict.fromkeys(("stem", "query", "key", "value", "out", "base"), (WIDTH, WIDTH)),
@@ -25,7 +26,7 @@ SIZES = {
 def draw(key, sizes):
     keys = jax.random.split(key, len(sizes))
     return {
-        name: jax.random.normal(each, size) * size[-2] ** -0.5
+        name: normals(each, size) * size[-2] ** -0.5
         for each, (name, size) in zip(keys, sizes.items(), strict=True)
     }
 
@@ -232,7 +233,7 @@ def test_a_convolutional_network_of_constants(value, verdict):
             x = jnp.tanh(jax.lax.conv(x, p[name], (1, 1), "SAME"))
         return x.mean((2, 3)) @ p["head"]
 
-    images = jax.random.normal(jax.random.key(6), (12, 3, 6, 6))
+    images = normals(6, (12, 3, 6, 6))
     sizes = {"first": (8, 3, 3, 3), "second": (8, 8, 3, 3)}
     params = {name: jinit.normal(0.2)(jax.random.key(7), size) for name, size in sizes.items()}
     params["head"] = DRAWN["head"][:8]

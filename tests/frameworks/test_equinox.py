@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from equinox import nn
 from model.roles import check, floats, numbers
 
@@ -202,7 +203,7 @@ def test_a_recommended_initialization_keeps_the_variance():
 
     Widths of 256 and 512 inputs leave a random error of a few percent.
     """
-    x = jax.random.normal(jax.random.key(5), (512, 256))
+    x = normals(5, (512, 256))
     model = trace_module(mlp, floats(8, 256))
     net = jinit.recommend(model).init(KEY)
     zero = jax.tree.map(lambda leaf: leaf * (leaf.ndim > 1), eqx.filter(net, eqx.is_inexact_array))
@@ -212,7 +213,7 @@ def test_a_recommended_initialization_keeps_the_variance():
     for factor in others:
         expected.append(factor * jinit.theory.moments(jax.nn.gelu, expected[-1]).second)
     np.testing.assert_allclose(second_moments(net, x), expected, rtol=0.25)
-    image = jax.random.normal(KEY, (16, 8, 9, 9))
+    image = normals(KEY, (16, 8, 9, 9))
     build = layer(nn.ConvTranspose2d, 8, 64, 4, stride=2, padding=((3, 3), (3, 3)), use_bias=False)
     z = batched(jinit.recommend(trace_module(build, floats(16, 8, 9, 9))).init(KEY), image)
     inner = z[:, :, 3:-3, 3:-3]
@@ -271,7 +272,7 @@ def test_state_is_an_input():
     )
     assert model.leaves[0].activation.has_normalization
     drawn = jinit.init(model, KEY, {"linear/weight": "he_normal", "*/bias": "zeros", "**": "ones"})
-    out, after = batched_net(drawn, state, jax.random.normal(KEY, (32, 16)))
+    out, after = batched_net(drawn, state, normals(KEY, (32, 16)))
     assert out.shape == (32, 8)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     check_equal(jinit.fast_init(make_normalized)(KEY), make_normalized(KEY))

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from model.roles import check, floats, numbers
 
 import jinit
@@ -115,7 +116,7 @@ def test_a_recommended_initialization_keeps_the_variance():
         np.testing.assert_allclose(leaf.activation(x), np.tanh(x), atol=1e-6)
     assert last.activation.end == "output"
     params = jinit.recommend(model).init(KEY)
-    z, moments = jax.random.normal(jax.random.key(5), (512, 256)), []
+    z, moments = normals(5, (512, 256)), []
     for layer in params.values():
         z = (jnp.tanh(z) if moments else z) @ layer["w"]
         moments.append(float((z**2).mean()))

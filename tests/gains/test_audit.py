@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 import jinit
@@ -113,7 +114,7 @@ def test_a_recommended_initialization_fits():
 )
 def test_a_standard_deviation_that_is_off_by_a_fifth_does_not_fit(factor, fits):
     width = 512
-    kernel = jax.random.normal(KEY, (width, width))
+    kernel = normals(KEY, (width, width))
     kernel *= factor / (kernel.std() * width**0.5)
     model = jinit.trace(lambda w, x: x @ w, kernel, jnp.ones((2, width)))
     misfits = audit(model, kernel)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from scipy import special
 
 import jinit
@@ -160,7 +161,7 @@ def test_tanh_may_keep_its_second_moment_in_a_short_chain_only():
 @pytest.mark.parametrize(("phi", "depth"), [(jax.nn.gelu, 20), (jax.nn.silu, 8), (jnp.sin, 50)])
 def test_diagnosis_and_audit_agree_with_the_plan(phi, depth):
     model = network(phi, depth)
-    x = jax.random.normal(KEY, (64, 64))
+    x = normals(KEY, (64, 64))
     model = jinit.trace(model.apply, model.params, x)
     params = jinit.recommend(model).init(KEY)
     assert jinit.diagnose(model, params, x).verdict == "stable"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 from flax import nnx
 from jax.extend.core import jaxpr_as_fun
@@ -16,7 +17,7 @@ import jinit
 from jinit.hooks import as_model
 from jinit.sweep import mlp
 
-X = jax.random.normal(jax.random.key(3), (6, 5))
+X = normals(3, (6, 5))
 HUGE = 10**6
 
 
@@ -257,3 +258,34 @@ def test_flax_is_imported_only_for_a_flax_module():
     command = [sys.executable, "-c", PROGRAM]
     seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert seen == ["False", "False", "True"]
+
+
+class NeedsRngsOnly(nnx.Module):
+    """An NNX module with an option before its rngs."""
+
+    def __init__(self, width: int = 3, *, rngs: nnx.Rngs):
+        self.dense = nnx.Linear(4, width, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dense(x)
+
+
+class OptionalRngs(NeedsRngsOnly):
+    """An NNX module whose rngs are not its first argument, and can be left out."""
+
+    def __init__(self, width: int = 3, rngs: nnx.Rngs | None = None):
+        super().__init__(width, rngs=rngs or nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("constructor", [NeedsRngsOnly, OptionalRngs])
+def test_a_class_that_needs_nothing_but_rngs_is_its_own_constructor(constructor):
+    expected = jinit.nnx.trace(lambda rngs: constructor(rngs=rngs), jnp.ones((2, 4)))
+    model = jinit.nnx.trace(constructor, jnp.ones((2, 4)))
+    found, expected = (each.init(jax.random.key(0)) for each in (model, expected))
+    np.testing.assert_array_equal(found["dense"]["kernel"], expected["dense"]["kernel"])
+
+
+def test_a_constructor_that_needs_more_than_rngs_is_explained():
+    message = r"got Linear\(in_features.*missing a required .*; give lambda rngs: Linear\(\.\.\., "
+    with pytest.raises(TypeError, match=message):
+        jinit.nnx.trace(nnx.Linear, jnp.ones((2, 4)))

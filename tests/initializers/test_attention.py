@@ -139,7 +139,10 @@ def test_the_kernels_have_the_layout_of_flax_attention():
     "draw",
     [
         lambda key, dtype=None: mimetic_query_key(key, 32, 4, 8, dtype=dtype),
-        lambda key, dtype=None: mimetic_value_output(key, 32, dtype=dtype),
+        pytest.param(
+            lambda key, dtype=None: mimetic_value_output(key, 32, dtype=dtype),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["query_key", "value_output"],
 )

@@ -77,7 +77,7 @@ def test_masked():
 
 
 @pytest.mark.parametrize("base", BASES)
-@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize("axis", [-1, pytest.param(0, marks=pytest.mark.slow)])
 def test_blockwise_is_one_draw_per_block(base, axis):
     shape, block_shape = ((8, 12), (8, 4)) if axis else ((24, 6), (8, 6))
     keys = jax.random.split(KEY, 3)

@@ -15,12 +15,12 @@ KEY = jax.random.key(5)
 @pytest.mark.parametrize(
     ("taps", "groups"),
     [
-        ((3,), 1),
         ((4,), 2),
         ((3, 3), 2),
-        ((2, 4), 1),
-        ((2, 4), 2),
         ((3, 1, 2), 1),
+        pytest.param((3,), 1, marks=pytest.mark.slow),
+        pytest.param((2, 4), 1, marks=pytest.mark.slow),
+        pytest.param((2, 4), 2, marks=pytest.mark.slow),
         pytest.param((3,), 2, marks=pytest.mark.slow),
         pytest.param((4,), 1, marks=pytest.mark.slow),
         pytest.param((3, 3), 1, marks=pytest.mark.slow),

@@ -125,6 +125,10 @@ def test_plain_data_builds_the_initializer(spec, expected):
     ("spec", "text"),
     [
         ("he_norml", "unknown initializer 'he_norml'; did you mean 'he_normal'"),
+        (
+            "normal(0.05)",
+            r"'normal\(0\.05\)' is a call, not a name: give the value jinit\.",
+        ),
         ("qqqq", "unknown initializer 'qqqq'; expected one of: zeros, ones, .*, constant, "),
         ("os.system", "unknown initializer 'os.system'"),
         ("__class__", "unknown initializer '__class__'"),

@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+from arrays import normals
 
 from jinit.model import apply_taps
 
-X = jax.random.normal(jax.random.key(1), (6, 5))
-W = jax.random.normal(jax.random.key(2), (5, 5))
+X = normals(1, (6, 5))
+W = normals(2, (5, 5))
 
 
 @jax.custom_vjp

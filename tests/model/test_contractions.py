@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 from flax import linen as nn
 from model.graphs import W, X, record, scanned
 
@@ -41,7 +42,7 @@ def test_einsum_and_batch_axes():
 
 def test_the_unit_axes_are_those_along_which_the_weight_varies():
     """A weight with equal columns gives a result that is constant along these axes only."""
-    column = jax.random.normal(jax.random.key(0), (5, 1, 1))
+    column = normals(0, (5, 1, 1))
     w = jnp.broadcast_to(column, (5, 2, 3))
     for formula in ("bi,ijk->bjk", "bi,ijk->jbk", "bi,ijk->kjb"):
         model = trace(lambda w, x, formula=formula: jnp.einsum(formula, x, w), w, X)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 from model.graphs import W, X, nested, record
 
 from jinit.model import Graph, apply_taps, trace
@@ -42,7 +43,7 @@ def test_a_tap_replaces_only_the_result_at_its_place():
 
 
 def test_observations_in_loops_are_stacked():
-    kernels = 0.5 * jax.random.normal(jax.random.key(4), (2, 3, 5, 5))
+    kernels = 0.5 * normals(4, (2, 3, 5, 5))
 
     def step(h, kernel):
         return jnp.tanh(h @ kernel), h.sum()

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from sklearn.datasets import load_digits
 
 from jinit.pretrain import (
@@ -112,8 +113,8 @@ def test_an_autoencoder_learns_its_data(options):
 
 
 def test_the_contractive_penalty_is_the_norm_of_the_jacobian():
-    net = Autoencoder(jax.random.normal(jax.random.key(0), (5, 3)), jnp.ones(3), jnp.zeros(5))
-    x = jax.random.normal(jax.random.key(1), (4, 5))
+    net = Autoencoder(normals(0, (5, 3)), jnp.ones(3), jnp.zeros(5))
+    x = normals(1, (4, 5))
     expected = [(jax.jacobian(net.encode)(row) ** 2).sum() for row in x]
     np.testing.assert_allclose(_squared_jacobian(net, x), jnp.stack(expected), rtol=1e-5)
 

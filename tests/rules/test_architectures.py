@@ -28,6 +28,8 @@ DRAWS = 6
 BOTH = [(name, framework) for name in CASES for framework in ("linen", "nnx")]
 every_architecture = pytest.mark.parametrize(("name", "framework"), BOTH)
 # Networks in Linen and NNX run the same programs: those in NNX run with -m slow.
+MEASURED = [("gpt2", "linen"), ("unet", "linen"), ("moe", "linen")]
+"""Cases whose layers are measured in every run."""
 one_framework = pytest.mark.parametrize(
     ("name", "framework"),
     [pytest.param(*each, marks=() if each[1] == "linen" else pytest.mark.slow) for each in BOTH],
@@ -177,7 +179,10 @@ def error(values):
     return values.std() / math.sqrt(values.size)
 
 
-@one_framework
+@pytest.mark.parametrize(
+    ("name", "framework"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (each not in MEASURED)) for each in BOTH],
+)
 def test_the_variance_of_every_layer_is_that_of_its_products(name, framework):
     """A recurrent kernel is checked at its first step; inputs of later steps depend on it."""
     checked = set()

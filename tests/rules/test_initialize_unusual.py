@@ -46,7 +46,7 @@ def test_parameters_of_one_entry(name):
     assert init(model, KEY, {"**": jinit.ones})["params"]["bias"].shape == (1,)
 
 
-@pytest.mark.parametrize("rules", [None, {"**": "normal"}])
+@pytest.mark.parametrize("rules", [pytest.param(None, marks=pytest.mark.slow), {"**": "normal"}])
 def test_keys_whose_random_bits_only_jax_can_draw(rules):
     model, key = jinit.linen.trace(Net(), X), jax.random.key(0, impl="rbg")
     eager, traced = init(model, key, rules), jax.jit(lambda key: init(model, key, rules))(key)

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 from architectures.gpt2 import Config, LinenGPT2, NnxGPT2
+from arrays import normals
 from flax import linen as nn
 from flax import nnx
 
@@ -23,7 +24,7 @@ from jinit.rules import plan
 
 VOCABULARY, HEAD = 40, 16
 TOKENS = jax.random.randint(jax.random.key(3), (4, 8), 0, VOCABULARY)
-IMAGES = jax.random.normal(jax.random.key(1), (16, 32))
+IMAGES = normals(1, (16, 32))
 LABELS = jax.random.randint(jax.random.key(2), (16,), 0, 10)
 STANDARD = recipes.everywhere(jinit.lecun_normal())
 RATES = {"adam": optax.adam(1e-3), "sgd": optax.sgd(0.1)}

@@ -26,7 +26,7 @@ def mesh_of(*sizes: int) -> jax.sharding.Mesh:
     ("sizes", "shape"),
     [
         ((2, 4), (270, 1000)),
-        ((8,), (1500, 250)),
+        pytest.param((8,), (1500, 250), marks=pytest.mark.slow),
         pytest.param((2, 4), (500, 700), marks=pytest.mark.slow),
         pytest.param((8,), (520, 512), marks=pytest.mark.slow),
         pytest.param((2, 4), (200, 1501), marks=pytest.mark.slow),

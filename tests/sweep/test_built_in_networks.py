@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 import jinit
 from jinit.hooks import as_model
@@ -101,7 +102,7 @@ def test_dropout_of_a_transformer_is_for_training_only():
 
 def test_flat_inputs_of_a_cnn_are_reshaped():
     init, _, evaluate = cnn((4, 4, 2), 3)
-    variables, images = init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 4, 4, 2))
+    variables, images = init(jax.random.key(0)), normals(1, (5, 4, 4, 2))
     flat = evaluate(variables, images.reshape(5, -1))
     np.testing.assert_array_equal(flat, evaluate(variables, images))
 

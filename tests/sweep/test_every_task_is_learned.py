@@ -19,8 +19,8 @@ SHORT = {
     "lstm": "network = 'lstm'\n" + TOKENS,
 }
 AXES = {"regularized": "normalization = ['batch']\ndropout = [0.1]\n"}
-# Programs of two layers of attention or of a scan take longer to compile.
-SLOW = ("characters", "cnn", "lstm", "cnn_of_signals", "mnist1d", "regularized")
+# The others take longer to compile, or say little more.
+SLOW = {*SHORT} - {"digits", "teacher_student"}
 REST = """
 seeds = 1
 steps = 150

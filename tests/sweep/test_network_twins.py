@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from arrays import normals
 from flax import linen as nn
 
 from jinit.sweep import cnn, lstm, mlp, transformer
@@ -104,7 +105,7 @@ def assert_close(one, other):
 def test_a_step_of_a_convolutional_network(shape):
     init, train, evaluate = cnn(shape, 3, channels=(4, 6), depth=2)
     variables, module = perturbed(init), Convolutions(len(shape) - 1)
-    inputs = jax.random.normal(jax.random.key(1), (5, *shape))
+    inputs = normals(1, (5, *shape))
     targets = jnp.arange(5) % 3
     twin = convolution_twin(variables)
     evaluated = jax.jit(partial(module.apply, train=False))(twin, inputs)
@@ -134,7 +135,7 @@ def test_a_step_of_a_convolutional_network(shape):
 def test_an_mlp_with_layer_normalization():
     init, apply = mlp(4, 3, depth=2, width=5, activation="tanh", normalization="layer")
     params = perturbed(init)
-    inputs, twin = jax.random.normal(jax.random.key(1), (6, 4)), {}
+    inputs, twin = normals(1, (6, 4)), {}
     for place, layer in enumerate(dict(each) for each in params.values()):
         if "normalization" in layer:
             twin[f"LayerNorm_{place}"] = layer.pop("normalization")

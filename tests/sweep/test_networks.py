@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normals
 
 import jinit
 from jinit.sweep.layers import activation_function
@@ -13,7 +14,7 @@ from jinit.sweep.networks import mlp
 def test_an_mlp_has_its_layers_and_activation():
     init, apply = mlp(4, 3, depth=12, width=5, activation="tanh", init=jinit.normal(0.5))
     params = init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (6, 2, 2))
+    x = normals(1, (6, 2, 2))
     signal = np.asarray(x).reshape(6, 4)
     for layer in range(12):
         assert (params[f"layer_{layer:02d}"]["bias"] == 0).all()

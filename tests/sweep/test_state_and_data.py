@@ -116,7 +116,7 @@ def plain_nnx():
 @pytest.mark.parametrize(
     ("build", "plain"),
     [
-        (lambda config: Linen(config["init"]), plain_linen),
+        pytest.param(lambda config: Linen(config["init"]), plain_linen, marks=pytest.mark.slow),
         (lambda config, rngs: Nnx(config["init"], rngs), plain_nnx),
     ],
     ids=["linen", "nnx"],

@@ -36,8 +36,16 @@ def plain_stream(steps):
     return losses
 
 
-@pytest.mark.parametrize("steps_per_call", [pytest.param(1, marks=pytest.mark.slow), 4, None])
-@pytest.mark.parametrize("kind", ["function", "loader"])
+@pytest.mark.parametrize(
+    ("kind", "steps_per_call"),
+    [
+        ("function", None),
+        ("loader", 4),
+        *(pytest.param(kind, 1, marks=pytest.mark.slow) for kind in ("function", "loader")),
+        pytest.param("function", 4, marks=pytest.mark.slow),
+        pytest.param("loader", None, marks=pytest.mark.slow),
+    ],
+)
 def test_streamed_batches(tmp_path, kind, steps_per_call):
     stream = in_order if kind == "function" else Loader(list(in_order()))
     data = jinit.Task("stream", stream, task().validation)

@@ -108,7 +108,13 @@ RANDOM = np.random.default_rng(0).uniform([-3, -2], [3, 4], (40, 2))
 
 @pytest.mark.parametrize(
     ("place", "q"),
-    [*PLACES, *((z * 10 ** (log_q / 2), 10**log_q) for z, log_q in RANDOM)],
+    [
+        *PLACES,
+        *(
+            pytest.param(z * 10 ** (q / 2), 10**q, marks=[pytest.mark.slow] * (number >= 15))
+            for number, (z, q) in enumerate(RANDOM)
+        ),
+    ],
 )
 def test_one_kink_or_jump_anywhere(place, q):
     def kink(x):

@@ -18,7 +18,7 @@ from jinit.diagnostics.measuring.losses import (
     draw_direction,
     draw_normals,
 )
-from jinit.model import Model, PyTree, check_model
+from jinit.model import Model, PyTree, check_model, trace_for
 
 
 class Batch(NamedTuple):
@@ -27,6 +27,22 @@ class Batch(NamedTuple):
     inputs: list[PyTree]
     targets: list[PyTree]
     key: Array
+
+
+def fit_model(name: str, model: Model, batch: Sequence[PyTree]) -> Model:
+    """Return the model, traced with as many examples as a batch has.
+
+    Args:
+      name: function that the user called, for messages.
+      model: the traced network.
+      batch: its inputs, and whatever follows them; none for the traced inputs.
+
+    Raises:
+      TypeError: if `model` is not a Model.
+      ValueError: if the network cannot be called with this number of examples.
+    """
+    check_model(name, model)
+    return trace_for(model, batch)
 
 
 def prepare_batch(name: str, model: Model, batch: Sequence[PyTree], key: Array | None) -> Batch:
@@ -39,10 +55,9 @@ def prepare_batch(name: str, model: Model, batch: Sequence[PyTree], key: Array |
       key: key of the inputs that are drawn; None for `jax.random.key(0)`.
 
     Raises:
-      TypeError: if `model` is not a Model or `key` is not a key.
+      TypeError: if `key` is not a key.
       ValueError: if the inputs are not like the traced ones, or cannot be drawn.
     """
-    check_model(name, model)
     key = jax.random.key(0) if key is None else key
     if not isinstance(key, Array):
         raise TypeError(f"{name}: expected a random key, such as jax.random.key(0), got {key!r}")
@@ -70,7 +85,7 @@ def prepare_inputs(name: str, model: Model, inputs: Sequence[PyTree], key: Array
       key: key of the inputs that are drawn; None for `jax.random.key(0)`.
 
     Raises:
-      TypeError: if `model` is not a Model or `key` is not a key.
+      TypeError: if `key` is not a key.
       ValueError: if there are more inputs than the model takes, or `prepare_batch` raises.
     """
     batch = prepare_batch(name, model, inputs, key)
@@ -142,7 +157,7 @@ def _check_input(name: str, number: int, given: PyTree, traced: PyTree) -> None:
     if shape != expected:
         raise ValueError(
             f"{name}: input {number} has shape {shape}, but the model was traced with {expected}; "
-            "trace it with this batch"
+            "only the number of examples, axis 0, may differ: trace it with this batch"
         )
     if any(0 in np.shape(leaf) for leaf in jax.tree.leaves(given)):
         raise ValueError(f"{name}: input {number} has shape {shape}: give at least one example")

@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.measuring.batch import Batch, prepare_loss_batch
+from jinit.diagnostics.measuring.batch import Batch, fit_model, prepare_loss_batch
 from jinit.diagnostics.measuring.losses import Loss
 from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import SplitParams, loss_function, split_params
@@ -90,6 +90,7 @@ def curvature(
     """
     if iterations < 1:
         raise ValueError(f"curvature: expected at least 1 iteration, got {iterations!r}")
+    model = fit_model("curvature", model, batch)
     checked = prepare_loss_batch("curvature", model, batch, loss, key)
     split = split_params("curvature", model, params)
     steps = min(iterations, sum(leaf.size for leaf in split.trained))

@@ -10,7 +10,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.measuring.batch import Batch, check_examples, prepare_loss_batch
+from jinit.diagnostics.measuring.batch import Batch, check_examples, fit_model, prepare_loss_batch
 from jinit.diagnostics.measuring.floating import widen
 from jinit.diagnostics.measuring.losses import Loss, choose_loss
 from jinit.diagnostics.measuring.recent_programs import jit_recent
@@ -82,6 +82,7 @@ def gradient_quotient(
     """
     if not 0 < epsilon < math.inf:
         raise ValueError(f"gradient_quotient: expected an epsilon above 0, got {epsilon!r}")
+    model = fit_model("gradient_quotient", model, batch)
     checked = prepare_loss_batch("gradient_quotient", model, batch, loss, key)
     split = split_params("gradient_quotient", model, params)
     with explain_missing_gradient("gradient_quotient"):
@@ -126,6 +127,7 @@ def gradient_noise(
     >>> noise.squared_norm, noise.noise, noise.confusion
     (0.5, 1.0, 0.0)
     """
+    model = fit_model("gradient_noise", model, batch)
     checked = prepare_loss_batch("gradient_noise", model, batch, loss, key)
     count = check_examples("gradient_noise", checked.inputs)
     if count < 2:

@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.measuring.batch import check_examples, prepare_inputs
+from jinit.diagnostics.measuring.batch import check_examples, fit_model, prepare_inputs
 from jinit.diagnostics.measuring.floating import floating_leaves, is_floating, widen
 from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.spectra.krylov import bidiagonalize, jacobian_products
@@ -96,9 +96,9 @@ def jacobian(
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
       params: its parameters.
-      *inputs: a batch like the one that the model was traced with. Axis 0 of the first input
-        enumerates examples, as does axis 0 of every other input of the same length. Without any,
-        normal numbers are drawn.
+      *inputs: a batch like the one that the model was traced with, of any number of examples. Axis
+        0 of the first input enumerates examples, as does axis 0 of every other input of the same
+        length. Without any, normal numbers are drawn.
       key: key of the probes, of the first vectors, and of inputs that are not given.
       probes: number of random directions for each example, at least 2.
       iterations: number of steps, at least 1; take more if `residual` is too large.
@@ -124,6 +124,7 @@ def jacobian(
     _check_minimum(probes, 2, "2 probes")
     _check_minimum(iterations, 1, "1 iteration")
     _check_minimum(examples, 1, "1 example")
+    model = fit_model("jacobian", model, inputs)
     batch = prepare_inputs("jacobian", model, inputs, key)
     count = check_examples("jacobian", batch.inputs)
     _check_floating_input(batch.inputs, count)

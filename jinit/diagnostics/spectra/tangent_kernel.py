@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from jinit.diagnostics.differentiability import explain_missing_gradient
-from jinit.diagnostics.measuring.batch import Batch, check_examples, prepare_inputs
+from jinit.diagnostics.measuring.batch import Batch, check_examples, fit_model, prepare_inputs
 from jinit.diagnostics.measuring.recent_programs import jit_recent
 from jinit.diagnostics.measuring.trained import SplitParams, join_params, split_params
 from jinit.diagnostics.spectra.outputs import gram_matrix, output_rows
@@ -53,8 +53,8 @@ def tangent_kernel(
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
       params: its parameters.
-      *inputs: a batch like the one that the model was traced with; axis 0 of the first input
-        enumerates examples. Without any, normal numbers are drawn.
+      *inputs: a batch like the one that the model was traced with, of any number of examples; axis
+        0 of the first input enumerates examples. Without any, normal numbers are drawn.
       key: key of the random directions, and of inputs that are not given.
       probes: number of random sign vectors that replace the outputs if there are more than 16.
         The kernel is then an unbiased estimate; its smallest eigenvalue tends to be too small if
@@ -77,6 +77,7 @@ def tangent_kernel(
     """
     if probes < 1:
         raise ValueError(f"tangent_kernel: expected at least 1 probe, got {probes!r}")
+    model = fit_model("tangent_kernel", model, inputs)
     batch = prepare_inputs("tangent_kernel", model, inputs, key)
     count = check_examples("tangent_kernel", batch.inputs)
     split = split_params("tangent_kernel", model, params)

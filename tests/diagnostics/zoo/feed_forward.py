@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from arrays import normals
 from diagnostics.zoo.parts import (
     OUTPUTS,
     ROWS,
@@ -18,7 +19,7 @@ from jax.nn import gelu, relu, sigmoid, softmax
 
 SQUARE = (WIDTH, WIDTH)
 HE = {"w": (SQUARE, 2.0)}
-Z = jax.random.normal(jax.random.key(33), (ROWS, 8))
+Z = normals(33, (ROWS, 8))
 Z = Z / jnp.sqrt((Z**2).mean(-1, keepdims=True))
 EXPERTS = 4
 
@@ -227,7 +228,7 @@ def variational(depth):
             h = relu(h @ params[f"decoder {number}"])
         return h @ params["head"]
 
-    noise = jax.random.normal(jax.random.key(34), (ROWS, 4))
+    noise = normals(34, (ROWS, 4))
     return Network(init, apply, inputs=(X, noise), targets=(X,))
 
 

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 
 import jinit
 
 ROWS, WIDTH, OUTPUTS = 32, 32, 3
-X = jax.random.normal(jax.random.key(30), (ROWS, WIDTH))
-SETS = jax.random.normal(jax.random.key(31), (16, 8, WIDTH))
-IMAGES = jax.random.normal(jax.random.key(32), (16, 8, 8, 3))
+X = normals(30, (ROWS, WIDTH))
+SETS = normals(31, (16, 8, WIDTH))
+IMAGES = normals(32, (16, 8, 8, 3))
 LABELS = jnp.arange(ROWS) % OUTPUTS
 SET_LABELS = jnp.arange(16) % OUTPUTS
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arrays import normals
 from diagnostics.zoo.parts import LABELS, OUTPUTS, ROWS, WIDTH, Network, X
 from jax.nn import relu
 
@@ -10,7 +11,7 @@ DEPTH = 7
 PLACES = (1, 3, 5)
 CROWD = np.asarray(np.random.default_rng(1).random((ROWS, ROWS)) < 0.9, np.float32)
 SENDERS, RECEIVERS = np.nonzero(CROWD)
-Z = jax.random.normal(jax.random.key(40), (ROWS, 8))
+Z = normals(40, (ROWS, 8))
 
 
 def twice(operation):
@@ -110,7 +111,7 @@ def network(name, place=None, operation=None):
     block, gain = NETWORKS[name]
 
     def init(key):
-        kernels = jax.random.normal(key, (DEPTH + 1, WIDTH, WIDTH)) / WIDTH**0.5
+        kernels = normals(key, (DEPTH + 1, WIDTH, WIDTH)) / WIDTH**0.5
         return {"hidden": list(gain**0.5 * kernels[:-1]), "out": kernels[-1, :, :OUTPUTS]}
 
     def apply(params, h):

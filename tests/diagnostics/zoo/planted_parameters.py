@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from arrays import normals
 from diagnostics.zoo.parts import LABELS, OUTPUTS, WIDTH, Network, X, layer_norm, unit_columns
 from jax.nn import relu
 
@@ -87,13 +88,13 @@ def unusual_network(name):
     def layer(key):
         keys = jax.random.split(key, len(drawn))
         return values | {
-            path: std * jax.random.normal(each, shape)
+            path: std * normals(each, shape)
             for each, (path, (shape, std)) in zip(keys, drawn.items(), strict=True)
         }
 
     def init(key):
         *keys, last = jax.random.split(key, DEPTH + 1)
-        out = jax.random.normal(last, (WIDTH, OUTPUTS)) / WIDTH**0.5
+        out = normals(last, (WIDTH, OUTPUTS)) / WIDTH**0.5
         return {"layers": [layer(each) for each in keys], "out": out}
 
     def apply(params, h):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from arrays import normals
 from diagnostics.zoo.parts import OUTPUTS, SET_LABELS, WIDTH, Network, draw
 from flax import linen as nn
 from jax.nn import relu, sigmoid
@@ -12,7 +13,7 @@ BATCH = 16
 
 
 def sequences(length):
-    return jax.random.normal(jax.random.key(36), (BATCH, length, WIDTH))
+    return normals(36, (BATCH, length, WIDTH))
 
 
 def recurrent(phi, gain, is_scanned, gate=False):
