@@ -73,6 +73,12 @@ class LearningRateReport(Report):
         more = {name: float(getattr(self, name)) for name in names}
         return super().to_dict() | more | {"losses": self.losses.tolist()}
 
+    def _repr_html_(self) -> str:
+        """Return the two lines of `str` as HTML, for notebooks."""
+        from jinit.report import notebook_page
+
+        return notebook_page(str(self))
+
     def __str__(self) -> str:
         first = super().__str__().splitlines()[0]
         return (

@@ -80,6 +80,12 @@ class Report:
 
         return calibration_figure(self.to_dict(), path)
 
+    def _repr_html_(self) -> str:
+        """Return the table as HTML, for notebooks."""
+        from jinit.report import notebook_page
+
+        return notebook_page(self.table())
+
     def __str__(self) -> str:
         layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'}"
         lines = [f"{self.method}: {layers}, {self.passes:g} forward passes, {self.seconds:.2g} s"]

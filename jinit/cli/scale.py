@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from jinit.cli.output import DONE, print_line, show_page
+from jinit.cli.output import (
+    DONE,
+    STANDARD_OUTPUT,
+    check_folder,
+    print_line,
+    show_page,
+    write_json,
+)
 
 _SHARED = ("loss", "key")
 """Arguments of jinit.diagnose that scale_effect takes as well."""
@@ -22,8 +29,9 @@ _SHARED = ("loss", "key")
     help="Page to write, an .html file.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option("--json", "json_file", metavar="FILE", help="Write plain data; - is standard output.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
-def show_scale_effect(target: str, out: str, seed: int, opens: bool) -> int:
+def show_scale_effect(target: str, out: str, seed: int, json_file: str | None, opens: bool) -> int:
     """Show what the scale of the initial weights does to signal, gradient and loss.
 
     FUNCTION of MODULE returns what `jinit diagnose` takes, such as (model, params, *batch). All
@@ -37,6 +45,8 @@ def show_scale_effect(target: str, out: str, seed: int, opens: bool) -> int:
     from jinit.sweep.load_function import load_function
 
     check_page_path(out)
+    check_folder("--json", json_file)
+    to_errors = json_file == STANDARD_OUTPUT
     request: Any = read_target(load_function("scale", target, Path.cwd())())
     if isinstance(request, Diagnosis):
         raise ValueError(
@@ -47,6 +57,8 @@ def show_scale_effect(target: str, out: str, seed: int, opens: bool) -> int:
     options |= {name: request.options[name] for name in _SHARED if name in request.options}
     effect = scale_effect(request.network, *request.arguments, **options)
     for line in str(effect).splitlines():
-        print_line(line)
-    show_page(effect.report(out), opens=opens)
+        print_line(line, to_errors=to_errors)
+    if json_file:
+        write_json(json_file, effect.to_dict())
+    show_page(effect.report(out), opens=opens, to_errors=to_errors)
     return DONE

@@ -5,6 +5,7 @@ from jinit.report.calibration.table import calibration_table
 from jinit.report.diagnosis.figure import diagnosis_figure
 from jinit.report.extras import MissingExtraError, explain_missing_extra
 from jinit.report.figure_file import write_figure
+from jinit.report.notebook_page import notebook_page
 from jinit.report.pretraining.filter_figure import filter_figure
 from jinit.report.pretraining.history_figure import history_figure
 from jinit.report.sweep.progress import progress_line
@@ -23,6 +24,7 @@ __all__ = [
     "explain_missing_extra",
     "filter_figure",
     "history_figure",
+    "notebook_page",
     "progress_line",
     "write_figure",
 ]

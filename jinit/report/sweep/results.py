@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from jinit.choice import check_choice
 from jinit.report.extras import explain_missing_extra
 from jinit.report.figure_file import check_figure_path, write_figure
+from jinit.report.notebook_page import notebook_page
 from jinit.report.sweep.comparison_frame import comparison_columns, comparison_rows
 from jinit.report.sweep.facets import Facet, find_facets
 from jinit.report.sweep.heat_cells import pair_outline
 from jinit.report.sweep.heat_map import heat_map_figure
 from jinit.report.sweep.importance import IMPORTANCE_COLUMNS, importance_rows
-from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import Outline, read_outline
 from jinit.report.sweep.recommendation import Recommendation, recommend_candidate
 from jinit.report.sweep.records import number_columns, read_records
@@ -291,7 +291,7 @@ class Results:
 
     def _repr_html_(self) -> str:
         """Return the table and the recommendations as HTML, for notebooks."""
-        return notebook_page(self.table(), [each.sentence for each in self.best()])
+        return notebook_page(self.table(), *(each.sentence for each in self.best()))
 
     def _read_facets(self, outline: Outline) -> tuple[Facet, ...]:
         return find_facets(read_records(self.directory, outline).to_pylist(), outline)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from jinit.record import CONFIRM_FOLDER, SEARCH_FOLDER
 from jinit.report.extras import explain_missing_extra
+from jinit.report.notebook_page import notebook_page
 from jinit.report.sweep.facets import Facet, find_facets
-from jinit.report.sweep.notebook_page import notebook_page
 from jinit.report.sweep.outline import AxisValues, Outline
 from jinit.report.sweep.recommendation import Recommendation, recommend_candidate
 from jinit.report.sweep.records import read_records
@@ -162,7 +162,7 @@ class Tuned:
 
     def _repr_html_(self) -> str:
         """Return the table and the recommendations as HTML, for notebooks."""
-        return notebook_page(self.table(), [self.sentence])
+        return notebook_page(self.table(), self.sentence)
 
     def _read_confirmed(self) -> tuple[tuple[Facet, ...], Outline]:
         return _read_facets(self.confirmed, _decisive_metric(self.confirmed.outline))
