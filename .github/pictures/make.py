@@ -19,7 +19,7 @@ from rich.text import Text
 
 HERE = pathlib.Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLUMNS = 80
+COLUMNS = 110
 PAGES = {
     "sweep-page": ("digits/report.html", "Learning curves"),
     "diagnosis-page": ("diagnosis.html", "Signal and gradient"),
@@ -30,7 +30,7 @@ PAGES = {
 
 
 def run(folder: pathlib.Path, *arguments: str, expects: int = 0) -> str:
-    """Run a command of jinit as in a terminal of 80 columns, and return what it prints."""
+    """Run a command of jinit as in a terminal, and return what it prints."""
     settings = {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "jinit", *arguments]
     print("jinit", *arguments, flush=True)

@@ -131,6 +131,7 @@ def number_text(value: float | None) -> str:
 
 
 def _interval_text(interval: Sequence[float | None] | None) -> str:
-    if interval is None:
+    """Return an interval; empty if theory begins at this layer's measurement."""
+    if interval is None or interval[1] == interval[2]:
         return ""
     return f"{number_text(interval[1])}–{number_text(interval[2])}"

@@ -27,10 +27,8 @@ from jinit.report.layer_traces import (
 from jinit.report.page import LEGEND_ABOVE, Chart, PageBlock, Paragraphs, chart_text
 
 _LABELS = {
-    SIGNAL_PANEL: "Forward: the signal of each layer, measured, as theory expects it of these "
-    "weights, and the range of healthy networks of this depth",
-    GRADIENT_PANEL: "Backward: the gradient at each layer, measured, as theory expects it of these "
-    "weights, and the range of healthy networks of this depth",
+    SIGNAL_PANEL: "Forward: the signal of each layer",
+    GRADIENT_PANEL: "Backward: the gradient at each layer",
     CORRELATION_PANEL: "Similarity of the network's response to different inputs: at 1 all inputs "
     "give the same, at 0 nothing is left of what they have in common",
 }
@@ -82,7 +80,7 @@ def _panel_chart(panel: LayerPanel, layers: Sequence[LayerData]) -> Chart:
     title = _AXIS_TITLES[panel]
     linear = {"title": {"text": title}, "range": [-0.1, 1.05]}
     return Chart(
-        _LABELS[panel],
+        _LABELS[panel] + _shown_ranges(expected, healthy) * panel.is_logarithmic,
         traces,
         {
             "xaxis": layer_axis([each["path"] for each in layers]),
@@ -92,6 +90,19 @@ def _panel_chart(panel: LayerPanel, layers: Sequence[LayerData]) -> Chart:
         },
         _HEIGHT,
     )
+
+
+def _shown_ranges(expected: np.ndarray, healthy: np.ndarray) -> str:
+    """Return what the chart of a signal shows beside the measurement, in words."""
+    shown = [
+        text
+        for text, edges in (
+            ("as theory expects it of these weights", expected),
+            ("in the range of healthy networks of this depth", healthy),
+        )
+        if np.isfinite(edges).any()
+    ]
+    return ", ".join(["", "measured", *shown])
 
 
 def _ranges(healthy: np.ndarray, expected: np.ndarray, floor: float) -> list[dict[str, Any]]:

@@ -30,10 +30,13 @@ class LayerPanel(NamedTuple):
     def expected(self, layers: Sequence[LayerData]) -> np.ndarray:
         """Return value, lower and upper end of what theory expects of the weights.
 
+        They are NaN where both ends are equal: theory begins at the measurement of such a layer.
+
         Args:
           layers: the layers of `Diagnosis.to_dict()`.
         """
-        return self._edges([each["predicted"] for each in layers])
+        edges = self._edges([each["predicted"] for each in layers])
+        return np.where(np.isclose(edges[:, 1], edges[:, 2], atol=0)[:, None], np.nan, edges)
 
     def healthy(self, layers: Sequence[LayerData]) -> np.ndarray:
         """Return value, lower and upper end of the range of healthy networks.

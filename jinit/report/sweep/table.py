@@ -29,7 +29,7 @@ from jinit.report.sweep.text_columns import (
 from jinit.report.text import escape_unprintable, value_text
 
 _STAR = " ★"
-_LABEL_COLUMNS, _WORD_COLUMNS = 14, 9
+_LABEL_COLUMNS, _WORD_COLUMNS = 20, 9
 """Least widths, in columns of the terminal; longer texts continue on the next line."""
 _WORD_HEADERS = ("at\ninitial-\nization", "outcome")
 _AXIS_COLUMNS = 12
@@ -157,16 +157,18 @@ def _fit_widths(table: Table, width: int) -> bool:
       Whether the table fits into a terminal of `width` columns.
     """
     label, *others = table.columns
+    longest = _longest_line(label)
+    least = min(longest, _LABEL_COLUMNS)
     for column in others:
         column.width = min(_longest_line(column), column.max_width or width)
     spare = width - sum(column.width or 0 for column in others) - len(others)
     for words in (column for column in others if column.header in _WORD_HEADERS):
         width_of_words = min(words.width or 0, _WORD_COLUMNS)
-        if spare < _LABEL_COLUMNS:  # words such as `exploding 7/8` can take two lines
+        if spare < least:  # words such as `exploding 7/8` can take two lines
             spare += (words.width or 0) - width_of_words
             words.width = width_of_words
-    label.width = max(_LABEL_COLUMNS, min(_longest_line(label), spare))
-    return spare >= _LABEL_COLUMNS
+    label.width = max(least, min(longest, spare))
+    return spare >= least
 
 
 def _longest_line(column: Column) -> int:
