@@ -12,7 +12,8 @@ _MOST_SHOWN = 20
 def closest(word: object, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
     """Return at most three of the known words that resemble `word`, the most similar first.
 
-    Upper and lower case count as the same.
+    If none does, those that begin with it are meant, such as `he_normal` by `he`. Upper and lower
+    case count as the same.
 
     Args:
       word: the word to look for; anything but a string is compared by its text.
@@ -21,12 +22,13 @@ def closest(word: object, known: Iterable[str], cutoff: float = 0.5) -> list[str
 
     >>> closest("orthogonl", ["orthogonal", "normal"], cutoff=0.8)
     ['orthogonal']
-    >>> closest("HE_NORMAL", ["he_normal", "zeros"])
-    ['he_normal']
+    >>> closest("HE_NORMAL", ["he_normal", "zeros"]), closest("he", ["he_normal", "zeros"])
+    (['he_normal'], ['he_normal'])
     """
     by_lower_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(str(word).lower(), list(by_lower_case), n=3, cutoff=cutoff)
-    return [by_lower_case[name] for name in near]
+    begins = [name for name in by_lower_case if name.startswith(f"{str(word).lower()}_")]
+    return [by_lower_case[name] for name in near or begins[:3]]
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:

@@ -182,6 +182,10 @@ def _is_configs(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
 
 
+def _is_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
 _Check = tuple[str, Callable[[object], bool]]
 _TEXT: _Check = ("a string", _is_text)
 _COUNT: _Check = ("an integer of at least 0", _is_count)
@@ -219,6 +223,8 @@ _OPTIONAL_KEYS: dict[str, _Check] = {
     "data_seed": _COUNT,
     "bootstrap": ("true or false", lambda value: isinstance(value, bool)),
     "patience": _COUNT,
+    # All on which the records depend, for a sweep that is resumed.
+    "study": ("a dictionary of strings", _is_texts),
     # The command line that ran the sweep; absent in a notebook.
     "command": _TEXT,
 }

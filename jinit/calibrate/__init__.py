@@ -4,6 +4,7 @@ from jinit.calibrate.actnorm import actnorm
 from jinit.calibrate.autoinit import autoinit
 from jinit.calibrate.batches import DataBatches, read_batches
 from jinit.calibrate.checkpoint import CheckpointFile
+from jinit.calibrate.checkpoint_identity import digest_arrays, explain_difference
 from jinit.calibrate.class_prior import class_prior
 from jinit.calibrate.find_lr import LearningRateReport, find_lr
 from jinit.calibrate.gradinit import gradinit
@@ -39,6 +40,8 @@ __all__ = [
     "apply_or_keep",
     "autoinit",
     "class_prior",
+    "digest_arrays",
+    "explain_difference",
     "find_lr",
     "gradinit",
     "lsuv",

@@ -34,7 +34,7 @@ def identify(
         "device": f"{device.platform}, {device.device_kind}",
         "method": re.sub(r" at 0x[0-9a-f]+", "", method),
         "traced computation": Graph.from_function(function, *arrays.values()).fingerprint,
-        **{name: _digest(tree) for name, tree in arrays.items()},
+        **{name: digest_arrays(tree) for name, tree in arrays.items()},
     }
 
 
@@ -59,8 +59,15 @@ def explain_difference(saved: Mapping[str, Any], own: Mapping[str, str]) -> str:
     return ", ".join(differences)
 
 
-def _digest(tree: PyTree) -> str:
-    """Return a digest of the paths, shapes, dtypes and values of a tree of arrays."""
+def digest_arrays(tree: PyTree) -> str:
+    """Return a digest of the paths, shapes, dtypes and values of a tree of arrays.
+
+    Args:
+      tree: the tree; keys are arrays too.
+
+    >>> digest_arrays({"a": jnp.ones(2)}) == digest_arrays({"a": np.ones(2, np.float32)})
+    True
+    """
     digest = hashlib.sha256()
     for path, leaf in zip(leaf_paths(tree), jax.tree.leaves(tree), strict=True):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

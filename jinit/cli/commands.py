@@ -14,6 +14,7 @@ from jinit.cli.doctor import examine_machine
 from jinit.cli.learn import write_lessons
 from jinit.cli.pretrain import pretrain_network
 from jinit.cli.report import write_report
+from jinit.cli.resume import resume_sweep
 from jinit.cli.scale import show_scale_effect
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
@@ -42,6 +43,7 @@ def commands() -> None:
 
 for command in (
     run_sweep,
+    resume_sweep,
     tune_initializations,
     diagnose_network,
     show_scale_effect,

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DONE, FAULTS_FOUND, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAULTS_FOUND, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+INTERRUPTIONS = (INTERRUPTED, TERMINATED)
+"""Exit codes after SIGINT (Ctrl-C) and SIGTERM."""
 
 STANDARD_OUTPUT = "-"
 """The file name that stands for standard output."""

@@ -60,23 +60,32 @@ class ProgressLine:
         print(self._text, file=sys.stderr, flush=True)
 
 
-@contextlib.contextmanager
-def watch_interrupts() -> Iterator[threading.Event]:
-    """Set the yielded event on Ctrl-C.
+class Interruption:
+    """The signal that asks the process to end, once it has come."""
 
-    A KeyboardInterrupt that is raised inside a library's callback can get lost; the event cannot.
-    """
-    seen = threading.Event()
+    def __init__(self) -> None:
+        self.signal: int | None = None
 
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.set()
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember the signal, and raise KeyboardInterrupt."""
+        self.signal = number
         signal.default_int_handler(number, frame)
 
+
+@contextlib.contextmanager
+def watch_interrupts() -> Iterator[Interruption]:
+    """Yield an object that notes Ctrl-C and SIGTERM.
+
+    A KeyboardInterrupt that is raised inside a library's callback can get lost; the note cannot.
+    """
+    seen = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield seen
         return
-    previous_handler = signal.signal(signal.SIGINT, note)
+    watched = signal.SIGINT, signal.SIGTERM
+    previous = {number: signal.signal(number, seen.note) for number in watched}
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, previous_handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """`jinit sweep [FILE.toml]`: train many seeds and initializations, and say which learned best."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import click
 
 from jinit.cli.output import (
     DONE,
-    INTERRUPTED,
+    INTERRUPTIONS,
     STANDARD_OUTPUT,
     check_folder,
     print_error,
@@ -52,10 +53,11 @@ def run_sweep(
     FILE.toml describes a space of your own. Without it, twelve initializations of deep MLPs with
     relu, tanh and sigmoid are compared on scikit-learn's scanned digits, with eight seeds each.
 
-    An interrupt (Ctrl-C) keeps all finished lanes and exits with code 130.
+    An interrupt (Ctrl-C) or SIGTERM keeps all finished lanes and exits with code 130 or 143.
+    `jinit resume DIR` goes on.
     """
-    from jinit.cli.compiled_programs import keep_compiled_programs
     from jinit.sweep import use_all_cores
+    from jinit.sweep.saved_settings import save_settings
     from jinit.sweep.settings import build_sweep
 
     check_folder("--json", json_file)
@@ -70,11 +72,25 @@ def run_sweep(
     directory = out or choose_directory(name)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(_plan_text(sweep, directory), to_errors=to_errors)
+    save_settings(directory, file, given)
+    code = train_sweep(lambda show: sweep.run(directory, show), to_errors=to_errors)
+    return print_results(directory, code, json_file)
+
+
+def train_sweep(train: Callable[[Callable[[Any], None]], object], *, to_errors: bool) -> int:
+    """Train a sweep, keep its compiled programs, and return the exit code.
+
+    Args:
+      train: `train(progress)`.
+      to_errors: whether lines go to standard error.
+    """
+    from jinit.cli.compiled_programs import keep_compiled_programs
+
     with keep_compiled_programs() as programs:
-        code = train_watched(lambda show: sweep.run(directory, show))
+        code = train_watched(train)
     if str(programs):
         print_line(str(programs), to_errors=to_errors)
-    return _print_results(directory, code, json_file)
+    return code
 
 
 def _plan_text(sweep: Any, directory: Path) -> str:
@@ -85,11 +101,19 @@ def _plan_text(sweep: Any, directory: Path) -> str:
     )
 
 
-def _print_results(directory: Path, code: int, json_file: str | None) -> int:
+def print_results(directory: Path, code: int, json_file: str | None) -> int:
+    """Print what a sweep has found, and return the exit code.
+
+    Args:
+      directory: the directory of the sweep.
+      code: the exit code of the training.
+      json_file: the file for plain data; None for none.
+    """
     from jinit.report import Results
 
-    if code == INTERRUPTED and not any((directory / "records").glob("*.parquet")):
-        print_error("interrupted before a block of runs was finished")
+    go_on = f"go on with: jinit resume {directory}"
+    if code in INTERRUPTIONS and not any((directory / "records").glob("*.parquet")):
+        print_error(f"interrupted before a block of runs was finished; {go_on}")
         return code
     results, to_errors = Results(directory), json_file == STANDARD_OUTPUT
     print_page(results.table(), to_errors=to_errors)
@@ -103,9 +127,9 @@ def _print_results(directory: Path, code: int, json_file: str | None) -> int:
     if json_file:
         sentences = [recommendation.sentence for recommendation in recommendations]
         write_json(json_file, {"best": sentences, "records": frame.to_dict("records")})
-    if code == INTERRUPTED:
+    if code in INTERRUPTIONS:
         print_error(
             f"interrupted; {len(frame)} of {results.outline.total_lanes} runs were finished and "
-            f"are saved in {directory}"
+            f"are saved in {directory}; {go_on}"
         )
     return code

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from jinit.cli.output import (
-    INTERRUPTED,
+    INTERRUPTIONS,
     STANDARD_OUTPUT,
     check_folder,
     print_error,
@@ -103,8 +103,8 @@ def _seeds_text(count: int, kind: str = "") -> str:
 
 
 def _print_results(directory: Path, code: int, json_file: str | None) -> int:
-    if code == INTERRUPTED:
-        return _explain_interrupt(directory)
+    if code in INTERRUPTIONS:
+        return _explain_interrupt(directory, code)
     from jinit.report import Tuned
 
     tuned, to_errors = Tuned(directory), json_file == STANDARD_OUTPUT
@@ -127,11 +127,11 @@ def _draw_heat_map(tuned: Any, file: Path) -> str:
     return f"Heat map of the search: {file}"
 
 
-def _explain_interrupt(directory: Path) -> int:
+def _explain_interrupt(directory: Path, code: int) -> int:
     """Print what an interrupted command has left to be read."""
     found = [each.parents[1] for each in directory.glob("*/records/00000.parquet")]
     if not found:
         print_error("interrupted before a block of runs was finished")
     for folder in found:
         print_error(f'interrupted; jinit.Results("{folder}") reads the runs that were finished')
-    return INTERRUPTED
+    return code

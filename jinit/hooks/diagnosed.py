@@ -43,6 +43,7 @@ def read_network(name: str, network: Any, arguments: Sequence[Any]) -> NetworkCa
     """
     params, *batch = arguments or (None,)
     if isinstance(network, Model):
+        _check_not_input(name, network, params)
         return NetworkCall(network, _read_state(network, params), tuple(batch))
     if _is_a(network, "flax.linen", "Module"):
         return _read_linen(name, network, params, batch)
@@ -165,6 +166,16 @@ def _state_variables(state: Any) -> dict[str, Any]:
     fields = {name: value for name, value in vars(state).items() if name not in known}
     collections = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
     return {"params": params, **collections}
+
+
+def _check_not_input(name: str, model: Model, params: Any) -> None:
+    """Raise if an array stands where the parameters of a model belong."""
+    if hasattr(params, "shape") and not hasattr(model.params, "shape"):
+        raise ValueError(
+            f"{name}: expected the parameters after the model, got an array of shape "
+            f"{tuple(params.shape)}; write {name}(model, params, x), with params = "
+            "jinit.init(model, key), or None for the model's own initialization"
+        )
 
 
 def _read_state(model: Model, params: Any) -> Any:

@@ -46,6 +46,11 @@ def trace(
     """
     if not isinstance(module, linen.Module):
         raise TypeError(f"linen.trace: expected a Linen module, got {_describe(module)}")
+    if rngs is not None and not isinstance(rngs, Mapping):
+        raise TypeError(
+            f"linen.trace: rngs: expected a dictionary of keys, such as rngs={{'dropout': "
+            f"jax.random.key(0)}}, got {_describe(rngs)}"
+        )
     calls = _Calls(module, abstract_inputs("linen.trace", inputs), rngs, kwargs)
     jaxpr, boxed = jax.make_jaxpr(calls.draw_boxed, return_shape=True)(jax.random.key(0))
     boxes = _Boxes(boxed)

@@ -45,6 +45,11 @@ def trace(constructor: Constructor, *inputs: PyTree, **kwargs: Any) -> Model:
             f"nnx.trace: expected a function of nnx.Rngs, got a {type(constructor).__name__}, "
             "whose weights are drawn already: give lambda rngs: Module(..., rngs=rngs)"
         )
+    if hasattr(constructor, "init") and hasattr(constructor, "apply"):
+        raise TypeError(
+            f"nnx.trace: {constructor!r} is a Linen module or class: use jinit.linen.trace(module, "
+            "x)"
+        )
     module = _Module.from_constructor(constructor)
     return module.model(abstract_inputs("nnx.trace", inputs), kwargs)
 
@@ -156,9 +161,10 @@ def _construct(constructor: Constructor, rngs: nnx.Rngs) -> Any:
         signature.bind(*args, **kwargs)
     except TypeError as error:
         name = getattr(constructor, "__name__", type(constructor).__name__)
+        module = name if is_class else "Module"
         raise TypeError(
             f"nnx.trace: expected a function of nnx.Rngs alone, got {name}{signature}: {error}; "
-            f"give lambda rngs: {name}(..., rngs=rngs)"
+            f"give lambda rngs: {module}(..., rngs=rngs)"
         ) from error
     return constructor(*args, **kwargs)
 

@@ -36,7 +36,7 @@ def trace(
       The Model.
 
     Raises:
-      TypeError: if `apply` is not callable, or an input is a bare shape such as `(8, 4)`.
+      TypeError: if `apply` is not a function, or an input is a bare shape such as `(8, 4)`.
 
     An Equinox module is its own tree of parameters, and `jinit.init` returns it initialized::
 
@@ -60,10 +60,10 @@ def trace(
     >>> [leaf.path for leaf in model.leaves], model.layer_names
     (['w', 'b'], ('w',))
     """
-    if not callable(apply):
+    if not callable(apply) or (hasattr(apply, "init") and hasattr(apply, "apply")):
         raise TypeError(
-            f"trace: expected a function apply(params, *inputs), got {type(apply).__name__}; "
-            "for a Flax module use jinit.linen.trace or jinit.nnx.trace"
+            f"trace: expected a function apply(params, *inputs), got {type(apply).__name__}; for a "
+            "Linen module use jinit.linen.trace(module, x), for NNX jinit.nnx.trace(constructor, x)"
         )
     shapes = abstract_inputs("trace", inputs)
     arrays = jax.eval_shape(lambda tree: tree, _select_arrays(params))

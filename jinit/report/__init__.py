@@ -11,6 +11,7 @@ from jinit.report.pretraining.history_figure import history_figure
 from jinit.report.sweep.progress import progress_line
 from jinit.report.sweep.recommendation import Recommendation
 from jinit.report.sweep.results import Results
+from jinit.report.sweep.saved_params import run_name
 from jinit.report.sweep.tuned import Tuned
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "history_figure",
     "notebook_page",
     "progress_line",
+    "run_name",
     "write_figure",
 ]

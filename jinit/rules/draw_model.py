@@ -47,7 +47,7 @@ def draw_model(
         `only` matches nothing, a parameter is neither drawn nor kept, a kept one has another
         shape, or an initializer is missing and the model has none of its own.
     """
-    key, kept, requested = _read_key(key), find_kept(model, only, keep), _read_dtype(dtype)
+    key, kept, requested = read_key(key), find_kept(model, only, keep), _read_dtype(dtype)
     avals = {
         path: _requested_aval(aval, requested)
         for path, aval in zip(model.paths, jax.tree.leaves(model.params), strict=True)
@@ -60,8 +60,16 @@ def draw_model(
     return model.wrap(jax.tree.unflatten(tree, [arrays[path] for path in model.paths]), key)
 
 
-def _read_key(key: Any) -> Array:
-    """Return one typed key; a key of `jax.random.PRNGKey` is wrapped."""
+def read_key(key: Any) -> Array:
+    """Return one typed key; a key of `jax.random.PRNGKey` is wrapped.
+
+    Args:
+      key: the key of a model.
+
+    Raises:
+      TypeError: if it is not a key.
+      ValueError: if it holds several keys.
+    """
     try:
         check_key(key, "init")
     except ValueError as error:

@@ -6,7 +6,7 @@ import jax
 from jax import Array
 
 from jinit.model import Model, PyTree, check_model
-from jinit.rules.draw_model import Shardings, draw_model
+from jinit.rules.draw_model import Shardings, draw_model, read_key
 from jinit.rules.match import RuleError, Rules
 from jinit.rules.plan import Plan, plan
 
@@ -59,6 +59,7 @@ def init(
     {'params': {'bias': (3,), 'kernel': (4, 3)}}
     """
     check_model("init", model)
+    read_key(key)
     initializers = {} if rules is None else _read_plan(model, rules).initializers_by_path
     return draw_model(
         model, key, initializers, dtype=dtype, sharding=sharding, only=only, keep=keep

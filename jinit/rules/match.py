@@ -51,7 +51,7 @@ class Rule:
     """
 
     initializer: Any
-    """An initializer, its name in the catalog, or its plain data."""
+    """An initializer, its name in the catalog, its plain data, or None for the model's own."""
     path: str | None = None
     """Glob over the whole path: `*` stands for part of a name, `**` for any number of names."""
     regex: str | None = None
@@ -143,7 +143,7 @@ class Rule:
         return f"Rule({', '.join([repr(self.initializer), *texts])})"
 
 
-Rules: TypeAlias = Rule | Iterable[Rule | Mapping[str, Any]] | Mapping[str, InitializerLike]
+Rules: TypeAlias = Rule | Iterable[Rule | Mapping[str, Any]] | Mapping[str, InitializerLike | None]
 """One rule, several rules or their plain data, or a mapping of path globs to initializers."""
 
 
@@ -191,6 +191,8 @@ def _read_rule(rule: Any) -> Rule:
 
 
 def _read_initializer(value: Any) -> Any:
+    if value is None:
+        return None
     if isinstance(value, Initializer | str | Mapping):
         return from_spec(value)
     if is_factory(value):
@@ -256,7 +258,7 @@ def _mismatch_message(
     ]
     cure = (
         "the first rule that matches a parameter counts; "
-        "Rule(jinit.zeros) at the end matches everything else"
+        "Rule(None) at the end leaves everything else to the model's own initializers"
     )
     return "\n  ".join(["the rules do not fit the model:", *lines, cure])
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import jax
 from jax import Array
 
-from jinit.model import Leaf, Model, PyTree
+from jinit.model import Leaf, Model, PyTree, check_model
 from jinit.rules.draw_model import Shardings, draw_model
 from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import RuleError, Rules, assign_initializers, read_rules
@@ -109,13 +109,13 @@ class Plan:
         return plan_html(self.rows)
 
 
-def plan(model: Model, rules: Rules) -> Plan:
+def plan(model: Model, rules: Rules | None = None) -> Plan:
     """Return the initializer that `init` would use for every parameter, without drawing any.
 
     Args:
       model: from `jinit.linen.trace`, `jinit.nnx.trace` or `jinit.trace`.
       rules: a sequence of `Rule`, or a mapping of path globs to initializers; the first match
-        counts.
+        counts, and an initializer of None is the model's own. No rules leave all to the model.
 
     Returns:
       A plan, which prints as a table: the role, fans and initializer of every parameter.
@@ -123,7 +123,7 @@ def plan(model: Model, rules: Rules) -> Plan:
     Raises:
       RuleError: if a rule matches nothing, no rule matches a parameter, or a recipe leaves a
         parameter to the model's own initializers and the model has none.
-      TypeError: if `rules` is anything else.
+      TypeError: if `model` is not a Model, or `rules` is anything else.
 
     >>> import jax, jinit, jax.numpy as jnp
     >>> kernel = jnp.ones((8, 8))
@@ -132,7 +132,9 @@ def plan(model: Model, rules: Rules) -> Plan:
     path  shape  role    axes    fan in  fan out  activation      initializer  std
           8×8    kernel  in,out  8       8        relu → product  he_normal()  0.5
     """
-    chosen = assign_initializers(read_rules(rules), model.leaves)
+    check_model("plan", model)
+    given = {"**": None} if rules is None else rules
+    chosen = assign_initializers(read_rules(given), model.leaves)
     fitted = tuple(
         fit_initializer(initializer, leaf, model.leaves)
         for initializer, leaf in zip(chosen, model.leaves, strict=True)

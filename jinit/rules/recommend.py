@@ -25,7 +25,7 @@ from jinit.initializers import (
     variance_scaling,
     zeros,
 )
-from jinit.model import Leaf, Model, axes_hint
+from jinit.model import Leaf, Model, axes_hint, check_model
 from jinit.programs.fast_init import fast_init
 from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import RuleError
@@ -68,6 +68,7 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
 
     Raises:
       RuleError: if the model has no initializers and the use of a parameter cannot be read.
+      TypeError: if `model` is not a Model.
       ValueError: if the criterion is unknown.
 
     References:
@@ -84,6 +85,7 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
     >>> [row.initializer for row in recommend(model).rows]
     [he_normal(), he_normal(), lecun_normal()]
     """
+    check_model("recommend", model)
     scales = {leaf.path: needed(leaf, criterion) for leaf in model.leaves}
     chosen = [
         fit_initializer(_choose_initializer(leaf, scales, model), leaf, model.leaves)

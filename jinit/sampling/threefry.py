@@ -102,7 +102,8 @@ def check_key(key: object, name: str = "") -> None:
     >>> check_key(jax.random.key(0))
     """
     prefix = f"{name}: " if name else ""
-    dtype, shape = getattr(key, "dtype", np.dtype(object)), getattr(key, "shape", ())
+    is_array = isinstance(key, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
+    dtype, shape = (key.dtype, key.shape) if is_array else (np.dtype(object), ())
     if jnp.issubdtype(dtype, jax.dtypes.prng_key):
         batch = shape
     elif dtype == np.uint32 and shape and shape[-1] in (2, 4):
@@ -120,13 +121,17 @@ def check_key(key: object, name: str = "") -> None:
         )
 
 
+_LONGEST_TEXT = 60
+"""Number of characters up to which a message shows a value."""
+
+
 def _describe(value: object) -> str:
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is None:
-        return f"{value!r} ({type(value).__name__})"
-    return f"an array of shape {shape} and dtype {dtype}"
+    if isinstance(value, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text, name = repr(value), type(value).__name__
+    return f"{text} ({name})" if len(text) < _LONGEST_TEXT else name
 
 
 def has_fused_bits(key: Array) -> bool:

@@ -168,6 +168,12 @@ def _supervise(
 ) -> tuple[Trial, tuple[str, ...]]:
     """Return the trial of a supervised task, and its axes of training."""
     task = _check_instance("task", data, Task, "jinit.tasks.digits() or a jinit.Task")
+    if hasattr(build, "init") and hasattr(build, "apply"):
+        name = getattr(build, "__name__", type(build).__name__)
+        raise TypeError(
+            f"build: {name} is a Linen module or class; expected a function of a config that "
+            f"returns one, such as lambda config: {name}(kernel_init=config['init'])"
+        )
     if not callable(build):
         raise TypeError(
             f"build: expected a function of a config that returns a network, or a jinit.Trial, "

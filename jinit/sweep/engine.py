@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from jinit.report import Results, progress_line
-from jinit.sweep.block import Block, BlockRun, Lane
+from jinit.sweep.block import BlockRun, Lane
 from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.estimate import Estimate, estimate_cost
+from jinit.sweep.finished_lanes import FinishedLanes
 from jinit.sweep.group_programs import data_parts
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import group_configs
@@ -27,6 +28,7 @@ from jinit.sweep.run_context import RunContext
 from jinit.sweep.rung_race import RungRace
 from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.store import Store, check_directory, command_line, provenance
+from jinit.sweep.study_identity import read_begun_study, study_identity
 from jinit.sweep.sweep_metric import SweepMetric, choose_metric
 from jinit.sweep.waiting import Waiting
 
@@ -75,14 +77,15 @@ class SweepRun:
             diverged_lanes=0,
         )
 
-    def run(self, directory: str | os.PathLike[str]) -> Results:
-        """Train everything and record it in a directory.
+    def run(self, directory: str | os.PathLike[str], *, resumes: bool = False) -> Results:
+        """Train everything that has no record yet, and record it in a directory.
 
         Args:
           directory: the output directory.
+          resumes: whether it may hold a part of this sweep.
         """
         sweep = self.sweep
-        check_directory(directory)
+        path = check_directory(directory, resumes=resumes)
         self._update_progress()
         groups = group_configs(
             sweep.space,
@@ -92,22 +95,44 @@ class SweepRun:
             note=self._note_traced,
         )
         metric = choose_metric(groups, sweep.metric, sweep.maximize)
-        context = self._context(metric)
-        store = Store(directory)
-        origin = provenance()
-        command = {"command": command_line(sys.argv)}
-        store.write_outline(outline_data(sweep, groups, metric) | command | origin)
-        params_store = ParamsStore(store.directory, sweep.saved, metric, context.seeds)
-        trainings = [
-            GroupTraining(number, group, context, store, params_store, origin)
-            for number, group in enumerate(groups)
-        ]
-        self.group_count = len(groups)
+        study, origin = study_identity(sweep, groups), provenance()
+        before = read_begun_study(path, study) if resumes else None
+        store = Store(path, resumes=resumes)
         try:
-            self._run_rungs(trainings, RungRace(sweep.halving, metric))
+            finished = FinishedLanes()
+            if before is None:
+                command = {"command": command_line(sys.argv), "study": study}
+                store.write_outline(outline_data(sweep, groups, metric) | command | origin)
+            else:
+                finished = FinishedLanes.read(path, metric)
+            context = self._context(metric, before)
+            params_store = ParamsStore(path, sweep.saved, metric, context.seeds, finished)
+            trainings = [
+                GroupTraining(number, group, context, store, params_store, origin, finished)
+                for number, group in enumerate(groups)
+            ]
+            lanes = [lane for training in trainings for lane in training.lanes]
+            finished.check(path, lanes, context.seeds)
+            self._run_unfinished(trainings, RungRace(sweep.halving, metric), params_store)
         finally:
-            params_store.finish()
-        return Results(store.directory)
+            store.close()
+        return Results(path)
+
+    def _run_unfinished(
+        self, trainings: Sequence[GroupTraining], race: RungRace, params_store: ParamsStore
+    ) -> None:
+        """Train the lanes without records; halving trains all of them again if one is missing."""
+        self.group_count = len(trainings)
+        lanes = sum(len(training.lanes) for training in trainings)
+        unfinished = sum(len(training.unfinished(training.lanes)) for training in trainings)
+        if self.sweep.halving is None:
+            done = (lanes - unfinished) * self.sweep.steps
+            self.progress = replace(self.progress, lane_steps=done)
+        if unfinished:
+            try:
+                self._run_rungs(trainings, race)
+            finally:
+                params_store.finish()
 
     def _note_traced(self, count: int) -> None:
         total = len(self.sweep.space.configs())
@@ -134,8 +159,9 @@ class SweepRun:
         last = len(self.sweep.rungs) - 1
         for rung in range(last + 1):
             for training in trainings:
-                if lanes[training.number]:
-                    self._run_group(training, lanes[training.number], rung, saved, race)
+                ready = lanes[training.number]
+                if remaining := training.unfinished(ready) if rung == last else ready:
+                    self._run_group(training, remaining, rung, saved, race)
             if rung < last:
                 saved = race.end_rung(rung)
                 lanes = {
@@ -173,7 +199,7 @@ class SweepRun:
         race: RungRace,
     ) -> None:
         """Train lanes, and take those that are finished out of the list."""
-        blocks = _split_blocks(tuple(remaining), training.layout.block_lanes)
+        blocks = training.split_blocks(tuple(remaining))
         for block_run in self._train_blocks(training.train(blocks, rung, saved)):
             if rung == len(self.sweep.rungs) - 1:
                 training.write(block_run, range(len(block_run.block.lanes)))
@@ -181,13 +207,15 @@ class SweepRun:
                 race.add(training, block_run)
             del remaining[: len(block_run.block.lanes)]
 
-    def _context(self, metric: SweepMetric) -> RunContext:
+    def _context(self, metric: SweepMetric, before: Mapping[str, Any] | None = None) -> RunContext:
+        """Return what all groups share; `before` is the outline of the run that is resumed."""
         sweep = self.sweep
         mesh = local_mesh()
         return RunContext(
             data=sweep.data,
             parts=jax.device_put(data_parts(sweep.data), replicated_sharding(mesh)),
             mesh=mesh,
+            layout_devices=(before or {}).get("devices") or mesh.size,
             seeds=np.array(sweep.seeds),
             data_seed=sweep.data_seed,
             bootstrap=sweep.bootstrap,
@@ -222,8 +250,3 @@ class SweepRun:
         elapsed = time.perf_counter() - self.begin_time
         self.progress = replace(self.progress, elapsed_seconds=elapsed, **changes)
         self.report_progress(self.progress)
-
-
-def _split_blocks(lanes: Sequence[Lane], block_lanes: int) -> Iterator[Block]:
-    for number, first in enumerate(range(0, len(lanes), block_lanes)):
-        yield Block(number, tuple(lanes[first : first + block_lanes]))

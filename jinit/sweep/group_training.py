@@ -2,19 +2,20 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
 from jinit.record import LAYER_COLUMNS
 from jinit.sweep.block import Block, BlockRun, Lane
-from jinit.sweep.executor import Executor
+from jinit.sweep.executor import Executor, parse_executor
+from jinit.sweep.finished_lanes import FinishedLanes, lane_name
 from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_records import lane_records
-from jinit.sweep.layout import BlockLayout
+from jinit.sweep.layout import BlockLayout, repeat_layout
 from jinit.sweep.layout_timing import fitting_layout
 from jinit.sweep.memory import device_bytes
 from jinit.sweep.params_store import ParamsStore
@@ -35,6 +36,7 @@ class GroupTraining:
       store: where records are written.
       params_store: where parameters are saved.
       origin: columns of provenance.
+      finished: lanes that were recorded before.
     """
 
     run: GroupRun
@@ -48,8 +50,10 @@ class GroupTraining:
         store: Store,
         params_store: ParamsStore,
         origin: dict[str, Any],
+        finished: FinishedLanes,
     ) -> None:
         self.number, self.group, self.context = number, group, context
+        self._finished = finished
         self._store, self._params_store, self._origin = store, params_store, origin
         # Seeds outermost: an unfinished sweep has run all configurations equally often.
         pairs = itertools.product(range(len(context.seeds)), group.members)
@@ -66,7 +70,12 @@ class GroupTraining:
         """
         self._waiting = waiting
         begin_time = time.perf_counter()
-        layout = fitting_layout(self.group, self.lanes, self.context, lanes_per_block, executor)
+        before = self._finished.executors.get(self.number)
+        if before is None:
+            layout = fitting_layout(self.group, self.lanes, self.context, lanes_per_block, executor)
+        else:
+            count, devices = len(self.lanes), self.context.mesh.size
+            layout = repeat_layout(self.group, count, devices, parse_executor(before))
         self._compile_layout(layout, begin_time)
         while (narrower := self._narrower_layout()) is not None:
             self._compile_layout(narrower, begin_time)
@@ -124,8 +133,31 @@ class GroupTraining:
         del self.run, self._starts
         self.is_compiled = False
 
+    def unfinished(self, lanes: Iterable[Lane]) -> list[Lane]:
+        """Return the lanes that have no record yet, or whose parameters were not saved.
+
+        Args:
+          lanes: lanes of the group.
+        """
+        seeds, missing = self.context.seeds, self._params_store.missing
+        return [
+            lane
+            for lane in lanes
+            if not self._finished.has(lane, seeds) or lane_name(lane, seeds) in missing
+        ]
+
+    def split_blocks(self, lanes: Sequence[Lane]) -> Iterator[Block]:
+        """Yield lanes in blocks, which are numbered on from those that were recorded before.
+
+        Args:
+          lanes: lanes of the group.
+        """
+        first, size = self._finished.block_counts.get(self.number, 0), self.layout.block_lanes
+        for number, place in enumerate(range(0, len(lanes), size), first):
+            yield Block(number, tuple(lanes[place : place + size]))
+
     def write(self, block_run: BlockRun, lanes: Iterable[int]) -> None:
-        """Write the records of some lanes of a block.
+        """Write the records of some lanes of a block, without those that were recorded before.
 
         Args:
           block_run: the block.
@@ -133,6 +165,9 @@ class GroupTraining:
         """
         columns = self._columns | {"run_seconds": block_run.run_seconds}
         places = list(lanes)
+        self._params_store.add(block_run, places, self.group.program.trial)
+        all_lanes, seeds = block_run.block.lanes, self.context.seeds
+        places = [each for each in places if not self._finished.has(all_lanes[each], seeds)]
         found = []
         for place in places:
             self._waiting.give_sign()  # judging initializations may take a while
@@ -143,7 +178,6 @@ class GroupTraining:
         records = lane_records(
             block_run, places, context.seeds, context.patience, context.rungs[-1]
         )
-        self._params_store.add(block_run, places, self.group.program.trial)
         if places:
             self._store.write_block(
                 [record | each | columns for record, each in zip(records, found, strict=True)]

@@ -108,6 +108,19 @@ def choose_layout(
     return BlockLayout(devices, tiles, tile_lanes)
 
 
+def repeat_layout(group: Group, lanes: int, devices: int, executor: Executor) -> BlockLayout:
+    """Return a layout whose results have the bits of lanes that were computed before.
+
+    Args:
+      group: the group.
+      lanes: its number of lanes.
+      devices: number of devices.
+      executor: how the lanes were computed.
+    """
+    layout = choose_layout(group, lanes, devices, None, executor)
+    return layout if executor.lanes is None else replace(layout, tile_lanes=executor.lanes)
+
+
 def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
     """Return the time for some lanes on one device, in units of the time of a lane."""
     blocks = -(-lanes // (tiles * tile_lanes))

@@ -37,7 +37,8 @@ def fitting_layout(
       executor: how the lanes are computed, as the user asked for.
     """
     devices = context.mesh.size
-    rule = choose_layout(group, len(lanes), devices, lanes_per_block, executor)
+    first = choose_layout(group, len(lanes), context.layout_devices, lanes_per_block, executor)
+    rule = replace(first, devices=devices)
     is_timed = executor.kind == "measured" or (
         executor == AUTO and lanes_per_block is None and _is_long(group, len(lanes), context)
     )

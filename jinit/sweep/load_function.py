@@ -34,11 +34,25 @@ def load_function(option: str, reference: object, folder: Path) -> Callable[...,
             f"{option} {reference!r}: expected 'module:function', such as 'models:build' for the "
             f"function build in models.py in {folder}"
         )
+    if module_name.endswith(".py"):
+        raise ValueError(
+            f"{option} {reference!r}: name the module as in an import, without .py: "
+            f"{module_name.removesuffix('.py').replace('/', '.')}:{name}"
+        )
     if (path := str(folder.resolve())) not in sys.path:
         sys.path.insert(0, path)
     try:
         module = import_module(module_name)
-    except (ImportError, SyntaxError) as error:
+    except SyntaxError as error:
+        raise ValueError(
+            f"{option} {reference!r}: {error.filename}, line {error.lineno}: {error.msg}"
+        ) from error
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != module_name.partition(".")[0]:
+            raise ValueError(
+                f"{option} {reference!r}: {module_name} was found, but an import in it fails: "
+                f"{error}"
+            ) from error
         raise ValueError(
             f"{option} {reference!r}: cannot import {module_name!r}: {error}; write it as in an "
             f"import, such as 'models:build' for the function build in models.py in {folder}"

@@ -165,14 +165,16 @@ def _check_outputs(network: Network, task: Task, batch: PyTree) -> None:
         if not is_wide or seen[:-1] != expected[:-1]:
             raise ValueError(
                 f"task {task.name!r} has {task.classes} classes, so the network must map inputs of "
-                f"shape {_shapes_text(inputs)} to logits of shape {expected}; it returns {shapes}"
+                f"shape {_shapes_text(inputs)} to logits of shape {expected}; it returns {shapes} "
+                f"(classes are counted from 0 to the largest label, {(task.classes or 0) - 1})"
             )
     elif task.objective is squared_error and (
         shape is None or jnp.zeros(shape).size != targets.size
     ):
         raise ValueError(
             f"task {task.name!r} has targets of shape {targets.shape}, so the network must return "
-            f"{targets.size} numbers for them; it returns {shapes}"
+            f"{targets.size} numbers for them; it returns {shapes} (floating targets mean a "
+            "regression; classes are integers)"
         )
     examples = jax.tree.leaves(inputs)[0].shape[0]
     for name, function in {"loss": task.objective, **task.metrics}.items():

@@ -156,12 +156,17 @@ def _is_traceable(optimizer: OptimizerLike, axis: str, options: Mapping[str, Any
 
 
 def check_rates(axis: str, values: Iterable[Any]) -> None:
-    """Raise if a learning rate is negative; zero is allowed, and trains nothing.
+    """Raise if a learning rate is negative or text; zero is allowed, and trains nothing.
 
     Raises:
-      ValueError: if a value is negative.
+      ValueError: if a value is.
     """
     for value in values:
+        if isinstance(value, str):
+            raise ValueError(
+                f"axis {axis!r}: expected learning rates, got the text {value!r}: write the number "
+                "without quotes"
+            )
         if isinstance(value, Real) and value < 0:
             raise ValueError(
                 f"axis {axis!r}: expected learning rates of at least 0, got {value!r}: the "

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from jinit.model import PyTree
-from jinit.record import PARAMS_FOLDER, run_label
-from jinit.sweep.axis_values import record_value
-from jinit.sweep.block import BlockRun, Lane
+from jinit.record import PARAMS_FOLDER
+from jinit.sweep.block import BlockRun
+from jinit.sweep.finished_lanes import FinishedLanes, lane_name
 from jinit.sweep.lanes import take_lane
 from jinit.sweep.sweep_metric import SweepMetric
 from jinit.sweep.trial import Trial
@@ -27,12 +27,26 @@ class ParamsStore:
       saved: one of `SAVED`.
       metric: the metric that says which run is best.
       seeds: the seeds of the sweep.
+      finished: runs that were recorded before.
     """
 
-    def __init__(self, directory: Path, saved: str, metric: SweepMetric, seeds: np.ndarray) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        saved: str,
+        metric: SweepMetric,
+        seeds: np.ndarray,
+        finished: FinishedLanes,
+    ) -> None:
         self._folder = directory.absolute() / PARAMS_FOLDER
         self._saved, self._metric, self._seeds = saved, metric, seeds
+        best = () if finished.best is None else (finished.best,)
+        wanted = {"none": (), "best": best, "all": tuple(finished.merits)}[saved]
+        self.missing = frozenset(name for name in wanted if not (self._folder / name).is_dir())
+        """Names of recorded runs whose parameters were not saved before an interrupt."""
         self._best: tuple[float, str, PyTree] | None = None
+        if saved == "best" and best and not self.missing:
+            self._best = finished.merits[best[0]], best[0], None
 
     def add(self, block_run: BlockRun, places: Iterable[int], trial: Trial) -> None:
         """Save, or keep for later, the parameters of lanes that are finished.
@@ -47,18 +61,19 @@ class ParamsStore:
         lanes = block_run.block.lanes
         if self._saved == "all":
             for place in places:
-                self._write(self._label(lanes[place]), _lane_params(block_run, place, trial))
+                label = lane_name(lanes[place], self._seeds)
+                self._write(label, _lane_params(block_run, place, trial))
             return
         merits = {place: self._merit(block_run, place) for place in places}
         finite = {place: merit for place, merit in merits.items() if math.isfinite(merit)}
         best = max(finite, key=finite.__getitem__, default=None)
         if best is not None and (self._best is None or finite[best] > self._best[0]):
             params = _lane_params(block_run, best, trial)
-            self._best = finite[best], self._label(lanes[best]), params
+            self._best = finite[best], lane_name(lanes[best], self._seeds), params
 
     def finish(self) -> None:
         """Save the parameters of the best run, if only these are asked for."""
-        if self._best is not None:
+        if self._best is not None and self._best[2] is not None:
             self._write(*self._best[1:])
 
     def _merit(self, block_run: BlockRun, place: int) -> float:
@@ -67,11 +82,9 @@ class ParamsStore:
         value = block_run.curve(self._metric.column, place)[-1]
         return value if self._metric.larger_is_better else -value
 
-    def _label(self, lane: Lane) -> str:
-        values = {name: record_value(value) for name, value in lane.member.config.items()}
-        return run_label(values, int(self._seeds[lane.seed_index]))
-
     def _write(self, label: str, params: PyTree) -> None:
+        if (self._folder / label).exists():
+            return
         import orbax.checkpoint
 
         with orbax.checkpoint.StandardCheckpointer() as checkpointer:

@@ -21,6 +21,8 @@ class RunContext:
     parts: Mapping[str, Any]
     """The arrays of the data on the devices."""
     mesh: Mesh
+    layout_devices: int
+    """Number of devices by which layouts are chosen: that of the first run of the sweep."""
     seeds: np.ndarray
     data_seed: int | None
     """Seed of the order of the data and of the keys of the steps; None for that of each lane."""

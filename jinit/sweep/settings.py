@@ -127,7 +127,38 @@ def read_settings(
     Raises:
       ValueError: if the file cannot be read, or a key or a value in it is wrong.
     """
-    settings = _read_file(file) if file else {}
+    settings = read_file(file) if file else {}
+    return _interpret(file, settings, overrides, default_space)
+
+
+def build_from_settings(
+    file: Path,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    default_space: Mapping[str, list[Any]],
+) -> Sweep:
+    """Build the sweep that settings and options describe.
+
+    Args:
+      file: the file that has the settings, for messages and for a network in a file beside it.
+      settings: the settings, as `read_file` returns them.
+      overrides: options of the command line, which replace settings.
+      default_space: the axes of an MLP if the settings have none.
+
+    Raises:
+      ValueError: if a key or a value is wrong.
+    """
+    _check_settings(file, settings)
+    task, build, space, options, _ = _interpret(file, dict(settings), overrides, default_space)
+    return Sweep(task, build, space, **options)
+
+
+def _interpret(
+    file: Path | None,
+    settings: dict[str, Any],
+    overrides: Mapping[str, Any],
+    default_space: Mapping[str, list[Any]],
+) -> SweepSettings:
     given_axes = settings.pop("space", None)
     settings |= {key: value for key, value in overrides.items() if key not in _AXIS_OPTIONS}
     task = build_task(settings)
@@ -156,13 +187,27 @@ def _default_axes(
     return {axis: default_space[axis] for axis in _COMMON_AXES if axis in default_space}
 
 
-def _read_file(file: Path) -> dict[str, Any]:
+def read_file(file: Path) -> dict[str, Any]:
+    """Read the settings of a sweep from a TOML file.
+
+    Args:
+      file: the file.
+
+    Raises:
+      ValueError: if it cannot be read, is not TOML, or has an unknown key.
+    """
     try:
         settings = tomllib.loads(file.read_text())
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not valid TOML: {error}") from error
+    _check_settings(file, settings)
+    return settings
+
+
+def _check_settings(file: Path, settings: Mapping[str, Any]) -> None:
+    """Raise if settings have an unknown key, or keys that do not go together."""
     for key in settings:
         check_choice(f"key in {file}", key, (*_KEYS, *_TABLES))
     if "model" in settings and (built_in := {"network", "width"} & set(settings)):
@@ -178,7 +223,6 @@ def _read_file(file: Path) -> dict[str, Any]:
             f"{file}: model needs a table [space] with the axes of your network, such as "
             "init = ['he_normal', 'zeros'] and lr = [0.001]"
         )
-    return settings
 
 
 def _find_space(file: Path | None, settings: Mapping[str, Any], axes: Mapping[str, Any]) -> Space:

@@ -22,23 +22,35 @@ from jinit.record import (
     records_file,
 )
 from jinit.report import explain_missing_extra
+from jinit.sweep.directory_lock import DirectoryLock
 
 
 class Store:
     """The directory of a sweep. Each file is written completely or not at all.
 
+    One process writes to it at a time; its lock ends with the process, however it ends.
+
     Args:
       directory: the output directory; created if it does not exist.
+      resumes: whether it may hold a sweep, to whose records others are added.
 
     Raises:
-      ValueError: if the directory cannot be written to, or already holds a sweep.
+      ValueError: if the directory cannot be written to, another process writes to it, or it
+        already holds a sweep that is not resumed.
       MissingExtraError: if pyarrow is not installed.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = check_directory(directory)
-        (self.directory / RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
-        self._block_count = 0
+    def __init__(self, directory: str | os.PathLike[str], *, resumes: bool = False) -> None:
+        self.directory = check_directory(directory, resumes=resumes)
+        records = self.directory / RECORDS_FOLDER
+        records.mkdir(parents=True, exist_ok=True)
+        self._lock = DirectoryLock(self.directory)
+        numbers = [int(file.stem) for file in records.glob("*.parquet") if file.stem.isdecimal()]
+        self._block_count = max(numbers, default=-1) + 1
+
+    def close(self) -> None:
+        """Let other processes write to the directory."""
+        self._lock.release()
 
     def write_outline(self, outline: Mapping[str, Any]) -> None:
         """Write the outline file."""
@@ -57,23 +69,37 @@ class Store:
 
     def _write_file(self, path: Path, content: bytes) -> None:
         partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OSError(
+                error.errno,
+                f"cannot write {path}: {error.strerror}. All runs that were recorded before are "
+                f"kept; mend this, and go on with `jinit resume {self.directory}` or "
+                "Sweep(...).resume(directory)",
+            ) from error
 
 
-def check_directory(directory: str | os.PathLike[str]) -> Path:
+def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False) -> Path:
     """Return the path of an output directory, checked before anything is traced.
 
     Folders that are created for the check are removed.
 
     Args:
       directory: the output directory.
+      resumes: whether it may hold a sweep.
 
     Returns:
       Its path.
 
     Raises:
-      ValueError: if the directory cannot be written to, or already holds a sweep.
+      ValueError: if the directory cannot be written to, or already holds a sweep that is not
+        resumed.
       MissingExtraError: if pyarrow is not installed.
     """
     _import_pyarrow()
@@ -90,11 +116,11 @@ def check_directory(directory: str | os.PathLike[str]) -> Path:
             f"cannot write results to {path}: {error.strerror}; give another output directory "
             "(--out DIR on the command line)"
         ) from error
-    if any(records.glob("*.parquet")):
+    if not resumes and any(records.glob("*.parquet")):
         raise ValueError(
-            f"{path} already holds a sweep, which would be overwritten: give another output "
-            "directory (--out DIR on the command line), or delete this one; "
-            f"jinit.Results({str(path)!r}) reads the sweep in it"
+            f"{path} already holds a sweep, which would be overwritten: go on with it by "
+            f"Sweep(...).resume({str(path)!r}), give another output directory (--out DIR on the "
+            f"command line), or delete this one; jinit.Results({str(path)!r}) reads the sweep in it"
         )
     for folder in missing:
         folder.rmdir()

@@ -177,3 +177,38 @@ class Sweep:
           TypeError: if `build` does not return a network.
         """
         return SweepRun(self.definition, progress or (lambda _: None)).run(directory)
+
+    def resume(
+        self,
+        directory: str | os.PathLike[str],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Results:
+        """Train what an interrupted `run` of this sweep has not recorded yet, or begin one.
+
+        However the run ended, the records are those of an uninterrupted one, bit for bit: lanes of
+        a block that was not finished begin anew, on any number of devices. A sweep by halving
+        begins its race anew, and writes what is missing.
+
+        Args:
+          directory: the output directory.
+          progress: as for `run`.
+
+        Returns:
+          The results, read from the directory.
+
+        Raises:
+          ValueError: if the directory holds another sweep, its files are damaged, another process
+            writes to it, or `run` raises.
+          TypeError: if `build` does not return a network.
+
+        >>> import jinit, tempfile
+        >>> def build(config):
+        ...     return jinit.sweep.mlp(64, 10, depth=1, width=8, init=config["init"])
+        >>> space = jinit.grid(init=["he_normal"], lr=[1e-2])
+        >>> sweep = jinit.Sweep(jinit.tasks.digits(), build, space, seeds=1, steps=2)
+        >>> directory = tempfile.mkdtemp()
+        >>> len(sweep.resume(directory).frame()), len(sweep.resume(directory).frame())
+        (1, 1)
+        """
+        run = SweepRun(self.definition, progress or (lambda _: None))
+        return run.run(directory, resumes=True)

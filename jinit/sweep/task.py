@@ -37,6 +37,7 @@ class Task(Data):
       augment: `augment(key, batch)`, applied to every training batch with a key of its own.
 
     Raises:
+      TypeError: if the loss is not a function.
       ValueError: if inputs and targets differ in number, a set is empty, values are not finite,
         integer targets are not classes, or `batch_size` is out of range.
 
@@ -55,6 +56,11 @@ class Task(Data):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.loss is not None and not callable(self.loss):
+            raise TypeError(
+                f"task {self.name!r}: loss: expected a function of outputs and targets with one "
+                f"number per example, such as jinit.sweep.cross_entropy, got {self.loss!r}"
+            )
         if self.validation is None:
             raise ValueError(
                 f"task {self.name!r}: validation must be a pair (inputs, targets), got None"
@@ -99,6 +105,11 @@ class Task(Data):
                 raise ValueError(
                     f"task {self.name!r}: {part} has targets in a tree, so the loss cannot be "
                     "chosen by them: give loss=..., a function of outputs and targets"
+                )
+            if targets.dtype.kind not in "iufb":
+                raise ValueError(
+                    f"task {self.name!r}: {part} has targets of dtype {targets.dtype}; expected "
+                    "numbers: np.unique(targets, return_inverse=True)[1] counts classes from 0"
                 )
             if targets.dtype.kind in "iu" and (targets.ndim != 1 or targets.min() < 0):
                 raise ValueError(

@@ -225,6 +225,28 @@ def test_an_interrupt_saves_what_was_finished(tmp_path):
     assert (tmp_path / "out" / "sweep.png").exists()
 
 
+def test_a_terminated_sweep_goes_on(tmp_path):
+    """SIGTERM once a block is on disk: exit code 143, and the command that trains the rest."""
+    file = write(tmp_path, LONG.replace("2000", "300"))
+    command = [sys.executable, "-c", PROGRAM, "sweep", file, "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "out" / "records").glob("*.parquet")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate()[1]
+    assert process.returncode == 143, error
+    assert "are saved in out; go on with: jinit resume out" in error
+    finished = jinit.Results(tmp_path / "out").frame()
+    assert 0 < len(finished) < 600
+    done = jinit_command("resume", "out", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = jinit.Results(tmp_path / "out").frame().set_index(["init", "seed"])
+    assert len(runs) == 600
+    assert runs.index.is_unique
+    before = finished.set_index(["init", "seed"])["validation_loss"]
+    assert (runs["validation_loss"][before.index] == before).all()
+
+
 def test_a_dry_run_says_the_cost_and_writes_nothing(folder, capsys):
     file = write(folder, BUILTIN)
     assert main(["sweep", file, "--dry-run", "--out", "new"]) == 0

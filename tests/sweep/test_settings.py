@@ -180,7 +180,10 @@ SPACE = "[space]\ninit = ['zeros']\nlr = [1e-3]\n"
         ("model = 'nowhere:build'\n" + SPACE, "model = 'nowhere:build': cannot import 'nowhere'"),
         ("model = 'nowhere'\n" + SPACE, "model = 'nowhere': expected 'module:function', such as"),
         ("model = 'math:nothing'\n" + SPACE, "math has no function 'nothing'; it has "),
-        ("model = 'broken:build'\n" + SPACE, "model = 'broken:build': cannot import 'broken'"),
+        (
+            "model = 'broken:build'\n" + SPACE,
+            "model = 'broken:build': .*broken\\.py, line 1: expected ':'",
+        ),
         ("model = 'math:sin'\nwidth = 3\n" + SPACE, "width is for the networks of jinit, and"),
         ("model = 'math:sin'\nnetwork = 'mlp'\n" + SPACE, "network is for the networks of jinit"),
     ],

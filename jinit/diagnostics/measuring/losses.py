@@ -125,6 +125,7 @@ def _unknown_loss_message(leaves: Sequence[Any], targets: Sequence[PyTree]) -> s
         f"the targets ({given}) do not say which loss is meant for outputs of shape "
         f"{shapes}: integers of the outputs' shape without its last axis mean cross-entropy, if "
         "there are at least two classes; one array of the outputs' shape means mean squared error; "
+        "squeeze outputs or reshape targets whose shapes differ by an axis of length 1; "
         "for any other loss give loss=lambda outputs, *targets: ..."
     )
 

@@ -99,9 +99,18 @@ def rate_line(data: Mapping[str, Any]) -> str:
     'learning rate too large: divide it by 9'
     """
     rate = data.get("learning_rate")
-    return (
-        escape_unprintable(f"learning rate {rate['verdict']}: {rate['sentence']}") if rate else ""
-    )
+    verdict = "at its limit" if is_rate_at_limit(data) else rate["verdict"] if rate else ""
+    return escape_unprintable(f"learning rate {verdict}: {rate['sentence']}") if rate else ""
+
+
+def is_rate_at_limit(data: Mapping[str, Any]) -> bool:
+    """Return whether a learning rate is fine, and yet raises the loss in its first step.
+
+    >>> is_rate_at_limit({"learning_rate": {"verdict": "fine", "multiplier": 0.5}})
+    True
+    """
+    rate = data.get("learning_rate")
+    return bool(rate) and rate["verdict"] == "fine" and (rate.get("multiplier") or 1) < 1
 
 
 def has_fine_rate(data: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from jinit.report.diagnosis.faults import (
     LayerData,
     group_faults,
     has_fine_rate,
+    is_rate_at_limit,
     note_lines,
     rate_line,
 )
@@ -44,7 +45,8 @@ def diagnosis_table(data: Mapping[str, Any]) -> Group:
         parts.append(Padding(text, (1, 0, 0, 2), expand=False))
     if rate := rate_line(data):
         is_fine = has_fine_rate(data)
-        line = f"{'✓' if is_fine else '✗'} {rate}"
+        mark = "!" if is_rate_at_limit(data) else "✓" if is_fine else "✗"
+        line = f"{mark} {rate}"
         parts += [Text(), Text(line, style="" if is_fine else verdict_color("exploding"))]
     if data["layers"]:
         parts += [Text(), _LayerTable(data["layers"])]

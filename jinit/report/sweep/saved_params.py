@@ -26,17 +26,25 @@ def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None
     """
     folder = directory.absolute() / PARAMS_FOLDER
     saved = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
-    if row is None:
-        label = saved[0] if len(saved) == 1 else ""
-    else:
-        values = {axis: row[axis] for axis in outline.axes if _is_given(row.get(axis))}
-        label = run_label(values, int(row["seed"]))
+    only = saved[0] if len(saved) == 1 else ""
+    label = only if row is None else run_name(outline, row)
     if label not in saved:
         raise ValueError(_missing_message(directory, saved, row))
     import orbax.checkpoint
 
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(folder / label, like)
+
+
+def run_name(outline: Outline, row: Mapping[str, Any]) -> str:
+    """Return the name of a run, which is also that of the folder of its parameters.
+
+    Args:
+      outline: the outline of the sweep.
+      row: the record of the run, or its axes and its seed.
+    """
+    values = {axis: row[axis] for axis in outline.axes if _is_given(row.get(axis))}
+    return run_label(values, int(row["seed"]))
 
 
 def _is_given(value: Any) -> bool:

@@ -1,0 +1,99 @@
+"""The identity of a sweep: all on which its records depend, as texts."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jinit.calibrate import digest_arrays, explain_difference
+from jinit.record import OUTLINE_FILE, RECORDS_FOLDER, read_outline_data
+from jinit.sweep.definition import SweepDefinition
+from jinit.sweep.group_programs import data_parts
+from jinit.sweep.groups import Group
+from jinit.sweep.space import record_value
+
+_PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax")
+
+
+def study_identity(sweep: SweepDefinition, groups: Sequence[Group]) -> dict[str, str]:
+    """Return texts that are equal for sweeps with equal records, in any process.
+
+    They name versions and the kind of device, but not the number of devices. The batches of a
+    stream are not known before they are trained on, so that only its first one counts.
+
+    Args:
+      sweep: the sweep.
+      groups: its groups.
+    """
+    device = jax.local_devices()[0]
+    settings = {
+        "seeds": sweep.seeds,
+        "steps": sweep.steps,
+        "record_every": sweep.record_every,
+        "rungs": sweep.rungs,
+        "measure_at": sweep.measure_at,
+        "lanes": sweep.lanes,
+        "executor": str(sweep.executor),
+        "data_seed": sweep.data_seed,
+        "bootstrap": sweep.bootstrap,
+        "metric": sweep.metric,
+        "patience": sweep.patience,
+        "save": sweep.saved,
+    }
+    configs = [
+        {name: record_value(value) for name, value in config.items()}
+        for config in sweep.space.configs()
+    ]
+    computations = [
+        (group.kind, [(each.number, each.init_fingerprint, each.numbers) for each in group.members])
+        for group in groups
+    ]
+    return {
+        **{package: metadata.version(package) for package in _PACKAGES},
+        "device": f"{device.platform}: {device.device_kind}",
+        **{name: json.dumps(value, default=str) for name, value in settings.items()},
+        "configurations": _digest(json.dumps(configs, default=str)),
+        "computations": _digest(repr(computations)),
+        "data": digest_arrays(data_parts(sweep.data)),
+    }
+
+
+def read_begun_study(directory: Path, study: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the outline of the sweep in a directory, which must be this one; None if it is new.
+
+    Args:
+      directory: the directory.
+      study: the identity of the sweep.
+
+    Raises:
+      ValueError: if the directory holds another sweep, or an outline that cannot be read.
+    """
+    if not (directory / OUTLINE_FILE).exists():
+        if any((directory / RECORDS_FOLDER).glob("*.parquet")):
+            raise ValueError(
+                f"{directory} has records and no {OUTLINE_FILE}, so that nothing says of which "
+                "sweep they are: restore the file, or give another directory"
+            )
+        return None
+    outline = read_outline_data(directory)
+    if outline.get("study") is None:
+        raise ValueError(
+            f"{directory / OUTLINE_FILE} does not say how its runs were computed; an older version "
+            "of jinit wrote it: run the sweep again into another directory"
+        )
+    if differences := explain_difference(outline["study"], study):
+        raise ValueError(
+            f"{directory} holds a sweep that differs in {differences}: its runs and new ones could "
+            "not be compared; run it as it was begun, or give another directory"
+        )
+    return outline
+
+
+def _digest(text: Any) -> str:
+    """Return a digest of a text, without the addresses of objects in it."""
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()

@@ -1,0 +1,211 @@
+"""A sweep that was interrupted goes on to the records of an uninterrupted one, bit for bit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import jinit
+from jinit.record import OUTLINE_FILE, RECORDS_FOLDER
+
+TIMES = ["init_seconds", "compile_seconds", "run_seconds", "started_at", "block", "git_revision"]
+STUDY = """
+import sys
+import jinit
+from jinit.sweep import mlp
+
+def build(config):
+    return mlp(64, 10, depth=config["depth"], width=8, init=config["init"])
+
+def study(**options):
+    space = jinit.grid(init=["he_normal", "zeros"], depth=[1, 2], lr=[1e-2, 1e-1])
+    options = {"seeds": 2, "steps": 30, "record_every": 10, "lanes": 8} | options
+    return jinit.Sweep(jinit.tasks.digits(), build, space, **options)
+
+if __name__ == "__main__":
+    study().resume(sys.argv[1], lambda progress: print(progress, flush=True))
+"""
+exec(STUDY.split("if __name__")[0])
+
+
+class StopError(Exception):
+    """Raised in the middle of a sweep."""
+
+
+def frame(directory):
+    """The records without times, in one order."""
+    found = jinit.Results(directory).frame()
+    return found.drop(columns=[name for name in TIMES if name in found])
+
+
+def assert_equal_records(directory, expected):
+    found = frame(directory)
+    assert list(found.columns) == list(expected.columns)
+    for name in found:
+        for one, other in zip(found[name], expected[name], strict=True):
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The directory and the records of the sweep that was not interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    study().run(directory)  # noqa: F821
+    return directory, frame(directory)
+
+
+def stop_at(lane_steps):
+    """A progress that stops the sweep when this many lane-steps are done."""
+
+    def show(progress):
+        if progress.stage == "training" and progress.lane_steps >= lane_steps:
+            raise StopError
+
+    return show
+
+
+@pytest.mark.parametrize("lane_steps", [1, 241, 480])
+def test_the_records_are_those_of_an_uninterrupted_sweep(tmp_path, whole, lane_steps):
+    sweep, directory = study(), tmp_path / "run"  # noqa: F821
+    with pytest.raises(StopError):
+        sweep.run(directory, stop_at(lane_steps))
+    sweep.resume(directory)
+    assert_equal_records(directory, whole[1])
+    best = jinit.Results(directory).params()
+    jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
+
+
+def test_a_finished_sweep_is_not_trained_again(whole):
+    before = {file: file.stat().st_mtime_ns for file in whole[0].rglob("*.parquet")}
+    stages = []
+    study().resume(whole[0], lambda progress: stages.append(progress.stage))  # noqa: F821
+    assert {file: file.stat().st_mtime_ns for file in whole[0].rglob("*.parquet")} == before
+    assert not any(stage.startswith(("compiling", "training")) for stage in stages)
+
+
+def test_a_lost_block_is_trained_again(tmp_path, whole):
+    directory = tmp_path / "run"
+    shutil.copytree(whole[0], directory)
+    lost = sorted((directory / RECORDS_FOLDER).glob("*.parquet"))[1]
+    lost.unlink()
+    (directory / RECORDS_FOLDER / "00001.parquet.partial").write_bytes(b"half of a block")
+    study().resume(directory)  # noqa: F821
+    assert_equal_records(directory, whole[1])
+
+
+def test_parameters_of_the_best_run_that_were_lost_are_trained_again(tmp_path, whole):
+    directory = tmp_path / "run"
+    shutil.copytree(whole[0], directory)
+    shutil.rmtree(directory / "params")
+    study().resume(directory)  # noqa: F821
+    assert_equal_records(directory, whole[1])
+    best = jinit.Results(directory).params()
+    jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
+
+
+def test_a_race_by_halving_goes_on(tmp_path):
+    space = jinit.halving(
+        jinit.grid(init=["he_normal", "zeros"], depth=[1], lr=[1e-2, 1e-1]), eta=2, rungs=2
+    )
+
+    def sweep():
+        task = jinit.tasks.digits()
+        return jinit.Sweep(task, build, space, seeds=2, steps=32, record_every=8)  # noqa: F821
+
+    sweep().run(tmp_path / "whole")
+    with pytest.raises(StopError):
+        sweep().run(tmp_path / "run", stop_at(130))
+    sweep().resume(tmp_path / "run")
+    assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 60}, r"differs in steps \(30 there, 60 here\)"),
+        ({"seeds": 3}, r"differs in seeds \(\[0, 1\] there, \[0, 1, 2\] here\)"),
+        ({"optimizer": __import__("optax").sgd}, "differs in computations"),
+    ],
+)
+def test_another_sweep_is_refused_and_nothing_is_changed(tmp_path, whole, options, words):
+    before = sorted(whole[0].rglob("*"))
+    with pytest.raises(ValueError, match=words):
+        study(**options).resume(whole[0])  # noqa: F821
+    assert sorted(whole[0].rglob("*")) == before
+
+
+def test_damaged_files_are_named(tmp_path, whole):
+    def damaged(name, content):
+        directory = tmp_path / name.replace("/", "-")
+        shutil.copytree(whole[0], directory, dirs_exist_ok=True)
+        (directory / name).write_bytes(content)
+        return directory
+
+    records = f"{RECORDS_FOLDER}/00000.parquet"
+    half = (whole[0] / records).read_bytes()[:500]
+    with pytest.raises(ValueError, match=r"00000\.parquet cannot be read as Parquet"):
+        study().resume(damaged(records, half))  # noqa: F821
+    with pytest.raises(ValueError, match=r"sweep\.json is not JSON"):
+        study().resume(damaged(OUTLINE_FILE, b"{"))  # noqa: F821
+    outline = json.loads((whole[0] / OUTLINE_FILE).read_text())
+    del outline["study"]
+    with pytest.raises(ValueError, match="an older version of jinit wrote it"):
+        study().resume(damaged(OUTLINE_FILE, json.dumps(outline).encode()))  # noqa: F821
+
+
+def test_records_of_another_sweep_are_refused(tmp_path, whole):
+    directory = tmp_path / "run"
+    shutil.copytree(whole[0], directory)
+    study(seeds=[7]).run(tmp_path / "other")  # noqa: F821
+    other = next((tmp_path / "other" / RECORDS_FOLDER).glob("*.parquet"))
+    shutil.copy(other, directory / RECORDS_FOLDER / "00009.parquet")
+    with pytest.raises(ValueError, match="records of runs that this sweep does not have"):
+        study().resume(directory)  # noqa: F821
+
+
+def test_two_writers_of_one_directory(tmp_path):
+    def begin_another(progress):
+        if progress.stage == "training":
+            with pytest.raises(ValueError, match="is being written to by process"):
+                study().resume(tmp_path / "run")  # noqa: F821
+            raise StopError
+
+    with pytest.raises(StopError):
+        study().run(tmp_path / "run", begin_another)  # noqa: F821
+
+
+def kill_and_resume(folder, seconds):
+    """Start the sweep in a process, kill it after some seconds, and return whether it had ended."""
+    process = subprocess.Popen(
+        [sys.executable, folder / "study.py", folder / "run"],
+        env=os.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    errors = process.communicate()[1].decode()
+    assert process.returncode in (0, -signal.SIGKILL), errors
+    return process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_again_and_again(tmp_path):
+    """Kills at random instants, each some time after the process began, until it ends."""
+    random = np.random.default_rng(0)
+    (tmp_path / "study.py").write_text(textwrap.dedent(STUDY))
+    for _ in range(40):
+        if kill_and_resume(tmp_path, random.uniform(1, 12)):
+            break
+    else:
+        pytest.fail("the sweep never ended")
+    subprocess.run([sys.executable, tmp_path / "study.py", tmp_path / "whole"], check=True)
+    assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
