@@ -41,11 +41,27 @@ class _Batches(NamedTuple):
 
 
 class GroupRun:
-    """The training of the blocks of a group."""
+    """The training of the blocks of a group.
 
-    def __init__(self, group: Group, layout: BlockLayout, context: RunContext) -> None:
+    Args:
+      group: the group.
+      layout: the layout of its lanes.
+      context: what all groups share.
+      initial_states: draws the initial states, which all layouts of a group share; None for new
+        ones.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        layout: BlockLayout,
+        context: RunContext,
+        initial_states: InitialStates | None = None,
+    ) -> None:
         self.group, self.layout, self.context = group, layout, context
-        self.initial_states = InitialStates(group, context.seeds, context.wait, context.announce)
+        self.initial_states = initial_states or InitialStates(
+            group, context.seeds, context.wait, context.announce
+        )
         self._batches = None
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples

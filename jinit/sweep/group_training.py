@@ -70,9 +70,20 @@ class GroupTraining:
         """
         self._waiting = waiting
         begin_time = time.perf_counter()
+        context = self.context
+        self._initial_states = InitialStates(
+            self.group, context.seeds, context.wait, context.announce
+        )
         before = self._finished.executors.get(self.number)
         if before is None:
-            layout = fitting_layout(self.group, self.lanes, self.context, lanes_per_block, executor)
+            layout = fitting_layout(
+                self.group,
+                self.lanes,
+                self.context,
+                lanes_per_block,
+                executor,
+                self._initial_states,
+            )
         else:
             count, devices = len(self.lanes), self.context.mesh.size
             layout = repeat_layout(self.group, count, devices, parse_executor(before))
@@ -99,8 +110,8 @@ class GroupTraining:
 
     def _compile_layout(self, layout: BlockLayout, begin_time: float) -> None:
         self.layout = layout
-        self.run = GroupRun(self.group, layout, self.context)
-        self._starts = _Starts(self.group, self.run.initial_states)
+        self.run = GroupRun(self.group, layout, self.context, self._initial_states)
+        self._starts = _Starts(self.group, self._initial_states)
         pending = self.run.programs.pending
         if not all(future.done() for future in pending):
             self._starts.find(self.lanes[0])
@@ -130,7 +141,7 @@ class GroupTraining:
 
     def release(self) -> None:
         """Forget the programs: a process may not have those of hundreds of groups."""
-        del self.run, self._starts
+        del self.run, self._starts, self._initial_states
         self.is_compiled = False
 
     def unfinished(self, lanes: Iterable[Lane]) -> list[Lane]:
@@ -172,7 +183,7 @@ class GroupTraining:
         for place in places:
             self._waiting.give_sign()  # judging initializations may take a while
             lane = block_run.block.lanes[place]
-            seconds = self.run.initial_states.seconds(lane.member)
+            seconds = self._initial_states.seconds(lane.member)
             found.append(_start_columns(self._starts.find(lane)) | {"init_seconds": seconds})
         context = self.context
         records = lane_records(

@@ -9,6 +9,7 @@ from jinit.sweep.block import Block, Lane
 from jinit.sweep.executor import AUTO, Executor, parse_executor
 from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
+from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.layout import BlockLayout, choose_layout
 from jinit.sweep.run_context import RunContext
 
@@ -26,6 +27,7 @@ def fitting_layout(
     context: RunContext,
     lanes_per_block: int | None,
     executor: Executor,
+    initial_states: InitialStates | None = None,
 ) -> BlockLayout:
     """Return the layout that was asked for, that of the rule, or the fastest by timing.
 
@@ -35,6 +37,7 @@ def fitting_layout(
       context: what all groups share.
       lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
       executor: how the lanes are computed, as the user asked for.
+      initial_states: draws the initial states; methods that look at data are applied once.
     """
     devices = context.mesh.size
     first = choose_layout(group, len(lanes), context.layout_devices, lanes_per_block, executor)
@@ -49,20 +52,27 @@ def fitting_layout(
         for text in _CANDIDATES
     ]
     layouts = dict.fromkeys((rule, *choices))
-    seconds = {layout: _lane_step_seconds(group, lanes, context, layout) for layout in layouts}
+    states = initial_states or InitialStates(group, context.seeds)
+    seconds = {
+        layout: _lane_step_seconds(group, lanes, context, layout, states) for layout in layouts
+    }
     fastest = min(layouts, key=lambda layout: seconds[layout])
     return fastest if seconds[fastest] * _SMALLEST_GAIN < seconds[rule] else rule
 
 
 def _lane_step_seconds(
-    group: Group, lanes: Sequence[Lane], context: RunContext, layout: BlockLayout
+    group: Group,
+    lanes: Sequence[Lane],
+    context: RunContext,
+    layout: BlockLayout,
+    initial_states: InitialStates,
 ) -> float:
     """Return the time of a step of one lane, the shortest of some calls."""
     steps = _TIMED_STEPS
     short = replace(
         context, rungs=(steps,), record_every=steps, measure_at=(), steps_per_call=steps
     )
-    run = GroupRun(group, layout, short)
+    run = GroupRun(group, layout, short, initial_states)
     block = Block(0, tuple(lanes[: layout.block_lanes]))
     times = [run.time_call(block) for _ in range(_TIMED_CALLS)]
     return min(times) / (steps * layout.block_lanes)

@@ -33,6 +33,15 @@ def test_each_seed_begins_from_what_the_method_returns(tmp_path):
         assert row["train_loss_curve"][0] == pytest.approx(loss, rel=1e-4)
 
 
+def test_layouts_that_are_timed_share_the_initial_states(tmp_path):
+    stages: list[str] = []
+    sweep(pair, init=[lsuv()], lr=[1e-3, 1e-2], steps=8, executor="measured").run(
+        tmp_path / "out", lambda progress: stages.append(progress.stage)
+    )
+    changes = [one for one, before in zip(stages, [""] + stages, strict=False) if one != before]
+    assert changes.count("applying lsuv()") == 1
+
+
 def test_methods_are_named_in_files():
     values = ["autoinit", {"name": "lsuv", "target": 2.0, "init": "zeros"}]
     space = jinit.grid(init=values, lr=[0.1])
