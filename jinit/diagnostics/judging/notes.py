@@ -1,6 +1,10 @@
 """Remarks about a network that are not faults."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from jinit.diagnostics.judging.dead_faults import cut_note
 from jinit.diagnostics.judging.input_faults import input_note
@@ -8,11 +12,15 @@ from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.network_faults import NetworkCase
 from jinit.theory import initial_loss
 
+_FADED = 1e-3
+"""Ratio of the gradients of the first and the last iteration of a loop that is worth a note."""
+
 
 def find_notes(network: NetworkCase) -> list[str]:
     """Return the remarks about a network, some of them empty."""
     case = network.layers
     notes = [input_note(case), cut_note(case.parameters), *map(_copies_note, case.layers)]
+    notes += _fading_notes(case.layers)
     if not case.layers:
         notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
     if network.unread:
@@ -27,6 +35,36 @@ def find_notes(network: NetworkCase) -> list[str]:
     if math.isfinite(network.chance) and math.isfinite(network.loss):
         notes.append(_loss_note(network))
     return notes
+
+
+def _fading_notes(rows: Sequence[LayerRow]) -> list[str]:
+    """Return a note for each loop whose early iterations hardly reach the loss.
+
+    This is no fault: a recurrence with a short memory learns what needs no longer one.
+    """
+    totals: dict[Any, tuple[str, np.ndarray]] = {}
+    for row in rows:
+        if row.iteration_sizes is not None:
+            path, total = totals.get(row.contraction.place[:-1], (row.path, np.zeros(1)))
+            total = total + row.iteration_sizes.gradient_total
+            totals[row.contraction.place[:-1]] = path, total
+    return [_fading_note(path, total) for path, total in totals.values()]
+
+
+def _fading_note(path: str, total: np.ndarray) -> str:
+    """Return a note about a loop, from the squared gradients of its iterations; empty for none."""
+    if len(total) < 3:
+        return ""
+    second, last = float(total[1]), float(total[-1])  # the state of the first may be zero
+    if not last > 0 or not second < _FADED**2 * last:
+        return ""
+    size = f"{math.sqrt(second / last):.1g} times that at the last one" if second else "zero"
+    return (
+        f"{path}: the gradient at the second of {len(total)} iterations of its loop is {size}: "
+        "what happens early hardly reaches the loss, which matters only if the task needs it; "
+        f"orthogonal recurrent kernels and jinit.chrono({len(total)}) for the forget-gate bias "
+        "keep more"
+    )
 
 
 def _copies_note(row: LayerRow) -> str:
