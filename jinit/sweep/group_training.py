@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_records import lane_records
-from jinit.sweep.layout import BlockLayout, repeat_layout
+from jinit.sweep.layout import BlockLayout, choose_layout, repeat_layout
 from jinit.sweep.layout_timing import fitting_layout
 from jinit.sweep.memory import device_bytes
 from jinit.sweep.params_store import ParamsStore
@@ -85,8 +86,10 @@ class GroupTraining:
                 self._initial_states,
             )
         else:
-            count, devices = len(self.lanes), self.context.mesh.size
-            layout = repeat_layout(self.group, count, devices, parse_executor(before))
+            count, devices = len(self.lanes), self.context.layout_devices
+            rule = choose_layout(self.group, count, devices, lanes_per_block, executor)
+            layout = repeat_layout(rule, self.group, count, parse_executor(before))
+            layout = replace(layout, devices=self.context.mesh.size)
         self._compile_layout(layout, begin_time)
         while (narrower := self._narrower_layout()) is not None:
             self._compile_layout(narrower, begin_time)

@@ -108,17 +108,18 @@ def choose_layout(
     return BlockLayout(devices, tiles, tile_lanes)
 
 
-def repeat_layout(group: Group, lanes: int, devices: int, executor: Executor) -> BlockLayout:
-    """Return a layout whose results have the bits of lanes that were computed before.
+def repeat_layout(rule: BlockLayout, group: Group, lanes: int, executor: Executor) -> BlockLayout:
+    """Return the layout of lanes that were computed before, so that results have equal bits.
 
     Args:
+      rule: the layout of the rule, for the devices of that time.
       group: the group.
       lanes: its number of lanes.
-      devices: number of devices.
-      executor: how the lanes were computed.
+      executor: how the lanes were computed; another one than the rule's if layouts were timed.
     """
-    layout = choose_layout(group, lanes, devices, None, executor)
-    return layout if executor.lanes is None else replace(layout, tile_lanes=executor.lanes)
+    timed = choose_layout(group, lanes, rule.devices, None, executor)
+    layout = timed if executor.lanes is None else replace(timed, tile_lanes=executor.lanes)
+    return rule if str(rule) == str(layout) else layout
 
 
 def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:

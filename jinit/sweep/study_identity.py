@@ -23,8 +23,10 @@ _PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax")
 def study_identity(sweep: SweepDefinition, groups: Sequence[Group]) -> dict[str, str]:
     """Return texts that are equal for sweeps with equal records, in any process.
 
-    They name versions and the kind of device, but not the number of devices. The batches of a
-    stream are not known before they are trained on, so that only its first one counts.
+    They name versions and the kind of device, and whether there are several: XLA compiles for one
+    device otherwise than for a mesh, which changes last bits, and for meshes of all sizes alike.
+    The batches of a stream are not known before they are trained on, so that only its first one
+    counts.
 
     Args:
       sweep: the sweep.
@@ -56,6 +58,7 @@ def study_identity(sweep: SweepDefinition, groups: Sequence[Group]) -> dict[str,
     return {
         **{package: metadata.version(package) for package in _PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
+        "number of devices": "several" if jax.local_device_count() > 1 else "one",
         **{name: json.dumps(value, default=str) for name, value in settings.items()},
         "configurations": _digest(json.dumps(configs, default=str)),
         "computations": _digest(repr(computations)),

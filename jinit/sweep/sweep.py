@@ -186,8 +186,9 @@ class Sweep:
         """Train what an interrupted `run` of this sweep has not recorded yet, or begin one.
 
         However the run ended, the records are those of an uninterrupted one, bit for bit: lanes of
-        a block that was not finished begin anew, on any number of devices. A sweep by halving
-        begins its race anew, and writes what is missing.
+        a block that was not finished begin anew, on any number of devices if there were several,
+        and on one if there was one. A sweep by halving begins its race anew, and writes what is
+        missing.
 
         Args:
           directory: the output directory.

@@ -16,7 +16,15 @@ import pytest
 import jinit
 from jinit.record import OUTLINE_FILE, RECORDS_FOLDER
 
-TIMES = ["init_seconds", "compile_seconds", "run_seconds", "started_at", "block", "git_revision"]
+TIMES = [
+    "devices",
+    "init_seconds",
+    "compile_seconds",
+    "run_seconds",
+    "started_at",
+    "block",
+    "git_revision",
+]
 STUDY = """
 import sys
 import jinit
@@ -31,7 +39,13 @@ def study(**options):
     return jinit.Sweep(jinit.tasks.digits(), build, space, **options)
 
 if __name__ == "__main__":
-    study().resume(sys.argv[1], lambda progress: print(progress, flush=True))
+    directory, seeds, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+    def show(progress):
+        if progress.lane_steps >= end:
+            raise SystemExit
+
+    study(seeds=seeds, lanes=16).resume(directory, show)
 """
 exec(STUDY.split("if __name__")[0])
 
@@ -182,10 +196,33 @@ def test_two_writers_of_one_directory(tmp_path):
         study().run(tmp_path / "run", begin_another)  # noqa: F821
 
 
+def run_study(folder, name, seeds, devices=8, end=10**9):
+    """Run or resume the sweep in a process with some devices, up to a number of lane-steps."""
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    command = [sys.executable, folder / "study.py", folder / name, str(seeds), str(end)]
+    subprocess.run(command, env=os.environ | flags, check=True)
+
+
+@pytest.mark.slow
+def test_other_numbers_of_devices_give_the_same_records(tmp_path):
+    devices = 2
+    (tmp_path / "study.py").write_text(textwrap.dedent(STUDY))
+    run_study(tmp_path, "whole", seeds=4)
+    run_study(tmp_path, "run", seeds=4, end=481)
+    assert 0 < len(frame(tmp_path / "run")) < 32
+    with pytest.raises(subprocess.CalledProcessError):  # XLA compiles for one device otherwise
+        run_study(tmp_path, "run", seeds=4, devices=1)
+    run_study(tmp_path, "run", seeds=4, devices=devices)
+    found = jinit.Results(tmp_path / "run").frame()
+    assert set(found["devices"]) == {8, devices}
+    assert set(found["executor"]) == {"vmap(2)"}
+    assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
+
+
 def kill_and_resume(folder, seconds):
     """Start the sweep in a process, kill it after some seconds, and return whether it had ended."""
     process = subprocess.Popen(
-        [sys.executable, folder / "study.py", folder / "run"],
+        [sys.executable, folder / "study.py", folder / "run", "2", str(10**9)],
         env=os.environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -199,13 +236,12 @@ def kill_and_resume(folder, seconds):
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_again_and_again(tmp_path):
-    """Kills at random instants, each some time after the process began, until it ends."""
+    """Kills at random instants, some time after the process began; then it may end."""
     random = np.random.default_rng(0)
     (tmp_path / "study.py").write_text(textwrap.dedent(STUDY))
-    for _ in range(40):
-        if kill_and_resume(tmp_path, random.uniform(1, 12)):
+    for _ in range(20):
+        if kill_and_resume(tmp_path, random.uniform(1, 25)):
             break
-    else:
-        pytest.fail("the sweep never ended")
-    subprocess.run([sys.executable, tmp_path / "study.py", tmp_path / "whole"], check=True)
+    run_study(tmp_path, "run", 2)
+    run_study(tmp_path, "whole", 2)
     assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
