@@ -1,5 +1,6 @@
 """Eight CPU devices and strict settings, in place before any test module imports JAX."""
 
+import functools
 import gc
 import os
 import pathlib
@@ -46,12 +47,22 @@ REPEATED = (
 )
 REPEATED_DOCTESTS = ("hooks", "model", "programs", "rules")
 
-# Rooms whose tests spend most of their time in the compiler and compare no bits with JAX's. Tests
-# there that are neither slow nor repeated compile with few optimizations.
-COMPILED_FAST = ("calibrate", "cli", "diagnostics", "pretrain", "sweep")
+# Rooms and files whose tests spend most of their time in the compiler and compare no bits with
+# JAX's. Tests there that are neither slow nor repeated compile with few optimizations.
+COMPILED_FAST = (
+    "calibrate",
+    "cli",
+    "diagnostics",
+    "lessons",
+    "pretrain",
+    "sweep",
+    "test_readme.py",
+    "test_tutorials.py",
+)
 OPTIMIZATION = "jax_disable_most_optimizations"
 
 
+@functools.cache
 def repeated_paths() -> list[pathlib.Path]:
     """The files and folders of both lists."""
     here = pathlib.Path(__file__).parent
@@ -60,6 +71,13 @@ def repeated_paths() -> list[pathlib.Path]:
     if missing := [str(path) for path in tests if not path.exists()]:
         raise pytest.UsageError(f"tests/conftest.py: REPEATED names {missing}, which do not exist")
     return found
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    """Import no file whose tests are all marked `once`, where these are left out."""
+    if "not once" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return None if {*repeated_paths()} & {collection_path, *collection_path.parents} else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,7 +37,8 @@ def layers(count, width=16):
 
 
 class TestLayers:
-    @pytest.mark.parametrize("scale", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("scale", [0.5, 1.0])
     def test_every_unit_of_a_deep_network(self, scale):
         params, report = fit(mlp, layers(12), X, scale=scale)
         for values in mlp(params, X):

@@ -29,7 +29,15 @@ def chain(phi, depth=3, width=64):
     return jinit.trace(apply, params, jnp.ones((8, width))), params
 
 
-@pytest.mark.parametrize("phi", [nn.relu, nn.tanh, nn.silu, nn.sigmoid, jnp.abs, nn.relu6])
+@pytest.mark.parametrize(
+    "phi",
+    [
+        nn.relu,
+        nn.silu,
+        jnp.abs,
+        *(pytest.param(phi, marks=pytest.mark.slow) for phi in (nn.tanh, nn.sigmoid, nn.relu6)),
+    ],
+)
 def test_kernels_get_the_variance_that_the_moments_of_the_activation_ask_for(phi):
     """fan_in std² E[φ(z)²] = 1 for the layers after the first one, by jinit.theory."""
     model, params = chain(phi)

@@ -85,6 +85,7 @@ def fast(*names):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fast("gradinit"))
 def test_many_keys_at_once_give_what_each_gives_alone(name):
     method = METHODS[name]
@@ -146,6 +147,7 @@ def test_networks_of_nnx_are_read():
     assert not set(changed) & model.untrained_paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fast("metainit"))
 def test_parameters_in_bfloat16_stay_so(name):
     model = plain_network(jnp.bfloat16)

@@ -70,6 +70,7 @@ def test_gradient_descent_is_stable_below_the_ceiling_and_diverges_above():
     assert not (report.history["loss"][5:] <= report.initial_loss).any()
 
 
+@pytest.mark.slow
 def test_the_curves_are_those_of_a_plain_loop():
     model, w, (x, labels) = problem()
     batches = [(x[:8], labels[:8]), (x[8:], labels[8:])]

@@ -123,6 +123,7 @@ def signal_after(**options):
     return [float(jnp.sqrt((tanh_chain(each, x) ** 2).mean())) for each in (p, found)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [100, pytest.param(500, marks=pytest.mark.slow)])
 def test_the_signal_of_thirty_layers_does_not_vanish(steps):
     before, after = signal_after(steps=steps)

@@ -135,6 +135,7 @@ class TestFilters:
             np.testing.assert_allclose(rows[:, 2], 0, atol=1e-4)
             assert (jnp.linalg.norm(rows, axis=1) > 1e-3).all()
 
+    @pytest.mark.slow
     def test_centers_reduce_the_error_of_quantization(self):
         centers = jnp.repeat(jnp.eye(4) * 5, 50, 0)
         points = jax.random.permutation(jax.random.key(0), centers + draw(1, 200, 4))

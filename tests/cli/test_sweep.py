@@ -204,6 +204,7 @@ def test_an_interrupt_that_was_lost_still_counts(folder, capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow  # the next test does the same with SIGTERM
 def test_an_interrupt_saves_what_was_finished(tmp_path):
     """Ctrl-C once the first block of lanes is on disk: exit code 130, table and records."""
     command = [sys.executable, "-c", PROGRAM, "sweep", write(tmp_path, LONG), "--out", "out"]

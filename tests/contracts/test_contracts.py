@@ -55,6 +55,16 @@ compiled_for_every_entry = pytest.mark.parametrize(
 )
 
 
+compiled_for_every_family = pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=() if marks(entry) == () else (pytest.mark.slow,))
+        for entry in CATALOG
+    ],
+)
+"""For contracts that depend on the family's code more than on the entry: others are slow tests."""
+
+
 def attempt(draw: Callable[[], jax.Array]) -> tuple[jax.Array | None, str]:
     """Return the draw, or None and the first line of the error."""
     try:
@@ -153,7 +163,7 @@ def test_only_constant_initializers_ignore_the_key():
     }
 
 
-@compiled_for_every_entry
+@compiled_for_every_family
 def test_low_precision_draws_are_rounded_from_single_precision(entry):
     draw = entry.example
     full = draw(KEY, SHAPE)
@@ -166,7 +176,7 @@ def test_low_precision_draws_are_rounded_from_single_precision(entry):
 
 
 @pytest.mark.once
-@compiled_for_every_entry
+@compiled_for_every_family
 def test_double_precision_is_drawn_with_x64(entry):
     with jax.enable_x64(True):
         for dtype in (None, "float64"):
@@ -178,7 +188,7 @@ def test_double_precision_is_drawn_with_x64(entry):
 
 
 @pytest.mark.once
-@compiled_for_every_entry
+@compiled_for_every_family
 def test_complex_values_are_drawn_or_refused_by_name(entry):
     """A distribution of real numbers, such as an interval, refuses a complex dtype."""
     values, refusal = attempt(lambda: entry.example(KEY, SHAPE, "complex64"))
@@ -191,7 +201,7 @@ def test_complex_values_are_drawn_or_refused_by_name(entry):
 
 
 @pytest.mark.once
-@compiled_for_every_entry
+@compiled_for_every_family
 def test_any_shape_is_drawn_or_refused_by_name(entry):
     drawn_shapes, has_divisor = [], False
     for shape in ODD_SHAPES:

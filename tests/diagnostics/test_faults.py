@@ -176,7 +176,7 @@ def planted(params, path, other, change):
 @pytest.mark.parametrize(
     ("name", "path", "other"),
     [
-        ("transformer", "block_0/up/kernel", "block_1/up/kernel"),
+        pytest.param("transformer", "block_0/up/kernel", "block_1/up/kernel", marks=SLOW),
         pytest.param(
             "transformer",
             "block_1/attention/value/kernel",

@@ -84,11 +84,16 @@ def low_rank_adapter(x):
     "function",
     [
         branches_that_end_in_zeros,
-        small_branches_on_a_stem,
-        modulated_by_zeros,
         sine_network,
         low_rank_adapter,
-        mlp(nn.sigmoid, 1, kernel_init=LECUN),
+        *(
+            pytest.param(function, marks=pytest.mark.slow)
+            for function in (
+                small_branches_on_a_stem,
+                modulated_by_zeros,
+                mlp(nn.sigmoid, 1, kernel_init=LECUN),
+            )
+        ),
     ],
 )
 def test_unusual_healthy_networks(function):

@@ -110,6 +110,7 @@ def test_both_orientations_are_equally_likely(frames):
     assert stats.binomtest(int((np.linalg.det(frames) > 0).sum()), len(frames)).pvalue > ALARM
 
 
+@pytest.mark.slow
 def test_panels_are_independent():
     """Corresponding entries of two panels are uncorrelated; six standard errors."""
     first, second = draw_reflections(KEY, (600, 512), FLOAT).panels

@@ -176,6 +176,7 @@ def plain_masked(train, validation, smoothing):
     return losses, np.average(each, weights=weights), np.average(hits, weights=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "evaluation_batch",
     [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (20, 100))],

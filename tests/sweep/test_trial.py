@@ -57,6 +57,7 @@ def images():
     return jinit.Data("images", {"images": inputs}, {"images": validation}, 16)
 
 
+@pytest.mark.slow
 def test_a_gan_equals_its_plain_loop(tmp_path):
     space = jinit.grid(init=["he_normal", "orthogonal"], lr=[1e-2, 1e-1])
     options = {"seeds": [4], "steps": 12, "record_every": 12}

@@ -92,6 +92,7 @@ def test_variances_over_depth_are_those_published():
     np.testing.assert_allclose([found[i] for i in (0, 1, 9, 99)], expected, atol=6e-11)
 
 
+@pytest.mark.slow
 def test_correlations_over_depth_are_those_published():
     c, found = 0.0, []
     for _ in range(100):
