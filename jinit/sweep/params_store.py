@@ -87,8 +87,15 @@ class ParamsStore:
             return
         import orbax.checkpoint
 
-        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-            checkpointer.save(self._folder / label, params)
+        try:
+            with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+                checkpointer.save(self._folder / label, params)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"cannot save the parameters of a run in {self._folder}: {error}. All records are "
+                f"kept; mend this, and go on with `jinit resume {self._folder.parent}` or "
+                "Sweep(...).resume(directory)"
+            ) from error
 
 
 def _lane_params(block_run: BlockRun, place: int, trial: Trial) -> PyTree:

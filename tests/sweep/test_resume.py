@@ -125,6 +125,20 @@ def test_parameters_of_the_best_run_that_were_lost_are_trained_again(tmp_path, w
     jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
 
 
+def test_parameters_that_cannot_be_saved_lose_no_record(tmp_path, whole, monkeypatch):
+    def fail(self, folder, params):
+        raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orbax.checkpoint.StandardCheckpointer.save", fail)
+        with pytest.raises(OSError, match=r"No space left on device\. All records are kept"):
+            study().run(tmp_path / "run")  # noqa: F821
+    study().resume(tmp_path / "run")  # noqa: F821
+    assert_equal_records(tmp_path / "run", whole[1])
+    best = jinit.Results(tmp_path / "run").params()
+    jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
+
+
 def test_a_race_by_halving_goes_on(tmp_path):
     space = jinit.halving(
         jinit.grid(init=["he_normal", "zeros"], depth=[1], lr=[1e-2, 1e-1]), eta=2, rungs=2
