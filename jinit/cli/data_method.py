@@ -7,14 +7,13 @@ from typing import Any
 
 from jinit.cli.output import (
     DONE,
-    INTERRUPTED,
     check_folder,
     print_error,
     print_line,
     print_page,
     write_json,
 )
-from jinit.cli.training import show_progress
+from jinit.cli.training import interruption_code, show_progress
 
 _PARAMS_SUFFIX = ".npz"
 _PARTIAL_SUFFIX = ".partial"
@@ -78,8 +77,8 @@ def apply_method(
     try:
         with show_progress() as show:
             found, report = method(model, params, data, jax.random.fold_in(key, 1), show, partial)
-    except KeyboardInterrupt:
-        return _explain_interrupt(partial)
+    except KeyboardInterrupt as interrupt:
+        return _explain_interrupt(partial, interruption_code(interrupt))
     _write_params(out, model.by_path(found))
     print_page(report.table())
     if plot:
@@ -92,12 +91,12 @@ def apply_method(
     return DONE
 
 
-def _explain_interrupt(partial: str) -> int:
+def _explain_interrupt(partial: str, code: int) -> int:
     if Path(partial).exists():
         print_error(f"interrupted; {partial} has what was done, and the same command goes on")
     else:
         print_error("interrupted before the first step was done")
-    return INTERRUPTED
+    return code
 
 
 def _read_setting(text: str) -> tuple[str, Any]:

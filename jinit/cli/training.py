@@ -45,5 +45,17 @@ def train_watched(train: Callable[[Callable[[Any], None]], object]) -> int:
         with show_progress(progress_line) as show:
             train(show)
     except KeyboardInterrupt as interrupt:
-        return TERMINATED if interrupt.args == (signal.SIGTERM,) else INTERRUPTED
+        return interruption_code(interrupt)
     return DONE
+
+
+def interruption_code(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code after the signal that ended the work.
+
+    Args:
+      interrupt: from `show_progress`.
+
+    >>> interruption_code(KeyboardInterrupt(signal.SIGTERM)), interruption_code(KeyboardInterrupt())
+    (143, 130)
+    """
+    return TERMINATED if interrupt.args == (signal.SIGTERM,) else INTERRUPTED

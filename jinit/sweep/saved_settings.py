@@ -22,7 +22,9 @@ def save_settings(directory: Path, file: Path | None, options: Mapping[str, Any]
     """
     data = {"settings": read_file(file) if file else {}, "options": dict(options)}
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / _FILE).write_text(json.dumps(data, indent=1, default=str) + "\n", "utf-8")
+    partial = directory / f"{_FILE}.partial"
+    partial.write_text(json.dumps(data, indent=1, default=str) + "\n", "utf-8")
+    partial.replace(directory / _FILE)
 
 
 def read_saved_sweep(directory: Path, file: Path | None) -> Sweep:

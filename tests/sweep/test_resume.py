@@ -6,12 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import jax
 import numpy as np
 import pytest
+from sweep import interrupted
+from sweep.interrupted import build, study
 
 import jinit
 from jinit.record import OUTLINE_FILE, RECORDS_FOLDER
@@ -25,29 +26,7 @@ TIMES = [
     "block",
     "git_revision",
 ]
-STUDY = """
-import sys
-import jinit
-from jinit.sweep import mlp
-
-def build(config):
-    return mlp(64, 10, depth=config["depth"], width=8, init=config["init"])
-
-def study(**options):
-    space = jinit.grid(init=["he_normal", "zeros"], depth=[1, 2], lr=[1e-2, 1e-1])
-    options = {"seeds": 2, "steps": 30, "record_every": 10, "lanes": 8} | options
-    return jinit.Sweep(jinit.tasks.digits(), build, space, **options)
-
-if __name__ == "__main__":
-    directory, seeds, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-    def show(progress):
-        if progress.lane_steps >= end:
-            raise SystemExit
-
-    study(seeds=seeds, lanes=16).resume(directory, show)
-"""
-exec(STUDY.split("if __name__")[0])
+STUDY = interrupted.__file__
 
 
 class StopError(Exception):
@@ -72,7 +51,7 @@ def assert_equal_records(directory, expected):
 def whole(tmp_path_factory):
     """The directory and the records of the sweep that was not interrupted."""
     directory = tmp_path_factory.mktemp("whole") / "run"
-    study().run(directory)  # noqa: F821
+    study().run(directory)
     return directory, frame(directory)
 
 
@@ -88,7 +67,7 @@ def stop_at(lane_steps):
 
 @pytest.mark.parametrize("lane_steps", [1, 241, 480])
 def test_the_records_are_those_of_an_uninterrupted_sweep(tmp_path, whole, lane_steps):
-    sweep, directory = study(), tmp_path / "run"  # noqa: F821
+    sweep, directory = study(), tmp_path / "run"
     with pytest.raises(StopError):
         sweep.run(directory, stop_at(lane_steps))
     sweep.resume(directory)
@@ -100,7 +79,7 @@ def test_the_records_are_those_of_an_uninterrupted_sweep(tmp_path, whole, lane_s
 def test_a_finished_sweep_is_not_trained_again(whole):
     before = {file: file.stat().st_mtime_ns for file in whole[0].rglob("*.parquet")}
     stages = []
-    study().resume(whole[0], lambda progress: stages.append(progress.stage))  # noqa: F821
+    study().resume(whole[0], lambda progress: stages.append(progress.stage))
     assert {file: file.stat().st_mtime_ns for file in whole[0].rglob("*.parquet")} == before
     assert not any(stage.startswith(("compiling", "training")) for stage in stages)
 
@@ -111,7 +90,7 @@ def test_a_lost_block_is_trained_again(tmp_path, whole):
     lost = sorted((directory / RECORDS_FOLDER).glob("*.parquet"))[1]
     lost.unlink()
     (directory / RECORDS_FOLDER / "00001.parquet.partial").write_bytes(b"half of a block")
-    study().resume(directory)  # noqa: F821
+    study().resume(directory)
     assert_equal_records(directory, whole[1])
 
 
@@ -119,7 +98,7 @@ def test_parameters_of_the_best_run_that_were_lost_are_trained_again(tmp_path, w
     directory = tmp_path / "run"
     shutil.copytree(whole[0], directory)
     shutil.rmtree(directory / "params")
-    study().resume(directory)  # noqa: F821
+    study().resume(directory)
     assert_equal_records(directory, whole[1])
     best = jinit.Results(directory).params()
     jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
@@ -132,8 +111,8 @@ def test_parameters_that_cannot_be_saved_lose_no_record(tmp_path, whole, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("orbax.checkpoint.StandardCheckpointer.save", fail)
         with pytest.raises(OSError, match=r"No space left on device\. All records are kept"):
-            study().run(tmp_path / "run")  # noqa: F821
-    study().resume(tmp_path / "run")  # noqa: F821
+            study().run(tmp_path / "run")
+    study().resume(tmp_path / "run")
     assert_equal_records(tmp_path / "run", whole[1])
     best = jinit.Results(tmp_path / "run").params()
     jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
@@ -146,7 +125,7 @@ def test_a_race_by_halving_goes_on(tmp_path):
 
     def sweep():
         task = jinit.tasks.digits()
-        return jinit.Sweep(task, build, space, seeds=2, steps=32, record_every=8)  # noqa: F821
+        return jinit.Sweep(task, build, space, seeds=2, steps=32, record_every=8)
 
     sweep().run(tmp_path / "whole")
     with pytest.raises(StopError):
@@ -166,7 +145,7 @@ def test_a_race_by_halving_goes_on(tmp_path):
 def test_another_sweep_is_refused_and_nothing_is_changed(tmp_path, whole, options, words):
     before = sorted(whole[0].rglob("*"))
     with pytest.raises(ValueError, match=words):
-        study(**options).resume(whole[0])  # noqa: F821
+        study(**options).resume(whole[0])
     assert sorted(whole[0].rglob("*")) == before
 
 
@@ -180,55 +159,53 @@ def test_damaged_files_are_named(tmp_path, whole):
     records = f"{RECORDS_FOLDER}/00000.parquet"
     half = (whole[0] / records).read_bytes()[:500]
     with pytest.raises(ValueError, match=r"00000\.parquet cannot be read as Parquet"):
-        study().resume(damaged(records, half))  # noqa: F821
+        study().resume(damaged(records, half))
     with pytest.raises(ValueError, match=r"sweep\.json is not JSON"):
-        study().resume(damaged(OUTLINE_FILE, b"{"))  # noqa: F821
+        study().resume(damaged(OUTLINE_FILE, b"{"))
     outline = json.loads((whole[0] / OUTLINE_FILE).read_text())
     del outline["study"]
     with pytest.raises(ValueError, match="an older version of jinit wrote it"):
-        study().resume(damaged(OUTLINE_FILE, json.dumps(outline).encode()))  # noqa: F821
+        study().resume(damaged(OUTLINE_FILE, json.dumps(outline).encode()))
 
 
 def test_records_of_another_sweep_are_refused(tmp_path, whole):
     directory = tmp_path / "run"
     shutil.copytree(whole[0], directory)
-    study(seeds=[7]).run(tmp_path / "other")  # noqa: F821
+    study(seeds=[7]).run(tmp_path / "other")
     other = next((tmp_path / "other" / RECORDS_FOLDER).glob("*.parquet"))
     shutil.copy(other, directory / RECORDS_FOLDER / "00009.parquet")
     with pytest.raises(ValueError, match="records of runs that this sweep does not have"):
-        study().resume(directory)  # noqa: F821
+        study().resume(directory)
 
 
 def test_two_writers_of_one_directory(tmp_path):
     def begin_another(progress):
         if progress.stage == "training":
             with pytest.raises(ValueError, match="is being written to by process"):
-                study().resume(tmp_path / "run")  # noqa: F821
+                study().resume(tmp_path / "run")
             raise StopError
 
     with pytest.raises(StopError):
-        study().run(tmp_path / "run", begin_another)  # noqa: F821
+        study().run(tmp_path / "run", begin_another)
 
 
 def run_study(folder, name, seeds, devices=8, end=10**9):
     """Run or resume the sweep in a process with some devices, up to a number of lane-steps."""
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    command = [sys.executable, folder / "study.py", folder / name, str(seeds), str(end)]
+    command = [sys.executable, STUDY, folder / name, str(seeds), str(end)]
     subprocess.run(command, env=os.environ | flags, check=True)
 
 
 @pytest.mark.slow
 def test_other_numbers_of_devices_give_the_same_records(tmp_path):
-    devices = 2
-    (tmp_path / "study.py").write_text(textwrap.dedent(STUDY))
     run_study(tmp_path, "whole", seeds=4)
     run_study(tmp_path, "run", seeds=4, end=481)
     assert 0 < len(frame(tmp_path / "run")) < 32
     with pytest.raises(subprocess.CalledProcessError):  # XLA compiles for one device otherwise
         run_study(tmp_path, "run", seeds=4, devices=1)
-    run_study(tmp_path, "run", seeds=4, devices=devices)
+    run_study(tmp_path, "run", seeds=4, devices=2)
     found = jinit.Results(tmp_path / "run").frame()
-    assert set(found["devices"]) == {8, devices}
+    assert set(found["devices"]) == {8, 2}
     assert set(found["executor"]) == {"vmap(2)"}
     assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
 
@@ -236,7 +213,7 @@ def test_other_numbers_of_devices_give_the_same_records(tmp_path):
 def kill_and_resume(folder, seconds):
     """Start the sweep in a process, kill it after some seconds, and return whether it had ended."""
     process = subprocess.Popen(
-        [sys.executable, folder / "study.py", folder / "run", "2", str(10**9)],
+        [sys.executable, STUDY, folder / "run", "2", str(10**9)],
         env=os.environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -252,7 +229,6 @@ def kill_and_resume(folder, seconds):
 def test_a_process_that_is_killed_again_and_again(tmp_path):
     """Kills at random instants, some time after the process began; then it may end."""
     random = np.random.default_rng(0)
-    (tmp_path / "study.py").write_text(textwrap.dedent(STUDY))
     for _ in range(20):
         if kill_and_resume(tmp_path, random.uniform(1, 25)):
             break

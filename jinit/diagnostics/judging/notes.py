@@ -13,7 +13,7 @@ from jinit.diagnostics.judging.network_faults import NetworkCase
 from jinit.theory import initial_loss
 
 _FADED = 1e-3
-"""Ratio of the gradients of the first and the last iteration of a loop that is worth a note."""
+"""Ratio of the gradients of the second and the last iteration of a loop that is worth a note."""
 
 
 def find_notes(network: NetworkCase) -> list[str]:
