@@ -20,6 +20,7 @@ training; an outline without the number is format 0."""
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
 PARAMS_FOLDER = "params"
+LAYOUTS_FOLDER = "layouts"
 SEARCH_FOLDER, CONFIRM_FOLDER = "search", "confirm"
 """Folders of the two sweeps of `jinit.tune`."""
 
@@ -109,15 +110,6 @@ def run_label(values: Mapping[str, Any], seed: int) -> str:
     }
     text = json.dumps([sorted(numbers.items()), seed])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def records_file(number: int) -> str:
-    """Return the file name of the records of one block.
-
-    >>> records_file(7)
-    '00007.parquet'
-    """
-    return f"{number:05d}.parquet"
 
 
 def required_columns(axes: Mapping[str, Any], metric: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import optax
 from scipy import stats
 
 import jinit
-from jinit.sweep import mlp, use_all_cores
+from jinit.sweep import mlp
 
 RIVALS = ("xavier_normal", "he_normal", "lecun_normal")
 ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
@@ -95,7 +95,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--depths", type=int, nargs="+", default=[8, 20, 40])
     arguments = parser.parse_args()
-    use_all_cores()
     rows, task = [], TASKS[arguments.task]()
     optimizer, rates = OPTIMIZERS[arguments.optimizer]
     features = task.train[0].shape[1]

@@ -19,7 +19,7 @@ import jax
 from searches import compare_searches
 
 import jinit
-from jinit.sweep import cnn, mlp, use_all_cores
+from jinit.sweep import cnn, mlp
 
 INITS = ["zeros", "normal", "xavier_normal", "he_normal", "lecun_normal", "orthogonal"]
 FRAME_COLUMNS = (
@@ -94,7 +94,6 @@ def main() -> None:
     parser.add_argument("--only", choices=("tune", "searches"))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    use_all_cores()
     file = arguments.folder / "results.json"
     record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     record["date"] = datetime.now(UTC).date().isoformat()

@@ -156,7 +156,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="try the script in some minutes")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     options = parser.parse_args()
-    jinit.sweep.use_all_cores()
     found: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "jax": jax.__version__,

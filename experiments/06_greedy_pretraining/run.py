@@ -124,7 +124,6 @@ def main() -> None:
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true", help="try the script in a minute")
     options = parser.parse_args()
-    jinit.sweep.use_all_cores()
     results = train(options.folder, options.quick)
     found = summarize(results)
     draw(found, options.folder / "depth.png")

@@ -1,6 +1,7 @@
 """Initialization that looks at data, one method per file."""
 
 from jinit.calibrate.actnorm import actnorm
+from jinit.calibrate.array_file import read_array_file, write_array_file
 from jinit.calibrate.autoinit import autoinit
 from jinit.calibrate.batches import DataBatches, read_batches
 from jinit.calibrate.checkpoint import CheckpointFile
@@ -16,6 +17,7 @@ from jinit.calibrate.metainit import metainit
 from jinit.calibrate.method import Findings, Method, apply_or_keep
 from jinit.calibrate.method_progress import LayerPlace, MethodProgress, ShowProgress
 from jinit.calibrate.patches import patches
+from jinit.calibrate.plain_arrays import from_plain_arrays, to_plain_arrays
 from jinit.calibrate.report import Report
 from jinit.calibrate.watched_run import run_watched
 from jinit.calibrate.weight_norm import weight_norm
@@ -43,11 +45,15 @@ __all__ = [
     "digest_arrays",
     "explain_difference",
     "find_lr",
+    "from_plain_arrays",
     "gradinit",
     "lsuv",
     "metainit",
     "patches",
+    "read_array_file",
     "read_batches",
     "run_watched",
+    "to_plain_arrays",
     "weight_norm",
+    "write_array_file",
 ]

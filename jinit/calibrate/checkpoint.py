@@ -1,11 +1,8 @@
 """A file with the state of unfinished work, from which a later call goes on."""
 
-import hashlib
-import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jinit.calibrate.array_file import read_array_file, write_array_file
 from jinit.calibrate.checkpoint_identity import explain_difference
 from jinit.calibrate.plain_arrays import from_plain_arrays, to_plain_arrays
 from jinit.model import PyTree
@@ -20,7 +18,6 @@ from jinit.model import PyTree
 CheckpointFile = str | os.PathLike[str]
 """The name of a file to which unfinished work is saved."""
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
 _SECONDS_BETWEEN_WRITES = 1.0
 _LARGEST_SHARE = 0.05
 """Largest share of the time that is spent on writing."""
@@ -106,8 +103,7 @@ class Checkpoint:
         begin_time = time.monotonic()
         place, steps, state = self._unsaved
         self._loops[place:] = [_SavedLoop(steps, to_plain_arrays(state))]
-        self._temporary_file.write_bytes(self._content())
-        self._temporary_file.replace(self.file)
+        write_array_file(self.file, self._arrays())
         self._unsaved = None
         now = time.monotonic()
         self._next_write = now + max(_SECONDS_BETWEEN_WRITES, (now - begin_time) / _LARGEST_SHARE)
@@ -115,17 +111,12 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the file, after the work is done."""
         self.file.unlink(missing_ok=True)
-        self._temporary_file.unlink(missing_ok=True)
 
     @cached_property
     def _identity(self) -> dict[str, str]:
         return self._identify()
 
-    @property
-    def _temporary_file(self) -> Path:
-        return self.file.with_name(self.file.name + ".tmp")
-
-    def _content(self) -> bytes:
+    def _arrays(self) -> dict[str, np.ndarray]:
         text = json.dumps(self._identity)
         arrays = {
             _IDENTITY: np.frombuffer(text.encode(), np.uint8),
@@ -134,13 +125,13 @@ class Checkpoint:
         }
         for place, loop in enumerate(self._loops):
             arrays |= {f"{place}/{name}": each for name, each in loop.arrays.items()}
-        stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **arrays)
-        content = stream.getvalue()
-        return content + hashlib.sha256(content).digest()
+        return arrays
 
     def _read(self) -> None:
-        arrays = self._read_arrays()
+        try:
+            arrays = read_array_file(self.file)
+        except ValueError as error:
+            raise self._error(str(error)) from error
         try:
             identity: Any = dict(json.loads(arrays.pop(_IDENTITY).tobytes()))
             steps = [int(each) for each in arrays.pop(_STEPS)]
@@ -155,18 +146,6 @@ class Checkpoint:
             if not place.isdecimal() or int(place) >= len(steps):
                 raise self._error(f"has an array {name!r}, which this work does not have")
             self._loops[int(place)].arrays[rest] = each
-
-    def _read_arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of the file, which is parsed only if it has its digest."""
-        content = self.file.read_bytes()
-        body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() != digest:
-            raise self._error("is not a checkpoint of jinit, or it is damaged")
-        try:
-            with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-                return dict(archive)
-        except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise self._error("is not a checkpoint of jinit") from error
 
     def _error(self, fault: str) -> ValueError:
         return ValueError(

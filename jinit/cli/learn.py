@@ -29,10 +29,8 @@ def write_lessons(file: Path, opens: bool) -> int:
     from jinit.cli.progress import ProgressLine
     from jinit.report.learn import write_learning_page
     from jinit.report.page import check_page_path
-    from jinit.sweep import use_all_cores
 
     check_page_path(file)
-    use_all_cores()
     from jinit.lessons import compute_lessons
 
     with ProgressLine() as progress, keep_compiled_programs():

@@ -20,11 +20,9 @@ def resume_sweep(directory: Path, file: Path | None, json_file: str | None) -> i
     FILE.toml again, which names it.
     """
     from jinit.cli.sweep import print_results, train_sweep
-    from jinit.sweep import use_all_cores
     from jinit.sweep.saved_settings import read_saved_sweep
 
     check_folder("--json", json_file)
-    use_all_cores()
     sweep: Any = read_saved_sweep(directory, file)
     to_errors = json_file == STANDARD_OUTPUT
     print_line(f"{sweep.task.name}: going on in {directory}", to_errors=to_errors)

@@ -56,14 +56,12 @@ def run_sweep(
     An interrupt (Ctrl-C) or SIGTERM keeps all finished lanes and exits with code 130 or 143.
     `jinit resume DIR` goes on.
     """
-    from jinit.sweep import use_all_cores
     from jinit.sweep.saved_settings import save_settings
     from jinit.sweep.settings import build_sweep
 
     check_folder("--json", json_file)
     if out is not None and not dry_run:
         check_new_directory(out)
-    use_all_cores()
     given = {name: value for name, value in overrides.items() if value is not None}
     sweep, name = build_sweep(file, given)
     if dry_run:

@@ -64,13 +64,12 @@ def tune_initializations(
     An interrupt (Ctrl-C) keeps all finished lanes and exits with code 130.
     """
     from jinit.cli.compiled_programs import keep_compiled_programs
-    from jinit.sweep import Sweep, tune, use_all_cores
+    from jinit.sweep import Sweep, tune
     from jinit.sweep.settings import TUNED_SPACE, read_settings
 
     check_folder("--json", json_file)
     if out is not None:
         check_new_directory(out)
-    use_all_cores()
     given = {name: value for name, value in overrides.items() if value is not None}
     task, build, space, options, name = read_settings(file, given, TUNED_SPACE)
     options.setdefault("seeds", _SEEDS)

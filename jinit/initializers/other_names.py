@@ -94,7 +94,7 @@ _ELSEWHERE = {
         ),
         "initializers",
     ),
-    **dict.fromkeys(("activation_function", "mlp", "use_all_cores"), "sweep"),
+    **dict.fromkeys(("activation_function", "mlp"), "sweep"),
 }
 
 # What to do where no option has the same meaning: for one function, or for all others.

@@ -4,15 +4,14 @@ from jinit.sweep import tasks
 from jinit.sweep.between import between
 from jinit.sweep.convolutional_network import cnn
 from jinit.sweep.data import Data
-from jinit.sweep.engine import Progress
 from jinit.sweep.halving import halving
 from jinit.sweep.lane_program import step_key
-from jinit.sweep.lanes import use_all_cores
 from jinit.sweep.layers import activation_function
 from jinit.sweep.losses import cross_entropy, squared_error
 from jinit.sweep.mean import Mean
 from jinit.sweep.networks import mlp
 from jinit.sweep.optuna_search import run_study
+from jinit.sweep.progress import Progress
 from jinit.sweep.recurrent_network import lstm
 from jinit.sweep.search import random_search, sobol
 from jinit.sweep.space import Space, grid, zipped
@@ -47,6 +46,5 @@ __all__ = [
     "tasks",
     "transformer",
     "tune",
-    "use_all_cores",
     "zipped",
 ]

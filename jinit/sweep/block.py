@@ -39,6 +39,27 @@ class Block:
 
     number: int
     lanes: tuple[Lane, ...]
+    first: int = 0
+    """Place of the first lane, for a part of a block that did not fit into memory as a whole."""
+
+    def name(self, group: int) -> str:
+        """Return the name of the block in the directory of its sweep.
+
+        Args:
+          group: number of its group.
+
+        >>> Block(7, ()).name(0)
+        '000-000007'
+        """
+        return self.whole_name(group) + (f"-{self.first}" if self.first else "")
+
+    def whole_name(self, group: int) -> str:
+        """Return the name of the block of which this may be a part.
+
+        Args:
+          group: number of its group.
+        """
+        return f"{group:03d}-{self.number:06d}"
 
     @property
     def seed_indices(self) -> np.ndarray:
@@ -52,10 +73,10 @@ class BlockRun:
 
     block: Block
     state: Any
-    """State of the lanes on the devices, a `LaneState`."""
+    """State of the lanes on the device, a `LaneState`."""
     total_steps: int
     run_seconds: float = 0.0
-    """Seconds from the end of the previous block to the end of this one."""
+    """Its share of the seconds in which blocks were trained at the same time."""
     history: list[Scores] = field(default_factory=list)
     test_metrics: Mapping[str, Any] = field(default_factory=dict)
     queued_steps: int = 0
@@ -109,7 +130,7 @@ class BlockRun:
         return self
 
     def release(self) -> None:
-        """Forget the state of the lanes, which frees the memory of the devices."""
+        """Forget the state of the lanes, which frees the memory of the device."""
         self.state = None
 
     def stop(self) -> None:

@@ -56,6 +56,7 @@ class SweepDefinition:
     """Column by which runs are compared; None to choose it by what is recorded."""
     maximize: bool | None
     patience: int | None
+    checkpoint_minutes: float
     saved: str
     """Runs whose parameters are saved: one of `SAVED`."""
     training: tuple[str, ...]
@@ -92,6 +93,7 @@ def define_sweep(
     patience: int | None,
     measure_start: bool,
     measure_at: Sequence[int],
+    checkpoint_minutes: float,
     save: str,
 ) -> SweepDefinition:
     """Check the arguments of `jinit.Sweep`, and return the definition.
@@ -144,9 +146,17 @@ def define_sweep(
         metric=metric,
         maximize=maximize,
         patience=None if patience is None else check_count("patience", patience),
+        checkpoint_minutes=_check_minutes(checkpoint_minutes),
         saved=check_choice("save", save, SAVED),
         training=tuple(training),
     )
+
+
+def _check_minutes(minutes: float) -> float:
+    is_number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+    if not is_number or not minutes > 0:  # NaN is not
+        raise ValueError(f"checkpoint_minutes={minutes!r}: expected a number above 0, such as 10")
+    return float(minutes)
 
 
 def _check_trial(data: Data | None, trial: Trial, optimizer: OptimizerLike | None) -> Trial:

@@ -7,15 +7,16 @@ _FILE = ".writer"
 
 
 class DirectoryLock:
-    """The right to write to a directory, which one process has at a time.
+    """The right to write to a directory, which one process has alone, or several share.
 
     Where the system has no such locks, nothing is checked.
 
     Args:
       directory: the directory, which exists.
+      is_shared: whether others that share it may write too.
 
     Raises:
-      ValueError: if another process has the lock; the message names it.
+      ValueError: if a process has the lock that does not share it; the message names one.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -27,12 +28,13 @@ class DirectoryLock:
     >>> DirectoryLock(folder).release()
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_shared: bool = False) -> None:
         self._file = (directory / _FILE).open("a+")
         try:
             import fcntl
 
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
         except ImportError:
             return
         except OSError:

@@ -7,6 +7,7 @@ from jinit.sweep.block import Block, Lane
 from jinit.sweep.group_run import GroupRun
 from jinit.sweep.groups import Group
 from jinit.sweep.layout import BlockLayout
+from jinit.sweep.layout_timing import time_slots
 from jinit.sweep.run_context import RunContext
 
 _CALIBRATION_STEPS, _CALIBRATION_CALLS = 4, 3
@@ -74,14 +75,14 @@ def estimate_cost(
         context, rungs=(steps,), record_every=steps, measure_at=(), steps_per_call=steps
     )
     begin_time = time.perf_counter()
-    run = GroupRun(first, layout, short)
-    for future in run.programs.pending:
+    runs = [GroupRun(first, layout, short, device) for device in context.slots]
+    for future in [future for run in runs for future in run.programs.pending]:
         future.result()
     program_seconds = time.perf_counter() - begin_time
-    block = Block(0, tuple(block_lanes[: layout.block_lanes]))
-    times = [run.time_call(block) for _ in range(_CALIBRATION_CALLS)]
-    step_seconds = min(times) / (steps * layout.block_lanes)
-    score_seconds = run.time_scores(block) / layout.block_lanes
+    block, run = Block(0, tuple(block_lanes[: layout.block_lanes])), runs[0]
+    times, together = time_slots(runs, block, _CALIBRATION_CALLS), len(runs) * layout.block_lanes
+    step_seconds = min(times) / (steps * together)
+    score_seconds = run.time_scores(run.prepare(block)) / together
     members = sum(len(group.members) for group in groups)
     recordings = sum(len(context.recordings(rung)) for rung in range(len(context.rungs)))
     return Estimate(

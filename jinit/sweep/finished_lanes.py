@@ -22,10 +22,6 @@ class FinishedLanes:
     merits: Mapping[str, float] = field(default_factory=dict)
     """The metric that decides by the name of a run, larger if it is better; NaN if it diverged.
     """
-    executors: Mapping[int, str] = field(default_factory=dict)
-    """How lanes were computed, such as `vmap(4)`, by group."""
-    block_counts: Mapping[int, int] = field(default_factory=dict)
-    """The number of the next block by group."""
 
     @classmethod
     def read(cls, directory: Path, metric: SweepMetric) -> "FinishedLanes":
@@ -45,12 +41,7 @@ class FinishedLanes:
         sign = 1 if metric.larger_is_better else -1
         values = sign * frame[metric.column].where(frame["diverged_at"].isna())
         names = [run_name(results.outline, row) for row in frame.to_dict("records")]
-        by_group = frame.groupby("group")
-        return cls(
-            dict(zip(names, values.astype(float), strict=True)),
-            by_group["executor"].last().to_dict(),
-            (by_group["block"].max() + 1).to_dict(),
-        )
+        return cls(dict(zip(names, values.astype(float), strict=True)))
 
     def has(self, lane: Lane, seeds: np.ndarray) -> bool:
         """Return whether a lane is recorded.
@@ -81,7 +72,7 @@ class FinishedLanes:
 
     @property
     def best(self) -> str | None:
-        """The name of the best run; None if no run has a finite metric."""
+        """The name of the best run, the first of several; None if no metric is finite."""
         finite = {name: merit for name, merit in self.merits.items() if math.isfinite(merit)}
         return max(finite, key=finite.__getitem__, default=None)
 

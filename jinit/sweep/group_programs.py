@@ -1,4 +1,4 @@
-"""The compiled programs of a group, which train and score blocks of lanes."""
+"""The compiled programs of a group, which train and score blocks of lanes on one device."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -6,25 +6,25 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import SingleDeviceSharding
 
 from jinit.model import PyTree
 from jinit.sweep.data import Data, as_struct
 from jinit.sweep.groups import Group
 from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, first_lane_states
-from jinit.sweep.lanes import lane_sharding, map_lanes, replicated_sharding
+from jinit.sweep.lanes import map_lanes
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.network import PROBE_EXAMPLES
 
 
 class GroupPrograms:
-    """Programs of a group, compiled at once in threads.
+    """Programs of a group for one device, compiled at once in threads.
 
     Args:
       group: the group.
       layout: layout of its blocks.
       data: data of the sweep; None if it has none.
-      mesh: the devices.
+      device: the device.
       calls: the calls that train and score the blocks.
     """
 
@@ -36,10 +36,10 @@ class GroupPrograms:
         group: Group,
         layout: BlockLayout,
         data: Data | None,
-        mesh: Mesh,
+        device: Any,
         calls: Sequence[TrainingCall],
     ) -> None:
-        self.group, self.layout, self.data, self.mesh = group, layout, data, mesh
+        self.group, self.layout, self.data, self.device = group, layout, data, device
         self.structs = data_structs(data)
         self.evaluation_batch = 1 if data is None else data.evaluation_batch
         # XLA compiles without Python's lock.
@@ -72,14 +72,14 @@ class GroupPrograms:
         Args:
           call: the steps, and how often lanes are scored on validation data.
           lanes: states, traced numbers, seeds and indices of the lanes.
-          parts: the data on the devices.
+          parts: the data on the device.
           stream: batches of a stream.
 
         Returns:
           The states, and what is recorded of them.
         """
         program = self._advance[call].result()
-        stream = jax.device_put(stream, replicated_sharding(self.mesh))
+        stream = jax.device_put(stream, self.device)
         validation = parts["validation"] if call.recordings else None
         return program(*lanes, parts["train"], stream, validation)
 
@@ -97,7 +97,7 @@ class GroupPrograms:
           names: `start_parts`, or `test`.
           lane: states of the lanes.
           numbers: their traced numbers.
-          parts: the data on the devices.
+          parts: the data on the device.
 
         Returns:
           The states with their first divergences, and by part the scores as those of validation.
@@ -111,7 +111,7 @@ class GroupPrograms:
         Args:
           lane: states of the lanes.
           numbers: their traced numbers.
-          batch: the examples to measure on, on the devices; None without data.
+          batch: the examples to measure on, on the device; None without data.
 
         Returns:
           Arrays with a leading axis of lanes, by statistic.
@@ -134,10 +134,10 @@ class GroupPrograms:
 
     @property
     def lane_bytes(self) -> float:
-        """Bytes that training needs on a device per lane, by XLA's own analysis."""
+        """Bytes that training needs per lane, by XLA's own analysis."""
         analysis = [future.result().memory_analysis() for future in self._advance.values()]
         used = [each.argument_size_in_bytes + each.temp_size_in_bytes for each in analysis if each]
-        return max(used, default=0) / (self.layout.device_tiles * self.layout.tile_lanes)
+        return max(used, default=0) / self.layout.block_lanes
 
     def _compile_advance(self, calls: Sequence[TrainingCall]) -> dict[Any, Future]:
         """Return the programs that train, being compiled, by their calls."""
@@ -192,11 +192,8 @@ class GroupPrograms:
     def _map(
         self, function: Callable[..., Any], shared_count: int, donated: tuple[int, ...], lanes: int
     ) -> Any:
-        return jax.jit(
-            map_lanes(function, self.mesh, lanes, shared_count=shared_count),
-            donate_argnums=donated,
-            out_shardings=lane_sharding(self.mesh),
-        )
+        mapped = map_lanes(function, lanes, shared_count=shared_count)
+        return jax.jit(mapped, donate_argnums=donated)
 
     def _lane_arguments(self) -> tuple[LaneState, dict[str, jax.ShapeDtypeStruct]]:
         lane: Any = first_lane_states(self.group.state, 1)
@@ -216,16 +213,15 @@ class GroupPrograms:
         )
 
     def _shared(self, structs: PyTree) -> PyTree:
-        """Return structs of arrays that every device holds."""
-        sharding = replicated_sharding(self.mesh)
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), structs
-        )
+        """Return structs of arrays that all lanes use."""
+        return jax.tree.map(lambda leaf: self._struct(leaf.shape, leaf.dtype), structs)
 
     def _lane_struct(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(
-            (self.layout.block_lanes, *shape), dtype, sharding=lane_sharding(self.mesh)
-        )
+        return self._struct((self.layout.block_lanes, *shape), dtype)
+
+    def _struct(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        sharding = SingleDeviceSharding(self.device)
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
 
 def data_parts(data: Data | None) -> dict[str, PyTree]:

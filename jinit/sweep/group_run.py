@@ -1,35 +1,29 @@
-"""One group on the devices: the training of its blocks of lanes."""
+"""One group in one slot: the training of its blocks of lanes on one device."""
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jinit.sweep.batches import Batches
-from jinit.sweep.block import Block, BlockRun, Lane, column_names
+from jinit.sweep.block import Block, BlockRun, Lane, Scores, column_names
+from jinit.sweep.block_checkpoints import BlockCheckpoints, SavedBlock
 from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
 from jinit.sweep.lane_program import LaneState, Recorded, TrainingCall, first_lane_states
-from jinit.sweep.lanes import lane_sharding, pad_lanes
+from jinit.sweep.lanes import pad_lanes
 from jinit.sweep.layout import BlockLayout
 from jinit.sweep.loop_programs import LoopPrograms
+from jinit.sweep.prepared_block import LaneInputs, PreparedBlock
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
 
 _CALL_SECONDS = 1.0
 """Seconds of a call with several recordings; Python shows progress between calls."""
-
-
-class LaneInputs(NamedTuple):
-    """The lanes of a block on the devices, before their first step."""
-
-    lane: LaneState
-    numbers: dict[str, jax.Array]
-    seeds: jax.Array
 
 
 class _Batches(NamedTuple):
@@ -41,14 +35,15 @@ class _Batches(NamedTuple):
 
 
 class GroupRun:
-    """The training of the blocks of a group.
+    """The training of blocks of a group in one slot.
 
     Args:
       group: the group.
       layout: the layout of its lanes.
       context: what all groups share.
-      initial_states: draws the initial states, which all layouts of a group share; None for new
-        ones.
+      device: the device of the slot.
+      initial_states: draws the initial states, which all slots and layouts of a group share; None
+        for new ones.
     """
 
     def __init__(
@@ -56,9 +51,10 @@ class GroupRun:
         group: Group,
         layout: BlockLayout,
         context: RunContext,
+        device: Any,
         initial_states: InitialStates | None = None,
     ) -> None:
-        self.group, self.layout, self.context = group, layout, context
+        self.group, self.layout, self.context, self.device = group, layout, context, device
         self.initial_states = initial_states or InitialStates(
             group, context.seeds, context.wait, context.announce
         )
@@ -69,101 +65,145 @@ class GroupRun:
         most = _recordings_per_call(group, layout, context)
         self._plans = context.plans(most)
         calls = tuple(sorted({call for plan in self._plans for each in plan for call in each}))
-        self._parts = context.parts
+        self._parts = context.parts[device]
         programs = LoopPrograms if layout.is_loop else GroupPrograms
         self.programs = group.program.trial.programs.find(
-            (group.kind, layout, context.mesh, calls, context.data),
-            lambda: programs(group, layout, context.data, context.mesh, calls),
+            (group.kind, layout, device, calls, context.data),
+            lambda: programs(group, layout, context.data, device, calls),
         )
         if context.measure_at:
             self.programs.begin_measurement()
 
-    def train(
-        self, blocks: Iterable[Block], rung: int = 0, saved: Mapping[Lane, SavedLane] | None = None
-    ) -> Iterator[BlockRun]:
-        """Train one block after the other, and yield a block after each of its recordings.
+    def prepare(
+        self,
+        block: Block,
+        saved: Mapping[Lane, SavedLane] | None = None,
+        checkpoint: SavedBlock | None = None,
+    ) -> PreparedBlock:
+        """Return a block with the states of its lanes on the device.
 
-        While the device trains, Python prepares the next chunk of steps, even if it belongs to the
-        next block, and reads the scores of the previous one. No program is queued while another
-        one runs: XLA on CPU would then train 10 % slower, and starting a program takes only 2 % of
-        its time.
-
-        Args:
-          blocks: the blocks, in order.
-          rung: number of the rung up to which they are trained.
-          saved: lanes as they were saved at the rung before; None at the first one.
-
-        Yields:
-          The block, whose scores have been read up to one of its recordings.
-        """
-        running: BlockRun | None = None
-        for block in blocks:
-            lanes, stream = self._draw_lanes(block, saved), self._chunks(rung)
-            block_run: BlockRun | None = None
-            if saved is not None:
-                block_run = self._resume_block(block, lanes, rung, saved)
-            for planned in self._plans[rung]:
-                calls = self._prepare_calls(block, block_run, planned, stream)
-                if running:
-                    self.context.wait(running.state)
-                if block_run is None:
-                    block_run = self._begin_block(block, lanes)
-                self._advance_block(block_run, lanes, calls)
-                if running and running is not block_run:
-                    yield running.read_pending()
-                elif running and not running.read_pending(keep=1).is_finished:
-                    yield running
-                running = block_run
-                if block_run.is_complete:
-                    break
-        if running:
-            self.context.wait(running.state)
-            yield running.read_pending()
-
-    def time_call(self, block: Block) -> float:
-        """Return the seconds of one call that trains a block from its beginning, compiled before.
+        This traces and draws, and therefore runs in the thread of the sweep: settings of JAX may
+        hold in that one only.
 
         Args:
           block: the block.
+          saved: lanes as they were saved at the rung before; None at the first one.
+          checkpoint: the block as an interrupted run has saved it; None for none.
         """
-        lanes, ((planned,),) = self._draw_lanes(block, None), self._plans[0]
-        (call,) = self._prepare_calls(block, None, (planned,), self._chunks(0))
-        jax.block_until_ready((lanes, call.indices))
-        for future in self.programs.pending:
-            future.result()
-        begin_time = time.perf_counter()
-        results = self._call(call, lanes.lane, lanes)
-        jax.block_until_ready(results)
-        return time.perf_counter() - begin_time
-
-    def time_scores(self, block: Block) -> float:
-        """Return the seconds of scoring a block on validation data; 0 without any."""
-        names = self.programs.start_parts
-        if "validation" not in names:
-            return 0.0
-        examples = {name: len(jax.tree.leaves(self._parts[name])[0]) for name in names}
-        share = examples["validation"] / sum(examples.values())
-        lanes = self._draw_lanes(block, None)
-        seconds = 0.0
-        for _ in range(2):  # the first call also moves data
-            begin_time = time.perf_counter()
-            jax.block_until_ready(self._evaluate(names, lanes.lane, lanes))
-            seconds = time.perf_counter() - begin_time
-        return share * seconds
-
-    def _draw_lanes(self, block: Block, saved: Mapping[Lane, SavedLane] | None) -> LaneInputs:
-        if saved is None:
-            state = self.initial_states.draw(block.lanes)
-            lane = first_lane_states(state, len(block.lanes))
-        else:
+        history: tuple[Scores, ...] = ()
+        if checkpoint is not None:
+            lane, history = checkpoint.state, checkpoint.history
+        elif saved is not None:
             lane = stack_lanes([saved[each].state for each in block.lanes])
+            history = tuple(stack_histories([saved[each].history for each in block.lanes]))
+        else:
+            lane = first_lane_states(self.initial_states.draw(block.lanes), len(block.lanes))
         members, dtypes = [each.member for each in block.lanes], self.group.dtypes
         numbers = {
             name: np.array([member.numbers[name] for member in members], dtype)
             for name, dtype in dtypes.items()
         }
         seeds = self.context.data_seeds[block.seed_indices].astype(np.uint32)
-        return LaneInputs(*self._put_lanes((lane, numbers, seeds)))
+        lanes = LaneInputs(*self._put_lanes((lane, numbers, seeds)))
+        return PreparedBlock(block, lanes, history, history[-1].step if history else 0)
+
+    def train(
+        self,
+        prepared: Iterable[PreparedBlock],
+        rung: int = 0,
+        checkpoints: BlockCheckpoints | None = None,
+    ) -> Iterator[BlockRun]:
+        """Train one block after the other, and yield a block after each of its recordings.
+
+        While the device trains, Python prepares the next chunk of steps, even if it belongs to the
+        next block, and reads the scores of the previous one. No program is queued while another
+        one runs: XLA on CPU would then train 10 % slower, and starting a program takes only 2 % of
+        its time. If the sweep is stopped, the block in training is saved after its present call.
+
+        Args:
+          prepared: the blocks, in order.
+          rung: number of the rung up to which they are trained.
+          checkpoints: where unfinished blocks are saved; None for nowhere.
+
+        Yields:
+          The block, whose scores have been read up to one of its recordings.
+        """
+        running: BlockRun | None = None
+        for each in prepared:
+            running = yield from self._train_block(each, rung, running, checkpoints)
+            if self.context.stop.is_set():
+                break
+        if running is not None:
+            jax.block_until_ready(running.state)
+            running.read_pending()
+            if checkpoints is not None and not running.is_finished:
+                checkpoints.save(running)
+            yield running
+
+    def _train_block(
+        self,
+        prepared: PreparedBlock,
+        rung: int,
+        running: BlockRun | None,
+        checkpoints: BlockCheckpoints | None,
+    ) -> Generator[BlockRun, None, BlockRun | None]:
+        """Train a block while the one before it may be running; return the one that runs then."""
+        block, lanes, history, steps = prepared
+        block_run = self._resume_block(prepared, rung) if history else None
+        plan = self._plan_after(rung, steps)
+        stream = self._chunks(plan, steps)
+        for planned in plan:
+            calls = self._prepare_calls(block, block_run, planned, stream)
+            if running is not None:
+                jax.block_until_ready(running.state)
+            if self.context.stop.is_set():
+                break
+            if block_run is None:
+                block_run = self._begin_block(block, lanes)
+            elif checkpoints is not None and block_run is running:
+                checkpoints.save_when_due(block_run)
+            self._advance_block(block_run, lanes, calls)
+            if running is not None and running is not block_run:
+                yield running.read_pending()
+            elif running is not None and not running.read_pending(keep=1).is_finished:
+                yield running
+            running = block_run
+            if block_run.is_complete:
+                break
+        return running
+
+    def time_call(self, prepared: PreparedBlock) -> float:
+        """Return the seconds of one call that trains a block from its beginning, compiled before.
+
+        Args:
+          prepared: the block, whose lanes are used up.
+        """
+        block, lanes = prepared.block, prepared.lanes
+        ((planned,),) = self._plans[0]
+        (call,) = self._prepare_calls(block, None, (planned,), self._chunks(((planned,),), 0))
+        jax.block_until_ready((lanes, call.indices))
+        begin_time = time.perf_counter()
+        results = self._call(call, lanes.lane, lanes)
+        jax.block_until_ready(results)
+        return time.perf_counter() - begin_time
+
+    def time_scores(self, prepared: PreparedBlock) -> float:
+        """Return the seconds of scoring a block on validation data; 0 without any.
+
+        Args:
+          prepared: the block.
+        """
+        names = self.programs.start_parts
+        if "validation" not in names:
+            return 0.0
+        examples = {name: len(jax.tree.leaves(self._parts[name])[0]) for name in names}
+        share = examples["validation"] / sum(examples.values())
+        lanes, seconds = prepared.lanes, 0.0
+        for _ in range(2):  # the first call also moves data
+            begin_time = time.perf_counter()
+            jax.block_until_ready(self._evaluate(names, lanes.lane, lanes))
+            seconds = time.perf_counter() - begin_time
+        return share * seconds
 
     def _begin_block(self, block: Block, lanes: LaneInputs) -> BlockRun:
         """Return the block with its scores before the first step, on validation and probe data."""
@@ -179,19 +219,15 @@ class GroupRun:
         metrics = column_names("train", probe)
         metrics |= column_names("validation", scores.get("validation", {}))
         block_run.queue(state, metrics, recorded[-1].diverged_at, 0)
-        self.context.wait(recorded[-1].diverged_at)
         return block_run.read_pending()
 
-    def _resume_block(
-        self, block: Block, lanes: LaneInputs, rung: int, saved: Mapping[Lane, SavedLane]
-    ) -> BlockRun:
-        histories = [saved[lane].history for lane in block.lanes]
+    def _resume_block(self, prepared: PreparedBlock, rung: int) -> BlockRun:
         return BlockRun(
-            block,
-            lanes.lane,
+            prepared.block,
+            prepared.lanes.lane,
             self.context.rungs[rung],
-            history=stack_histories(histories),
-            queued_steps=self.context.rungs[rung - 1],
+            history=list(prepared.history),
+            queued_steps=prepared.steps,
         )
 
     def _advance_block(self, block_run: BlockRun, lanes: LaneInputs, calls: list[_Batches]) -> None:
@@ -234,7 +270,6 @@ class GroupRun:
         """
         patience = self.context.patience
         if patience.recordings is not None:
-            self.context.wait(block_run.state)
             block_run.read_pending()
         stopped = patience.stopped_lanes(block_run)
         if stopped.all():
@@ -262,18 +297,25 @@ class GroupRun:
             first += steps
         return prepared
 
-    def _chunks(self, rung: int) -> Iterator[Any]:
+    def _plan_after(self, rung: int, steps: int) -> Sequence[Sequence[TrainingCall]]:
+        """Return the calls up to a rung after some steps, which end one exchange with Python."""
+        done = self.context.rungs[rung - 1] if rung else 0
+        plan = list(self._plans[rung])
+        while plan and done < steps:
+            done += sum(call.all_steps for call in plan.pop(0))
+        return plan
+
+    def _chunks(self, plan: Sequence[Sequence[TrainingCall]], skipped: int) -> Iterator[Any]:
         """Yield the batches of every call of a block; None if the data is not a stream."""
         if self.context.data is None or not self.context.data.is_stream:
             return itertools.repeat(None)
-        lengths = [call.all_steps for calls in self._plans[rung] for call in calls]
-        skipped = self.context.rungs[rung - 1] if rung else 0
+        lengths = [call.all_steps for calls in plan for call in calls]
         return self.context.data.train.chunks(lengths, skipped)
 
     def _put_lanes(self, tree: Any) -> Any:
-        """Return arrays of lanes on the devices, padded to the lanes of a block."""
+        """Return arrays of lanes on the device, padded to the lanes of a block."""
         padded = jax.tree.map(lambda leaf: pad_lanes(leaf, self.layout.block_lanes), tree)
-        return jax.device_put(padded, lane_sharding(self.context.mesh))
+        return jax.device_put(padded, self.device)
 
 
 def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext) -> int:
@@ -285,8 +327,7 @@ def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext)
     is_single = layout.is_loop or is_stream or context.patience.recordings is not None
     if is_single or jax.default_backend() != "cpu":
         return 1
-    device_lanes = layout.device_tiles * layout.tile_lanes
-    seconds = group.step_cost.cpu_seconds * context.record_every * device_lanes
+    seconds = group.step_cost.cpu_seconds * context.record_every * layout.block_lanes
     return max(int(_CALL_SECONDS / seconds), 1) if seconds else 1
 
 

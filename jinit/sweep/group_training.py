@@ -2,28 +2,31 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 
-from jinit.record import LAYER_COLUMNS
 from jinit.sweep.block import Block, BlockRun, Lane
-from jinit.sweep.executor import Executor, parse_executor
+from jinit.sweep.block_checkpoints import BlockCheckpoints
+from jinit.sweep.block_writer import BlockWriter
+from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.finished_lanes import FinishedLanes, lane_name
 from jinit.sweep.group_run import GroupRun
+from jinit.sweep.group_starts import GroupStarts
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
-from jinit.sweep.lane_records import lane_records
-from jinit.sweep.layout import BlockLayout, choose_layout, repeat_layout
+from jinit.sweep.lane_program import first_lane_states
+from jinit.sweep.layout import BlockLayout
 from jinit.sweep.layout_timing import fitting_layout
-from jinit.sweep.memory import device_bytes
+from jinit.sweep.memory import slot_bytes
 from jinit.sweep.params_store import ParamsStore
+from jinit.sweep.prepared_block import PreparedBlock
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane
+from jinit.sweep.slot_threads import TrainBlocks
 from jinit.sweep.store import Store
-from jinit.sweep.trial import Start
 from jinit.sweep.waiting import Waiting
 
 
@@ -38,9 +41,11 @@ class GroupTraining:
       params_store: where parameters are saved.
       origin: columns of provenance.
       finished: lanes that were recorded before.
+      study: text that names the sweep, for checkpoints.
     """
 
-    run: GroupRun
+    runs: Sequence[GroupRun]
+    """One per slot."""
     layout: BlockLayout
 
     def __init__(
@@ -50,53 +55,46 @@ class GroupTraining:
         context: RunContext,
         store: Store,
         params_store: ParamsStore,
-        origin: dict[str, Any],
+        origin: Mapping[str, Any],
         finished: FinishedLanes,
+        study: str,
     ) -> None:
         self.number, self.group, self.context = number, group, context
-        self._finished = finished
-        self._store, self._params_store, self._origin = store, params_store, origin
+        self._finished, self._store, self._params_store = finished, store, params_store
+        self._origin, self._study = origin, study
+        self._writer = BlockWriter(number, group, context, store, params_store, finished)
         # Seeds outermost: an unfinished sweep has run all configurations equally often.
         pairs = itertools.product(range(len(context.seeds)), group.members)
         self.lanes = [Lane(member, seed_index) for seed_index, member in pairs]
         self.is_compiled = False
 
-    def compile(self, lanes_per_block: int | None, executor: Executor, waiting: Waiting) -> None:
+    def compile(self, sweep: SweepDefinition, waiting: Waiting) -> None:
         """Choose the layout of the lanes, and compile the programs.
 
         Args:
-          lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
-          executor: how the lanes are computed, as the user asked for.
+          sweep: the sweep, which may ask for a layout.
           waiting: waits for the compiler.
         """
-        self._waiting = waiting
-        begin_time = time.perf_counter()
-        context = self.context
+        self._waiting, context, begin_time = waiting, self.context, time.perf_counter()
         self._initial_states = InitialStates(
             self.group, context.seeds, context.wait, context.announce
         )
-        before = self._finished.executors.get(self.number)
-        if before is None:
-            layout = fitting_layout(
-                self.group,
-                self.lanes,
-                self.context,
-                lanes_per_block,
-                executor,
-                self._initial_states,
-            )
-        else:
-            count, devices = len(self.lanes), self.context.layout_devices
-            rule = choose_layout(self.group, count, devices, lanes_per_block, executor)
-            layout = repeat_layout(rule, self.group, count, parse_executor(before))
-            layout = replace(layout, devices=self.context.mesh.size)
+        agreed = self._store.read_layout(self.number)
+        layout = agreed or fitting_layout(
+            self.group, self.lanes, context, sweep.lanes, sweep.executor, self._initial_states
+        )
         self._compile_layout(layout, begin_time)
         while (narrower := self._narrower_layout()) is not None:
             self._compile_layout(narrower, begin_time)
+        if agreed is None:
+            agreed = self._store.agree_on_layout(self.number, self.layout)
+            if agreed != self.layout:  # another process was faster
+                self._compile_layout(agreed, begin_time)
+        self._block_lanes = agreed.block_lanes
         self.is_compiled = True
 
     def shrink(self) -> bool:
-        """Compile for half as many lanes per block; return False if it has one per device."""
+        """Compile for half as many lanes per block; return False if it has one."""
         narrower = self.layout.halve()
         if narrower is not None:
             self._compile_layout(narrower, time.perf_counter())
@@ -104,47 +102,33 @@ class GroupTraining:
 
     def _narrower_layout(self) -> BlockLayout | None:
         """Return half the layout if the present one does not fit into memory."""
-        programs = self.run.programs
-        lanes = self.layout.device_tiles * self.layout.tile_lanes
-        bound = device_bytes(self.context.mesh)
-        if bound is None or programs.lane_bytes * lanes <= bound:
-            return None
-        return self.layout.halve()
+        bound = slot_bytes(self.context.slots)
+        needed = self.runs[0].programs.lane_bytes * self.layout.block_lanes
+        return None if bound is None or needed <= bound else self.layout.halve()
 
     def _compile_layout(self, layout: BlockLayout, begin_time: float) -> None:
         self.layout = layout
-        self.run = GroupRun(self.group, layout, self.context, self._initial_states)
-        self._starts = _Starts(self.group, self._initial_states)
-        pending = self.run.programs.pending
+        self.runs = [
+            GroupRun(self.group, layout, self.context, device, self._initial_states)
+            for device in self.context.slots
+        ]
+        self._starts = GroupStarts(self.group, self._initial_states)
+        pending = [future for run in self.runs for future in run.programs.pending]
         if not all(future.done() for future in pending):
-            self._starts.find(self.lanes[0])
+            self._starts.columns(self.lanes[0])
         self._waiting.for_futures(pending)
-        self._columns = {
+        columns = {
             "group": self.number,
             "executor": str(layout),
             "lane_width": layout.tile_lanes,
             "compile_seconds": time.perf_counter() - begin_time,
             **self._origin,
         }
-
-    def train(
-        self, blocks: Iterable[Block], rung: int, saved: Mapping[Lane, SavedLane] | None
-    ) -> Iterator[BlockRun]:
-        """Train blocks as `GroupRun.train` does.
-
-        The diagnoses of a block begin before the device trains it, which they would wait for, and
-        are judged meanwhile.
-        """
-        return self.run.train(map(self._begin_starts, blocks), rung, saved)
-
-    def _begin_starts(self, block: Block) -> Block:
-        for lane in block.lanes:
-            self._starts.begin(lane)
-        return block
+        self._writer.begin(self._starts, columns, self._waiting)
 
     def release(self) -> None:
         """Forget the programs: a process may not have those of hundreds of groups."""
-        del self.run, self._starts, self._initial_states
+        del self.runs, self._starts, self._initial_states
         self.is_compiled = False
 
     def unfinished(self, lanes: Iterable[Lane]) -> list[Lane]:
@@ -160,75 +144,81 @@ class GroupTraining:
             if not self._finished.has(lane, seeds) or lane_name(lane, seeds) in missing
         ]
 
-    def split_blocks(self, lanes: Sequence[Lane]) -> Iterator[Block]:
-        """Yield lanes in blocks, which are numbered on from those that were recorded before.
+    def split_blocks(self, lanes: Sequence[Lane]) -> list[Block]:
+        """Return lanes in blocks.
 
         Args:
           lanes: lanes of the group.
         """
-        first, size = self._finished.block_counts.get(self.number, 0), self.layout.block_lanes
-        for number, place in enumerate(range(0, len(lanes), size), first):
-            yield Block(number, tuple(lanes[place : place + size]))
+        size = self._block_lanes
+        starts = range(0, len(lanes), size)
+        return [Block(count, tuple(lanes[at : at + size])) for count, at in enumerate(starts)]
 
-    def write(self, block_run: BlockRun, lanes: Iterable[int]) -> None:
-        """Write the records of some lanes of a block, without those that were recorded before.
+    def checkpoints(self, seconds: float) -> BlockCheckpoints:
+        """Return the checkpoints of the blocks of the group.
+
+        Args:
+          seconds: seconds from one checkpoint of a block to the next.
+        """
+        count = self.layout.block_lanes
+        lane: Any = first_lane_states(self.group.state, 1)
+        state = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), lane.state
+        )
+        others = [jax.ShapeDtypeStruct((count,), leaf.dtype) for leaf in lane[1:]]
+        about = f"{self._study} {self.number} {self.layout!r}"
+        structs = type(lane)(state, *others)
+        return BlockCheckpoints(self._store.directory, self.number, about, structs, seconds)
+
+    def prepare(
+        self,
+        block: Block,
+        slot: int,
+        saved: Mapping[Lane, SavedLane] | None,
+        checkpoints: BlockCheckpoints | None,
+    ) -> PreparedBlock:
+        """Return a block with the states of its lanes, and begin to diagnose those.
+
+        The diagnoses begin before the device trains the block, which they would wait for, and are
+        judged meanwhile.
+
+        Args:
+          block: the block.
+          slot: number of the slot that will train it.
+          saved: lanes as they were saved at the rung before; None at the first one.
+          checkpoints: the checkpoints of the group; None for none.
+        """
+        for lane in block.lanes:
+            self._starts.begin(lane)
+        checkpoint = None if checkpoints is None else checkpoints.read(block)
+        return self.runs[slot].prepare(block, saved, checkpoint)
+
+    def trainers(self, rung: int, checkpoints: BlockCheckpoints | None) -> list[TrainBlocks]:
+        """Return a function per slot that trains blocks.
+
+        Args:
+          rung: number of the rung up to which they are trained.
+          checkpoints: where unfinished blocks are saved; None for nowhere.
+        """
+        return [partial(run.train, rung=rung, checkpoints=checkpoints) for run in self.runs]
+
+    def write_block(self, block_run: BlockRun) -> bool:
+        """Write the records of a block, or keep those of a part until the others are there.
 
         Args:
           block_run: the block.
-          lanes: their places in the block.
+
+        Returns:
+          Whether the records of the whole block are written.
         """
-        columns = self._columns | {"run_seconds": block_run.run_seconds}
-        places = list(lanes)
-        self._params_store.add(block_run, places, self.group.program.trial)
-        all_lanes, seeds = block_run.block.lanes, self.context.seeds
-        places = [each for each in places if not self._finished.has(all_lanes[each], seeds)]
-        found = []
-        for place in places:
-            self._waiting.give_sign()  # judging initializations may take a while
-            lane = block_run.block.lanes[place]
-            seconds = self._initial_states.seconds(lane.member)
-            found.append(_start_columns(self._starts.find(lane)) | {"init_seconds": seconds})
-        context = self.context
-        records = lane_records(
-            block_run, places, context.seeds, context.patience, context.rungs[-1]
-        )
-        if places:
-            self._store.write_block(
-                [record | each | columns for record, each in zip(records, found, strict=True)]
-            )
+        first = block_run.block.number * self._block_lanes
+        return self._writer.write_block(block_run, min(self._block_lanes, len(self.lanes) - first))
 
+    def write_lanes(self, block_run: BlockRun, places: Sequence[int]) -> None:
+        """Write the records of lanes whose race has ended.
 
-class _Starts:
-    """The diagnoses of the initial states of a group; lanes with equal ones share one."""
-
-    def __init__(self, group: Group, initial_states: InitialStates) -> None:
-        self._group, self._initial_states = group, initial_states
-        self._begun: dict[tuple, Start | Callable[[], Start]] = {}
-
-    def begin(self, lane: Lane) -> None:
-        """Begin the diagnosis of a lane, if the trial has one, without waiting for the device."""
-        trial, member = self._group.program.trial, lane.member
-        label = self._label(lane)
-        if trial.diagnose is not None and label not in self._begun:
-            stacked = self._initial_states.draw([(member, lane.seed_index)])
-            state = jax.tree.map(lambda leaf: leaf[0], stacked)
-            self._begun[label] = trial.diagnose(state, {**member.config, **member.numbers})
-
-    def find(self, lane: Lane) -> Start | None:
-        """Return the diagnosis of a lane; None if the trial has none."""
-        self.begin(lane)
-        label = self._label(lane)
-        if callable(begun := self._begun.get(label)):
-            begun = self._begun[label] = begun()
-        return begun
-
-    def _label(self, lane: Lane) -> tuple:
-        start = self._initial_states.start(lane.member, lane.seed_index)
-        return lane.member.init_fingerprint, start
-
-
-def _start_columns(start: Start | None) -> dict[str, Any]:
-    """Return the columns on a lane before its first step."""
-    if start is None:
-        return {"at_initialization": None, "layers": [], **{name: [] for name in LAYER_COLUMNS}}
-    return {"at_initialization": start.verdict, "layers": list(start.layers), **start.statistics}
+        Args:
+          block_run: the block.
+          places: places of the lanes in the block.
+        """
+        self._writer.write_lanes(block_run, places)

@@ -1,7 +1,8 @@
-"""Divide the lanes of a group into blocks, and a block into devices and tiles."""
+"""Divide the lanes of a group into blocks, and a block into tiles."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import jax
 
@@ -26,8 +27,7 @@ _CPU_TILE_LANES, _CPU_TILE_BYTES = 8, 6 * 2**20
 _ACCELERATOR_TILE_LANES = 256
 _WIDEST_TILE = 256
 
-# Most tiles per device and block. An interrupt loses the block in training; with eight tiles one
-# measured sweep was faster and another slower.
+# Most tiles of a block: with eight of them one measured sweep was faster and another slower.
 _MOST_TILES = 4
 
 # Cost of a tile and of a call of the program besides that of their lanes, in units of a lane's:
@@ -37,17 +37,15 @@ _TILE_COST, _CALL_COST = 0.7, 0.35
 
 @dataclass(frozen=True)
 class BlockLayout:
-    """The layout of the lanes of one block.
+    """The layout of the lanes of one block, which one device trains.
 
     Args:
-      devices: number of devices.
-      device_tiles: tiles of each device, trained one after the other.
+      tiles: tiles of the block, trained one after the other.
       tile_lanes: lanes of each tile, computed together.
       is_loop: whether Python dispatches every step of every lane, in place of a compiled loop.
     """
 
-    devices: int
-    device_tiles: int
+    tiles: int
     tile_lanes: int
     is_loop: bool = False
 
@@ -59,19 +57,42 @@ class BlockLayout:
     @property
     def block_lanes(self) -> int:
         """Lanes per block."""
-        return self.devices * self.device_tiles * self.tile_lanes
+        return self.tiles * self.tile_lanes
 
     def halve(self) -> "BlockLayout | None":
-        """Return the layout with half as many lanes per device; None if it has one."""
-        if self.device_tiles > 1:
-            return replace(self, device_tiles=self.device_tiles // 2)
+        """Return the layout with half as many lanes; None if it has one."""
+        if self.tiles > 1:
+            return replace(self, tiles=self.tiles // 2)
         return replace(self, tile_lanes=self.tile_lanes // 2) if self.tile_lanes > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layout as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "BlockLayout":
+        """Return the layout of plain data.
+
+        Args:
+          data: what `to_dict` returned.
+
+        Raises:
+          ValueError: if it is not a layout.
+
+        >>> BlockLayout.from_dict(BlockLayout(2, 4).to_dict())
+        BlockLayout(tiles=2, tile_lanes=4, is_loop=False)
+        """
+        types = {"tiles": int, "tile_lanes": int, "is_loop": bool}
+        found = {name: type(each) for name, each in data.items()} if isinstance(data, dict) else {}
+        if found != types or min(data["tiles"], data["tile_lanes"]) < 1:
+            raise ValueError(f"expected tiles, tile_lanes and is_loop of a layout, got {data!r}")
+        return cls(**data)
 
 
 def choose_layout(
     group: Group,
     lanes: int,
-    devices: int,
+    slots: int,
     lanes_per_block: int | None,
     executor: Executor = AUTO,
 ) -> BlockLayout:
@@ -83,7 +104,7 @@ def choose_layout(
     Args:
       group: the group.
       lanes: its number of lanes.
-      devices: number of devices.
+      slots: number of blocks that are trained at the same time.
       lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
       executor: how the lanes are computed, as the user asked for.
 
@@ -91,39 +112,24 @@ def choose_layout(
       The layout.
     """
     is_loop = executor.kind == "loop"
+    slot_lanes = -(-lanes // slots)
     if executor.lanes is not None:
-        tile_lanes = min(executor.lanes, -(-lanes // devices))
-        tiles = min(-(-lanes // (devices * tile_lanes)), _MOST_TILES)
-        return BlockLayout(devices, tiles, tile_lanes, is_loop)
+        tile_lanes = min(executor.lanes, slot_lanes)
+        return BlockLayout(min(-(-slot_lanes // tile_lanes), _MOST_TILES), tile_lanes, is_loop)
     most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group)
     if lanes_per_block:
-        device_lanes = -(-min(lanes_per_block, lanes) // devices)
-        tiles = -(-device_lanes // most_lanes)
-        return BlockLayout(devices, tiles, -(-device_lanes // tiles))
-    device_lanes = -(-lanes // devices)
+        block_lanes = min(lanes_per_block, lanes)
+        tiles = -(-block_lanes // most_lanes)
+        return BlockLayout(tiles, -(-block_lanes // tiles))
     choices = itertools.product(
-        range(1, _MOST_TILES + 1), range(1, min(most_lanes, device_lanes) + 1)
+        range(1, _MOST_TILES + 1), range(1, min(most_lanes, slot_lanes) + 1)
     )
-    tiles, tile_lanes = min(choices, key=lambda choice: _relative_cost(device_lanes, *choice))
-    return BlockLayout(devices, tiles, tile_lanes)
-
-
-def repeat_layout(rule: BlockLayout, group: Group, lanes: int, executor: Executor) -> BlockLayout:
-    """Return the layout of lanes that were computed before, so that results have equal bits.
-
-    Args:
-      rule: the layout of the rule, for the devices of that time.
-      group: the group.
-      lanes: its number of lanes.
-      executor: how the lanes were computed; another one than the rule's if layouts were timed.
-    """
-    timed = choose_layout(group, lanes, rule.devices, None, executor)
-    layout = timed if executor.lanes is None else replace(timed, tile_lanes=executor.lanes)
-    return rule if str(rule) == str(layout) else layout
+    tiles, tile_lanes = min(choices, key=lambda choice: _relative_cost(slot_lanes, *choice))
+    return BlockLayout(tiles, tile_lanes)
 
 
 def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
-    """Return the time for some lanes on one device, in units of the time of a lane."""
+    """Return the time for some lanes in one slot, in units of the time of a lane."""
     blocks = -(-lanes // (tiles * tile_lanes))
     return blocks * (tiles * (tile_lanes + _TILE_COST) + _CALL_COST)
 

@@ -1,6 +1,7 @@
 """The fastest layout of the lanes of a group, by timing some steps of each."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -39,17 +40,15 @@ def fitting_layout(
       executor: how the lanes are computed, as the user asked for.
       initial_states: draws the initial states; methods that look at data are applied once.
     """
-    devices = context.mesh.size
-    first = choose_layout(group, len(lanes), context.layout_devices, lanes_per_block, executor)
-    rule = replace(first, devices=devices)
+    slots = 1 if _is_read_once(context) else len(context.slots)
+    rule = choose_layout(group, len(lanes), slots, lanes_per_block, executor)
     is_timed = executor.kind == "measured" or (
         executor == AUTO and lanes_per_block is None and _is_long(group, len(lanes), context)
     )
     if not is_timed:
         return rule
     choices = [
-        choose_layout(group, len(lanes), devices, None, parse_executor(text))
-        for text in _CANDIDATES
+        choose_layout(group, len(lanes), slots, None, parse_executor(text)) for text in _CANDIDATES
     ]
     layouts = dict.fromkeys((rule, *choices))
     states = initial_states or InitialStates(group, context.seeds)
@@ -72,10 +71,32 @@ def _lane_step_seconds(
     short = replace(
         context, rungs=(steps,), record_every=steps, measure_at=(), steps_per_call=steps
     )
-    run = GroupRun(group, layout, short, initial_states)
+    runs = [GroupRun(group, layout, short, device, initial_states) for device in short.slots]
     block = Block(0, tuple(lanes[: layout.block_lanes]))
-    times = [run.time_call(block) for _ in range(_TIMED_CALLS)]
-    return min(times) / (steps * layout.block_lanes)
+    return min(time_slots(runs, block, _TIMED_CALLS)) / (steps * len(runs) * layout.block_lanes)
+
+
+def time_slots(runs: Sequence[GroupRun], block: Block, calls: int) -> list[float]:
+    """Return the seconds of calls that train a block in all slots at the same time.
+
+    Args:
+      runs: the runs of a group in every slot.
+      block: the block.
+      calls: number of calls.
+    """
+    for future in [future for run in runs for future in run.programs.pending]:
+        future.result()
+    seconds = []
+    with ThreadPoolExecutor(len(runs)) as threads:
+        for _ in range(calls):
+            prepared = [run.prepare(block) for run in runs]
+            seconds.append(max(threads.map(GroupRun.time_call, runs, prepared)))
+    return seconds
+
+
+def _is_read_once(context: RunContext) -> bool:
+    """Return whether the data is a stream for one block, which all lanes should then share."""
+    return context.data is not None and context.data.is_stream and context.data.train.is_single
 
 
 def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
@@ -83,4 +104,4 @@ def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
     if jax.default_backend() != "cpu":
         return False
     seconds = group.step_cost.cpu_seconds * lanes * context.rungs[-1]
-    return seconds > _LONG_SECONDS * context.mesh.size
+    return seconds > _LONG_SECONDS * len(context.slots)

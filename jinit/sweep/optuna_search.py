@@ -11,7 +11,7 @@ from jinit.report import Results, explain_missing_extra
 from jinit.report.sweep.metric import known_direction
 from jinit.sweep.counts import check_count
 from jinit.sweep.data import Data
-from jinit.sweep.engine import Progress
+from jinit.sweep.progress import Progress
 from jinit.sweep.study_scores import Score, read_scores
 from jinit.sweep.study_trials import (
     StudyAxes,

@@ -1,15 +1,17 @@
 """Trained parameters of runs, saved beside the records of a sweep."""
 
 import math
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jinit.model import PyTree
 from jinit.record import PARAMS_FOLDER
-from jinit.sweep.block import BlockRun
+from jinit.sweep.block import BlockRun, Lane
 from jinit.sweep.finished_lanes import FinishedLanes, lane_name
 from jinit.sweep.lanes import take_lane
 from jinit.sweep.sweep_metric import SweepMetric
@@ -19,62 +21,93 @@ SAVED = ("best", "all", "none")
 """Runs whose parameters can be saved."""
 
 
+class _Rank(NamedTuple):
+    """Larger for a better run; of equal runs, for the first one."""
+
+    merit: float
+    configuration: int
+    seed: int
+    name: str
+
+
 class ParamsStore:
     """Saves the parameters of the best run, or of all runs, with Orbax.
+
+    They are saved before the records of their block are written, so that no recorded run is better
+    than the best one that was saved.
 
     Args:
       directory: the directory of the sweep.
       saved: one of `SAVED`.
       metric: the metric that says which run is best.
       seeds: the seeds of the sweep.
-      finished: runs that were recorded before.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        saved: str,
-        metric: SweepMetric,
-        seeds: np.ndarray,
-        finished: FinishedLanes,
-    ) -> None:
+    def __init__(self, directory: Path, saved: str, metric: SweepMetric, seeds: np.ndarray) -> None:
         self._folder = directory.absolute() / PARAMS_FOLDER
         self._saved, self._metric, self._seeds = saved, metric, seeds
-        best = () if finished.best is None else (finished.best,)
-        wanted = {"none": (), "best": best, "all": tuple(finished.merits)}[saved]
-        self.missing = frozenset(name for name in wanted if not (self._folder / name).is_dir())
-        """Names of recorded runs whose parameters were not saved before an interrupt."""
-        self._best: tuple[float, str, PyTree] | None = None
-        if saved == "best" and best and not self.missing:
-            self._best = finished.merits[best[0]], best[0], None
+        self._best: _Rank | None = None
+        self.missing: frozenset[str] = frozenset()
+        """Names of recorded runs whose parameters should have been saved, and are not there."""
 
-    def add(self, block_run: BlockRun, places: Iterable[int], trial: Trial) -> None:
-        """Save, or keep for later, the parameters of lanes that are finished.
+    def note_finished(self, finished: FinishedLanes, lanes: Iterable[Lane]) -> None:
+        """Take account of runs that were recorded before.
 
         Args:
-          block_run: the block, whose state is on the devices.
+          finished: these runs.
+          lanes: all runs of the sweep.
+        """
+        if self._saved == "none" or not finished.merits:
+            return
+        ranks = [
+            self._rank(finished.merits[lane_name(lane, self._seeds)], lane)
+            for lane in lanes
+            if finished.has(lane, self._seeds)
+        ]
+        best = max((rank for rank in ranks if math.isfinite(rank.merit)), default=None)
+        wanted = ranks if self._saved == "all" else [best] if best else []
+        missing = [rank.name for rank in wanted if not (self._folder / rank.name).is_dir()]
+        self.missing = frozenset(missing)
+        self._best = None if missing else best
+
+    def add(self, block_run: BlockRun, places: Sequence[int], trial: Trial) -> None:
+        """Save the parameters of lanes that are finished, as far as they are asked for.
+
+        Args:
+          block_run: the block, whose state is on the device.
           places: places of the lanes in the block.
           trial: the trial.
         """
         if self._saved == "none" or block_run.state is None:
             return
         lanes = block_run.block.lanes
+        ranks = {place: self._rank(self._merit(block_run, place), lanes[place]) for place in places}
         if self._saved == "all":
-            for place in places:
-                label = lane_name(lanes[place], self._seeds)
-                self._write(label, _lane_params(block_run, place, trial))
+            for place, rank in ranks.items():
+                self._write(rank.name, _lane_params(block_run, place, trial))
             return
-        merits = {place: self._merit(block_run, place) for place in places}
-        finite = {place: merit for place, merit in merits.items() if math.isfinite(merit)}
-        best = max(finite, key=finite.__getitem__, default=None)
-        if best is not None and (self._best is None or finite[best] > self._best[0]):
-            params = _lane_params(block_run, best, trial)
-            self._best = finite[best], lane_name(lanes[best], self._seeds), params
+        finite = {place: rank for place, rank in ranks.items() if math.isfinite(rank.merit)}
+        place = max(finite, key=finite.__getitem__, default=None)
+        if place is not None and (self._best is None or finite[place] > self._best):
+            self._write(finite[place].name, _lane_params(block_run, place, trial))
+            if self._best is not None:
+                self._remove(self._best.name)
+            self._best = finite[place]
 
-    def finish(self) -> None:
-        """Save the parameters of the best run, if only these are asked for."""
-        if self._best is not None and self._best[2] is not None:
-            self._write(*self._best[1:])
+    def keep_best(self, name: str | None) -> None:
+        """Remove all other parameters, if only those of the best run are asked for.
+
+        Args:
+          name: name of the best of all runs; None if no run has a finite metric.
+        """
+        if self._saved == "best" and name is not None and (self._folder / name).is_dir():
+            for folder in self._folder.iterdir():
+                if folder.name != name:
+                    self._remove(folder.name)
+
+    def _rank(self, merit: float, lane: Lane) -> _Rank:
+        name = lane_name(lane, self._seeds)
+        return _Rank(merit, -lane.member.number, -lane.seed_index, name)
 
     def _merit(self, block_run: BlockRun, place: int) -> float:
         if block_run.history[-1].diverged_at[place] >= 0:
@@ -82,19 +115,22 @@ class ParamsStore:
         value = block_run.curve(self._metric.column, place)[-1]
         return value if self._metric.larger_is_better else -value
 
-    def _write(self, label: str, params: PyTree) -> None:
-        if (self._folder / label).exists():
+    def _remove(self, name: str) -> None:
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def _write(self, name: str, params: PyTree) -> None:
+        if (self._folder / name).exists():
             return
         import orbax.checkpoint
 
         try:
             with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-                checkpointer.save(self._folder / label, params)
+                checkpointer.save(self._folder / name, params)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"cannot save the parameters of a run in {self._folder}: {error}. All records are "
-                f"kept; mend this, and go on with `jinit resume {self._folder.parent}` or "
-                "Sweep(...).resume(directory)"
+                f"cannot save the parameters of a run in {self._folder}: {error}. All runs that "
+                "were recorded before are kept; mend this, and go on with `jinit resume "
+                f"{self._folder.parent}` or Sweep(...).resume(directory)"
             ) from error
 
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from jinit.sweep.data import Data
 from jinit.sweep.lane_program import TrainingCall
@@ -18,11 +18,10 @@ class RunContext:
     """Data and settings that all groups of a sweep share."""
 
     data: Data | None
-    parts: Mapping[str, Any]
-    """The arrays of the data on the devices."""
-    mesh: Mesh
-    layout_devices: int
-    """Number of devices by which layouts are chosen: that of the first run of the sweep."""
+    slots: tuple[Any, ...]
+    """The device of every slot, where one block is trained at a time."""
+    parts: Mapping[Any, Mapping[str, Any]]
+    """The arrays of the data, on every device."""
     seeds: np.ndarray
     data_seed: int | None
     """Seed of the order of the data and of the keys of the steps; None for that of each lane."""
@@ -36,9 +35,11 @@ class RunContext:
     steps_per_call: int
     patience: Patience
     wait: Callable[[Any], None]
-    """Waits until arrays are computed."""
+    """Waits until arrays are computed, and shows that the sweep is alive."""
     announce: Callable[[str], None]
     """Shows a stage of the sweep."""
+    stop: Event = field(default_factory=Event)
+    """Set to end the training of blocks after their present calls."""
 
     @property
     def data_seeds(self) -> np.ndarray:

@@ -44,7 +44,7 @@ class RungRace:
                 lane.member.number in chosen and not stopped[place]
                 for place, lane in enumerate(lanes)
             ]
-            training.write(block_run, [i for i, is_kept in enumerate(goes_on) if not is_kept])
+            training.write_lanes(block_run, [i for i, is_kept in enumerate(goes_on) if not is_kept])
             kept = zip(lanes, saved, goes_on, strict=True)
             survivors |= {lane: each for lane, each, is_kept in kept if is_kept}
         self._finished = []

@@ -1,5 +1,6 @@
 """The directory of a sweep, to which the outline and finished blocks of lanes are written."""
 
+import itertools
 import json
 import os
 import platform
@@ -16,23 +17,27 @@ import jax
 from jinit.record import (
     COLUMNS,
     FORMAT,
+    LAYOUTS_FOLDER,
     OUTLINE_FILE,
     RECORDED_PACKAGES,
     RECORDS_FOLDER,
-    records_file,
 )
 from jinit.report import explain_missing_extra
 from jinit.sweep.directory_lock import DirectoryLock
+from jinit.sweep.layout import BlockLayout
+from jinit.sweep.slots import local_slots
 
 
 class Store:
     """The directory of a sweep. Each file is written completely or not at all.
 
-    One process writes to it at a time; its lock ends with the process, however it ends.
+    One process writes to it at a time, or several that share it; its lock ends with the process,
+    however it ends.
 
     Args:
       directory: the output directory; created if it does not exist.
       resumes: whether it may hold a sweep, to whose records others are added.
+      is_shared: whether other processes that share it may write too.
 
     Raises:
       ValueError: if the directory cannot be written to, another process writes to it, or it
@@ -40,49 +45,119 @@ class Store:
       MissingExtraError: if pyarrow is not installed.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, resumes: bool = False) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        resumes: bool = False,
+        is_shared: bool = False,
+    ) -> None:
         self.directory = check_directory(directory, resumes=resumes)
-        records = self.directory / RECORDS_FOLDER
-        records.mkdir(parents=True, exist_ok=True)
-        self._lock = DirectoryLock(self.directory)
-        numbers = [int(file.stem) for file in records.glob("*.parquet") if file.stem.isdecimal()]
-        self._block_count = max(numbers, default=-1) + 1
+        self._records = self.directory / RECORDS_FOLDER
+        self._records.mkdir(parents=True, exist_ok=True)
+        self._lock = DirectoryLock(self.directory, is_shared=is_shared)
 
     def close(self) -> None:
         """Let other processes write to the directory."""
         self._lock.release()
 
-    def write_outline(self, outline: Mapping[str, Any]) -> None:
-        """Write the outline file."""
+    def begin(self, outline: Mapping[str, Any]) -> bool:
+        """Write the outline file, unless there is one; return whether it was written."""
         text = json.dumps({"format": FORMAT, **outline}, indent=2, default=str)
-        self._write_file(self.directory / OUTLINE_FILE, text.encode())
+        return self._create(self.directory / OUTLINE_FILE, text.encode())
 
-    def write_block(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write the records of one block of lanes."""
+    def read_layout(self, group: int) -> BlockLayout | None:
+        """Return the layout of the lanes of a group; None if it was not chosen yet.
+
+        Args:
+          group: number of the group.
+
+        Raises:
+          ValueError: if the file is damaged, or missing though runs of the group are recorded.
+        """
+        file = self._layout_file(group)
+        try:
+            return BlockLayout.from_dict(json.loads(file.read_text("utf-8")))
+        except FileNotFoundError:
+            if self.blocks(group):
+                raise ValueError(
+                    f"{file} does not exist, though runs are recorded: without the layout of their "
+                    "lanes others would differ in their last bits; restore the file"
+                ) from None
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{file} cannot be read ({error}); restore it") from error
+
+    def agree_on_layout(self, group: int, layout: BlockLayout) -> BlockLayout:
+        """Return the layout of the lanes of a group, that of the process that was first.
+
+        Args:
+          group: number of the group.
+          layout: the layout if none was chosen yet.
+
+        Raises:
+          ValueError: if the file is damaged.
+        """
+        file = self._layout_file(group)
+        file.parent.mkdir(exist_ok=True)
+        self._create(file, json.dumps(layout.to_dict()).encode())
+        return self.read_layout(group) or layout
+
+    def _layout_file(self, group: int) -> Path:
+        return self.directory / LAYOUTS_FOLDER / f"{group:03d}.json"
+
+    def blocks(self, group: int) -> set[str]:
+        """Return the names of the blocks of a group whose records are written.
+
+        Args:
+          group: number of the group.
+        """
+        return {file.stem for file in self._records.glob(f"{group:03d}-*.parquet")}
+
+    def free_name(self, group: int) -> str:
+        """Return a name for records of a group that are not those of one block.
+
+        Args:
+          group: number of the group.
+        """
+        names = self.blocks(group)
+        numbers = itertools.count(len(names))
+        return next(name for each in numbers if (name := f"{group:03d}-{each:06d}") not in names)
+
+    def write_block(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the records of one block of lanes, unless they are there.
+
+        Args:
+          name: name of the block.
+          records: the records.
+        """
         pyarrow, parquet = _import_pyarrow()
         sink = pyarrow.BufferOutputStream()
         table = pyarrow.Table.from_pylist(list(records))
         parquet.write_table(table.cast(_fill_null_types(pyarrow, table.schema)), sink)
-        path = self.directory / RECORDS_FOLDER / records_file(self._block_count)
-        self._write_file(path, sink.getvalue().to_pybytes())
-        self._block_count += 1
+        self._create(self._records / f"{name}.parquet", sink.getvalue().to_pybytes())
 
-    def _write_file(self, path: Path, content: bytes) -> None:
-        partial = path.with_name(path.name + ".partial")
+    def _create(self, path: Path, content: bytes) -> bool:
+        """Write a file unless it exists; return whether it was written."""
+        partial = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.partial")
         try:
             with partial.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(path)
+            os.link(partial, path)
+        except FileExistsError:
+            return False
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise OSError(
                 error.errno,
                 f"cannot write {path}: {error.strerror}. All runs that were recorded before are "
                 f"kept; mend this, and go on with `jinit resume {self.directory}` or "
                 "Sweep(...).resume(directory)",
             ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
 
 
 def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False) -> Path:
@@ -134,7 +209,7 @@ def provenance() -> dict[str, Any]:
         **{f"{package}_version": _package_version(package) for package in RECORDED_PACKAGES},
         "python_version": platform.python_version(),
         "device": f"{device.platform}: {device.device_kind}",
-        "devices": jax.local_device_count(),
+        "devices": len(local_slots()),
         "git_revision": _git_revision(),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -15,6 +15,7 @@ from jinit.record import OUTLINE_FILE, RECORDS_FOLDER, read_outline_data
 from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.group_programs import data_parts
 from jinit.sweep.groups import Group
+from jinit.sweep.slots import count_cores
 from jinit.sweep.space import record_value
 
 _PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax")
@@ -23,10 +24,9 @@ _PACKAGES = ("jinit", "jax", "jaxlib", "flax", "optax")
 def study_identity(sweep: SweepDefinition, groups: Sequence[Group]) -> dict[str, str]:
     """Return texts that are equal for sweeps with equal records, in any process.
 
-    They name versions and the kind of device, and whether there are several: XLA compiles for one
-    device otherwise than for a mesh, which changes last bits, and for meshes of all sizes alike.
-    The batches of a stream are not known before they are trained on, so that only its first one
-    counts.
+    They name versions and the kind of device, not the number of devices: each trains blocks by
+    itself. XLA sums large arrays in another order on a CPU of one core than on one of several. The
+    batches of a stream are not known before they are trained on, so that only its first one counts.
 
     Args:
       sweep: the sweep.
@@ -58,16 +58,16 @@ def study_identity(sweep: SweepDefinition, groups: Sequence[Group]) -> dict[str,
     return {
         **{package: metadata.version(package) for package in _PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
-        "number of devices": "several" if jax.local_device_count() > 1 else "one",
+        "cores": _cores(device),
         **{name: json.dumps(value, default=str) for name, value in settings.items()},
-        "configurations": _digest(json.dumps(configs, default=str)),
-        "computations": _digest(repr(computations)),
+        "configurations": digest_text(json.dumps(configs, default=str)),
+        "computations": digest_text(repr(computations)),
         "data": digest_arrays(data_parts(sweep.data)),
     }
 
 
-def read_begun_study(directory: Path, study: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the outline of the sweep in a directory, which must be this one; None if it is new.
+def check_begun_study(directory: Path, study: Mapping[str, str]) -> None:
+    """Raise if a directory holds another sweep.
 
     Args:
       directory: the directory.
@@ -82,7 +82,7 @@ def read_begun_study(directory: Path, study: Mapping[str, str]) -> dict[str, Any
                 f"{directory} has records and no {OUTLINE_FILE}, so that nothing says of which "
                 "sweep they are: restore the file, or give another directory"
             )
-        return None
+        return
     outline = read_outline_data(directory)
     if outline.get("study") is None:
         raise ValueError(
@@ -94,9 +94,21 @@ def read_begun_study(directory: Path, study: Mapping[str, str]) -> dict[str, Any
             f"{directory} holds a sweep that differs in {differences}: its runs and new ones could "
             "not be compared; run it as it was begun, or give another directory"
         )
-    return outline
 
 
-def _digest(text: Any) -> str:
-    """Return a digest of a text, without the addresses of objects in it."""
+def _cores(device: Any) -> str:
+    if device.platform != "cpu":
+        return "of no effect"
+    return "one" if count_cores() == 1 else "several"
+
+
+def digest_text(text: str) -> str:
+    """Return a digest of a text, without the addresses of objects in it.
+
+    Args:
+      text: the text.
+
+    >>> digest_text("<f at 0x1a>") == digest_text("<f at 0x2b>")
+    True
+    """
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()

@@ -7,10 +7,11 @@ from typing import Any
 from jinit.report import Results
 from jinit.sweep.data import Data
 from jinit.sweep.definition import define_sweep
-from jinit.sweep.engine import Progress, SweepRun
+from jinit.sweep.engine import SweepRun
 from jinit.sweep.estimate import Estimate
 from jinit.sweep.halving import Halving
 from jinit.sweep.optimizers import OptimizerLike
+from jinit.sweep.progress import Progress
 from jinit.sweep.space import Space
 from jinit.sweep.trial import Trial
 
@@ -42,7 +43,8 @@ class Sweep:
       record_every: steps from one recording to the next; a tenth of the steps by default.
       steps_per_call: most steps of one call of the compiled program; the batches of a stream for
         one call are in memory at once.
-      lanes: lanes per block over all devices. The last bit of the results depends on it.
+      lanes: lanes of a block, which one device trains, or one core of a CPU. The last bit of the
+        results depends on it.
       executor: how the lanes of a block are computed: `map` (one after the other), `vmap` or
         `vmap(8)` (together), `loop` (Python dispatches every step), `measured` (the fastest of
         these, timed for some steps), or `auto` (a rule; timed if the sweep is long).
@@ -60,6 +62,8 @@ class Sweep:
         `jinit.diagnose`, before the first step.
       measure_at: later steps at which the layers of every run are measured, on the first 256
         training examples: ends of recordings. `Results.layers` reads the statistics.
+      checkpoint_minutes: minutes after which the state of a block in training is saved, again and
+        again, so that an interrupted sweep goes on from there.
       save: runs whose trained parameters are saved: the `best` one by the final metric, `all`, or
         `none`; `Results.params` reads them.
 
@@ -96,6 +100,7 @@ class Sweep:
         patience: int | None = None,
         measure_start: bool = True,
         measure_at: Sequence[int] = (),
+        checkpoint_minutes: float = 10.0,
         save: str = "best",
     ) -> None:
         self.definition = define_sweep(
@@ -116,6 +121,7 @@ class Sweep:
             patience=patience,
             measure_start=measure_start,
             measure_at=measure_at,
+            checkpoint_minutes=checkpoint_minutes,
             save=save,
         )
 

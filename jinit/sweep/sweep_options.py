@@ -12,6 +12,7 @@ class TrainingOptions(TypedDict, total=False):
     optimizer: OptimizerLike | None
     steps: int
     record_every: int | None
+    checkpoint_minutes: float
     measure_at: Sequence[int]
     steps_per_call: int | None
     lanes: int | None

@@ -12,8 +12,8 @@ from jinit.report.sweep.records import read_records
 from jinit.sweep.axis_values import record_value
 from jinit.sweep.counts import as_integer, check_count
 from jinit.sweep.data import Data
-from jinit.sweep.engine import Progress
 from jinit.sweep.halving import Halving
+from jinit.sweep.progress import Progress
 from jinit.sweep.roles import Roles, find_roles, write_roles
 from jinit.sweep.space import Space
 from jinit.sweep.store import check_directory

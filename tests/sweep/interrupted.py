@@ -24,4 +24,4 @@ if __name__ == "__main__":
         if progress.lane_steps >= end:
             raise SystemExit
 
-    study(seeds=seeds, lanes=16).resume(directory, show)
+    study(seeds=seeds, lanes=4).resume(directory, show)

@@ -85,7 +85,7 @@ def sweep(build: Any = pair, *, on: jinit.Task | None = None, **options: Any) ->
     """Return a sweep of 20 steps, from options of Sweep and axes."""
     names = (
         "optimizer", "seeds", "steps", "record_every", "steps_per_call", "lanes", "executor",
-        "data_seed", "bootstrap", "measure_at",
+        "data_seed", "bootstrap", "measure_at", "checkpoint_minutes",
         "metric", "maximize", "patience", "measure_start", "save",
     )  # fmt: skip
     given = {

@@ -13,6 +13,7 @@ from sweep.small import CLASSES, FEATURES, record_programs, shallow, sweep, task
 
 import jinit
 from jinit.record import COLUMNS, OUTCOME_COLUMN, OUTLINE_KEYS
+from jinit.sweep.slots import local_slots
 
 INITS = ["zeros", "he_normal", "xavier_uniform"]
 
@@ -118,9 +119,9 @@ def test_provenance(main):
     directory, frame, _ = main
     row = frame.iloc[0]
     assert row["jax_version"] == jax.__version__
-    assert row["devices"] == jax.local_device_count()
+    assert row["devices"] == len(local_slots())
     assert row["device"].startswith("cpu")
-    assert row["lane_width"] == 1  # on each of eight devices
+    assert row["lane_width"] == 8  # a block is one tile
     assert frame["compile_seconds"].gt(0).all()
     assert frame["run_seconds"].gt(0).all()
     outline = json.loads((directory / "sweep.json").read_text())

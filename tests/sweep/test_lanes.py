@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sweep.small import record_programs, shallow, sweep, task
 
 from jinit.sweep import engine, group_training
@@ -37,19 +36,33 @@ def five_lanes(directory, **options):
 
 
 def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_path, monkeypatch):
-    """Five lanes: on eight devices, three of them idle; in twos on one; and in turn on one."""
-    wide = five_lanes(tmp_path / "eight devices")
+    """Five lanes: one by one on eight devices; in twos on one; and in turn on one."""
+    monkeypatch.setattr(engine, "local_slots", lambda: tuple(jax.devices()))
+    wide = five_lanes(tmp_path / "eight devices", lanes=1)
     assert set(wide["lane_width"]) == {1}
-    monkeypatch.setattr(engine, "local_mesh", lambda: Mesh(np.array(jax.devices()[:1]), ("lane",)))
+    monkeypatch.setattr(engine, "local_slots", lambda: tuple(jax.devices()[:1]))
     frame = five_lanes(tmp_path / "in twos", lanes=2)
     assert frame["block"].nunique() == 3
     assert set(frame["lane_width"]) == {2}
     assert_equal_lanes(frame, wide, rtol=1e-5)
-    in_turn = BlockLayout(devices=1, device_tiles=3, tile_lanes=2)
+    in_turn = BlockLayout(tiles=3, tile_lanes=2)
     monkeypatch.setattr(group_training, "fitting_layout", lambda *_: in_turn)
     frame = five_lanes(tmp_path / "in turn")
     assert frame["block"].nunique() == 1
     assert_equal_lanes(frame, wide, rtol=1e-5)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8])
+def test_the_number_of_devices_changes_no_bit(tmp_path, monkeypatch, slots):
+    """The same blocks on one device, and on several."""
+    frames = []
+    for count in (2, slots):
+        devices = tuple(jax.devices()[:count])
+        monkeypatch.setattr(engine, "local_slots", lambda devices=devices: devices)
+        frames.append(five_lanes(tmp_path / str(len(frames)), lanes=2))
+    for name in CURVES:
+        for mine, theirs in zip(*(frame[name] for frame in frames), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.slow
@@ -72,20 +85,13 @@ def test_several_recordings_in_one_call_change_nothing(tmp_path):
             np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
-def test_a_lane_is_taken_from_the_device_that_has_it():
-    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("lane",)), PartitionSpec("lane"))
-    lanes = 2 * len(jax.devices())
-    numbers = np.arange(3 * lanes).reshape(lanes, 3)
-    array = jax.device_put(numbers, sharding)
-    keys = jax.device_put(jax.vmap(jax.random.key)(np.arange(lanes)), sharding)
-    for place in range(lanes):
-        one = take_lane(array, place)
-        assert len(one.devices()) == 1
-        np.testing.assert_array_equal(one, numbers[place])
+def test_a_lane_is_taken():
+    numbers = np.arange(12).reshape(4, 3)
+    keys = jax.vmap(jax.random.key)(np.arange(4))
+    for place in range(4):
+        np.testing.assert_array_equal(take_lane(jnp.asarray(numbers), place), numbers[place])
         assert take_lane(keys, place) == jax.random.key(place)
-    assert (to_host(keys) == jax.vmap(jax.random.key)(np.arange(lanes))).all()
-    with pytest.raises(IndexError, match="lane 16 of 16"):
-        take_lane(array, lanes)
+    assert (to_host(keys) == keys).all()
 
 
 PROGRAMS_OF_SWEEPS = """
@@ -124,7 +130,7 @@ def test_no_program_of_a_sweep_communicates(tmp_path):
 
 
 def rates(directory, middle):
-    """Nine lanes, two per device; lanes of the middle rate share devices with other rates."""
+    """Nine lanes in one block; lanes of the middle rate share a tile with other rates."""
     one = sweep(
         shallow, init=["he_normal"], lr=[1e-2, middle, 1e-1], optimizer=optax.sgd,
         seeds=3, lanes=16, steps=20, record_every=10,

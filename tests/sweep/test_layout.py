@@ -17,33 +17,29 @@ def group():
     return make_group(shallow)
 
 
-@pytest.mark.parametrize("devices", [1, 2, 8])
-def test_blocks_hold_the_lanes_and_little_else(group, devices):
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_blocks_hold_the_lanes_and_little_else(group, slots):
     for lanes in range(1, 700):
-        layout = choose_layout(group, lanes, devices, None)
-        assert layout.devices == devices
-        blocks = -(-lanes // layout.block_lanes)
-        per_device = -(-lanes // devices)
-        idle = blocks * layout.device_tiles * layout.tile_lanes - per_device
-        assert 0 <= idle <= max(2, per_device // 8)
+        layout = choose_layout(group, lanes, slots, None)
+        per_slot = -(-lanes // slots)
+        blocks = -(-per_slot // layout.block_lanes)
+        assert 0 <= blocks * layout.block_lanes - per_slot <= max(2, per_slot // 8)
 
 
 def test_few_lanes_are_one_tile(group):
-    assert choose_layout(group, 5, 1, None) == BlockLayout(devices=1, device_tiles=1, tile_lanes=5)
-    assert choose_layout(group, 5, 8, None) == BlockLayout(devices=8, device_tiles=1, tile_lanes=1)
+    assert choose_layout(group, 5, 1, None) == BlockLayout(tiles=1, tile_lanes=5)
+    assert choose_layout(group, 5, 8, None) == BlockLayout(tiles=1, tile_lanes=1)
 
 
 def test_many_lanes_make_full_blocks(group):
-    assert choose_layout(group, 1024, 2, None) == BlockLayout(
-        devices=2, device_tiles=4, tile_lanes=8
-    )
+    assert choose_layout(group, 1024, 2, None) == BlockLayout(tiles=4, tile_lanes=8)
 
 
 @pytest.mark.parametrize("lanes_per_block", [1, 2, 7, 64, 65, 100, 1000])
 def test_blocks_as_wide_as_asked_for(group, lanes_per_block):
     layout = choose_layout(group, 512, 2, lanes_per_block)
     wanted = min(lanes_per_block, 512)
-    assert wanted <= layout.block_lanes < wanted + 2 * layout.device_tiles + 2
+    assert wanted <= layout.block_lanes < wanted + layout.tiles
     assert layout.tile_lanes <= 8
 
 
@@ -61,3 +57,21 @@ def test_convolutions_and_large_networks_are_trained_lane_by_lane_on_cpu():
 
     for build in (lambda config: Convolutional(config["init"]), wide):
         assert choose_layout(make_group(build), 64, 2, None).tile_lanes == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {"tiles": 1, "tile_lanes": 2},
+        {"tiles": 0, "tile_lanes": 2, "is_loop": False},
+        {"tiles": 1.0, "tile_lanes": 2, "is_loop": False},
+        {"tiles": True, "tile_lanes": 2, "is_loop": False},
+        {"tiles": 1, "tile_lanes": 2, "is_loop": 0},
+        {"tiles": 1, "tile_lanes": 2, "is_loop": False, "more": 1},
+    ],
+)
+def test_data_that_is_not_a_layout(data):
+    with pytest.raises(ValueError, match="expected tiles, tile_lanes and is_loop of a layout"):
+        BlockLayout.from_dict(data)

@@ -17,15 +17,7 @@ from sweep.interrupted import build, study
 import jinit
 from jinit.record import OUTLINE_FILE, RECORDS_FOLDER
 
-TIMES = [
-    "devices",
-    "init_seconds",
-    "compile_seconds",
-    "run_seconds",
-    "started_at",
-    "block",
-    "git_revision",
-]
+TIMES = ["devices", "init_seconds", "compile_seconds", "run_seconds", "started_at", "git_revision"]
 STUDY = interrupted.__file__
 
 
@@ -44,7 +36,12 @@ def assert_equal_records(directory, expected):
     assert list(found.columns) == list(expected.columns)
     for name in found:
         for one, other in zip(found[name], expected[name], strict=True):
-            np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=name)
+            np.testing.assert_equal(plain(one), plain(other), err_msg=name)
+
+
+def plain(value):
+    """Arrays as lists, at all levels."""
+    return [plain(each) for each in value] if isinstance(value, np.ndarray) else value
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +86,7 @@ def test_a_lost_block_is_trained_again(tmp_path, whole):
     shutil.copytree(whole[0], directory)
     lost = sorted((directory / RECORDS_FOLDER).glob("*.parquet"))[1]
     lost.unlink()
-    (directory / RECORDS_FOLDER / "00001.parquet.partial").write_bytes(b"half of a block")
+    (directory / RECORDS_FOLDER / "000-000001.parquet.x.partial").write_bytes(b"half of a block")
     study().resume(directory)
     assert_equal_records(directory, whole[1])
 
@@ -110,7 +107,7 @@ def test_parameters_that_cannot_be_saved_lose_no_record(tmp_path, whole, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr("orbax.checkpoint.StandardCheckpointer.save", fail)
-        with pytest.raises(OSError, match=r"No space left on device\. All records are kept"):
+        with pytest.raises(OSError, match=r"No space left on device\. All runs that were rec"):
             study().run(tmp_path / "run")
     study().resume(tmp_path / "run")
     assert_equal_records(tmp_path / "run", whole[1])
@@ -156,16 +153,33 @@ def test_damaged_files_are_named(tmp_path, whole):
         (directory / name).write_bytes(content)
         return directory
 
-    records = f"{RECORDS_FOLDER}/00000.parquet"
+    records = f"{RECORDS_FOLDER}/000-000000.parquet"
     half = (whole[0] / records).read_bytes()[:500]
-    with pytest.raises(ValueError, match=r"00000\.parquet cannot be read as Parquet"):
+    with pytest.raises(ValueError, match=r"000-000000\.parquet cannot be read as Parquet"):
         study().resume(damaged(records, half))
     with pytest.raises(ValueError, match=r"sweep\.json is not JSON"):
         study().resume(damaged(OUTLINE_FILE, b"{"))
+    for text in ("{", "[]", '{"tiles": 1}'):
+        with pytest.raises(ValueError, match=r"layouts/000\.json cannot be read"):
+            study(seeds=2).resume(without_a_block(damaged("layouts/000.json", text.encode())))
     outline = json.loads((whole[0] / OUTLINE_FILE).read_text())
     del outline["study"]
     with pytest.raises(ValueError, match="an older version of jinit wrote it"):
         study().resume(damaged(OUTLINE_FILE, json.dumps(outline).encode()))
+
+
+def without_a_block(directory):
+    next((directory / RECORDS_FOLDER).glob("000-*.parquet")).unlink(missing_ok=True)
+    return directory
+
+
+def test_a_lost_layout_is_named(tmp_path, whole):
+    directory = tmp_path / "run"
+    shutil.copytree(whole[0], directory)
+    shutil.rmtree(directory / "layouts")
+    next((directory / RECORDS_FOLDER).glob("000-*.parquet")).unlink()
+    with pytest.raises(ValueError, match=r"layouts/00\d\.json does not exist, though runs are rec"):
+        study().resume(directory)
 
 
 def test_records_of_another_sweep_are_refused(tmp_path, whole):
@@ -173,7 +187,7 @@ def test_records_of_another_sweep_are_refused(tmp_path, whole):
     shutil.copytree(whole[0], directory)
     study(seeds=[7]).run(tmp_path / "other")
     other = next((tmp_path / "other" / RECORDS_FOLDER).glob("*.parquet"))
-    shutil.copy(other, directory / RECORDS_FOLDER / "00009.parquet")
+    shutil.copy(other, directory / RECORDS_FOLDER / "000-000009.parquet")
     with pytest.raises(ValueError, match="records of runs that this sweep does not have"):
         study().resume(directory)
 
@@ -201,12 +215,7 @@ def test_other_numbers_of_devices_give_the_same_records(tmp_path):
     run_study(tmp_path, "whole", seeds=4)
     run_study(tmp_path, "run", seeds=4, end=481)
     assert 0 < len(frame(tmp_path / "run")) < 32
-    with pytest.raises(subprocess.CalledProcessError):  # XLA compiles for one device otherwise
-        run_study(tmp_path, "run", seeds=4, devices=1)
-    run_study(tmp_path, "run", seeds=4, devices=2)
-    found = jinit.Results(tmp_path / "run").frame()
-    assert set(found["devices"]) == {8, 2}
-    assert set(found["executor"]) == {"vmap(2)"}
+    run_study(tmp_path, "run", seeds=4, devices=1)
     assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))
 
 

@@ -12,8 +12,6 @@ import jinit
 from trials import BATCH, PROBLEMS, digits
 from trials.networks import NETWORKS
 
-jinit.sweep.use_all_cores()  # before JAX first computes: one CPU device per core
-
 MATMUL_SIZE = 2048
 WARM_UP_STEPS = 10
 

@@ -1,0 +1,60 @@
+"""Files of plain arrays with their digest, which are written completely or not at all."""
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def write_array_file(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays in NumPy's .npz format, and then the SHA-256 digest of these bytes.
+
+    Args:
+      file: the file; it is replaced if it exists.
+      arrays: the arrays by name.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    content = stream.getvalue()
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content + hashlib.sha256(content).digest())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_array_file(file: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file, which is parsed only if it has its digest. No code is run.
+
+    Args:
+      file: a file that `write_array_file` wrote.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ValueError: if it is another file, or it is damaged.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "ones"
+    >>> write_array_file(file, {"a": np.ones(2)})
+    >>> read_array_file(file)
+    {'a': array([1., 1.])}
+    """
+    content = file.read_bytes()
+    body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError("is not a checkpoint of jinit, or it is damaged")
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            return dict(archive)
+    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError("is not a checkpoint of jinit") from error
