@@ -98,9 +98,7 @@ class Machine:
     def read(self, name: str) -> bytes | None:
         """See SharedFolder."""
         folder, _, file = name.partition("/")
-        return self._look(
-            "read", name, lambda: self._disk.files[folder].get(file, (None,))[0]
-        )
+        return self._look("read", name, lambda: self._disk.files[folder].get(file, (None,))[0])
 
     def names(self, folder: str) -> list[str]:
         """See SharedFolder."""

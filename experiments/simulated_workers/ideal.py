@@ -9,7 +9,7 @@ from simulated_workers.availability import Availability
 def ideal_seconds(durations: Sequence[float], places: Sequence[Availability]) -> float:
     """Return when the last block is finished if each block goes to a free worker at once.
 
-    Blocks keep their order. No block is given to a worker that will end or pause in the middle of it.
+    Blocks keep their order. None is given to a worker that will end or pause in the middle of it.
 
     Args:
       durations: seconds of each block.

@@ -5,12 +5,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from jinit.sweep.block_leases import BlockLeases
 from simulated_workers.availability import Availability, Troubles
 from simulated_workers.disk import Machine, Server, SharedDisk, name_in
 from simulated_workers.ideal import ideal_seconds
 from simulated_workers.scheduler import Scheduler
-
-from jinit.sweep.block_leases import BlockLeases
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,18 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from jinit.sweep.free_blocks import FreeBlocks
-from jinit.sweep.lease_files import LAST_GENERATION, LeaseFiles
-from jinit.sweep.lease_holders import LeaseHolders
+from jinit.sweep.block_claims import BlockClaims, IsFinished, ListBlocks
+from jinit.sweep.lease_files import LeaseFiles
 from jinit.sweep.shared_folder import SharedFolder
-from jinit.sweep.worker_heartbeats import WorkerHeartbeats, WorkerStatus, is_worker_name
+from jinit.sweep.worker_heartbeats import WorkerHeartbeats
+from jinit.sweep.worker_status import WorkerStatus, is_worker_name
 
 _BEATS_PER_LEASE = 4
 _CLAIM_SHARE = 0.01
 """Share of its time for which a worker that waits looks for a block."""
-_TRIES = 16
-"""Blocks that one claim tries to lease: where listings lag, most of them may be gone."""
-_TRIES_BEFORE_LISTING = 4
-"""The same with a listing of an earlier claim."""
-_READS = 32
-"""Leases of other workers that one claim reads: many idle workers share this work."""
-
-ListBlocks = Callable[[], Iterable[str]]
-"""Returns the blocks without records."""
-IsFinished = Callable[[str], bool]
-"""Returns whether a block has its records by now."""
 
 
 class BlockLeases:
@@ -83,14 +72,9 @@ class BlockLeases:
         self._worker, self._lease_seconds, self._clock = worker, lease_seconds, clock
         self._heartbeats = WorkerHeartbeats(folder, worker, lease_seconds, clock)
         self._files = LeaseFiles(folder)
-        self._holders = LeaseHolders(self._files, self._heartbeats, worker, lease_seconds, clock)
-        self._free = FreeBlocks(worker, lease_seconds, clock)
-        self._random = random.Random(worker)
-        self._held: dict[str, int] = {}  # generation of the lease of each block
-        self._unfinished: dict[str, None] = {}  # in order, without those that are held
-        self._listed: dict[str, list[int]] = {}  # generations of the leases of each block
+        self._claims = BlockClaims(self._files, self._heartbeats, worker, lease_seconds, clock)
         self._claim_seconds = 0.0
-        self._looked_at = -float("inf")  # when heartbeats were looked at
+        self._random = random.Random(worker)
 
     @property
     def beat_seconds(self) -> float:
@@ -134,18 +118,7 @@ class BlockLeases:
         if not self._heartbeats.has_begun:
             self.beat({})
         begin = self._clock()
-        block = self._claim_free(_TRIES_BEFORE_LISTING, is_finished)
-        if block is None:
-            self._list_blocks(list_unfinished)
-            block = self._claim_free(_TRIES, is_finished)
-        # Heartbeats are looked at once per lease, to know who is lost when no block is free.
-        if block is None or begin - self._looked_at >= self._lease_seconds:
-            self._looked_at = begin
-            self._heartbeats.look()
-        if block is None:
-            block = self._take_over(is_finished)
-        if block is None:
-            self._remove_leftovers(is_finished)
+        block = self._claims.claim(list_unfinished, is_finished)
         self._claim_seconds = self._clock() - begin
         return block
 
@@ -153,7 +126,7 @@ class BlockLeases:
     def unfinished(self) -> Collection[str]:
         """Blocks that had no records when they were listed last and are not known to be finished,
         without those that this worker holds."""
-        return self._unfinished.keys()
+        return self._claims.unfinished.keys()
 
     def holds(self, block: str) -> bool:
         """Return whether this worker still has a block, which another may have taken over.
@@ -161,7 +134,7 @@ class BlockLeases:
         Args:
           block: a block that it has claimed and not finished.
         """
-        generation = self._held.get(block)
+        generation = self._claims.held.get(block)
         return (
             generation is not None
             and self._files.read_holder(block, generation) == self._worker
@@ -177,89 +150,19 @@ class BlockLeases:
         Raises:
           ValueError: if it has not claimed the block.
         """
-        if block not in self._held:
+        if block not in self._claims.held:
             raise ValueError(
                 f"block {block!r} is finished without a lease; expected one that claim has "
-                f"returned: {', '.join(self._held) or 'there is none now'}"
+                f"returned: {', '.join(self._claims.held) or 'there is none now'}"
             )
-        generation = self._held.pop(block)
-        before = [each for each in self._listed.get(block, ()) if each < generation]
-        self._files.remove(block, [*before, generation])
+        self._claims.finish(block)
 
     def leave(self) -> None:
         """Give all blocks back that are not finished, and remove the heartbeat."""
-        while self._held:
-            block, generation = self._held.popitem()
-            self._files.remove(block, [generation])
+        for block in tuple(self._claims.held):
+            self._claims.give_back(block)
         self._heartbeats.leave()
 
     def workers(self) -> list[WorkerStatus]:
         """Return what each worker told with its last heartbeat, and for how long it is silent."""
         return self._heartbeats.statuses()
-
-    def _list_blocks(self, list_unfinished: ListBlocks) -> None:
-        """List leases and then records: what is finished in between is neither free nor held."""
-        self._listed = self._files.generations()
-        self._holders.forget(self._listed)
-        self._unfinished = dict.fromkeys(list_unfinished())
-        for block in self._held:
-            self._unfinished.pop(block, None)
-        self._free.line_up(self._unfinished, self._listed)
-
-    def _claim_free(self, tries: int, is_finished: IsFinished) -> str | None:
-        """Lease a block that had no lease when they were listed."""
-        for _ in range(tries):
-            block = self._free.next()
-            if block is None or self._lease(block, 1, is_finished):
-                return block
-            self._free.note_taken(block)
-        return None
-
-    def _take_over(self, is_finished: IsFinished) -> str | None:
-        """Lease a block whose holder is lost."""
-        leased = [block for block in self._unfinished if block in self._listed]
-        for block in self._abandoned(self._free.in_order(leased)):
-            generation = self._listed[block][-1]
-            if generation >= LAST_GENERATION:  # No worker has written this file.
-                self._files.remove(block, [generation])
-            elif self._lease(block, generation + 1, is_finished):
-                return block
-        return None
-
-    def _abandoned(self, blocks: Iterable[str]) -> Iterator[str]:
-        """Yield blocks whose holders are lost, as many as one claim tries."""
-        reads = found = 0
-        for block in blocks:
-            generation = self._listed[block][-1]
-            is_known = self._holders.knows(block, generation)
-            if is_known or reads < _READS:
-                reads += not is_known
-                if self._holders.is_abandoned(block, generation):
-                    yield block
-                    if (found := found + 1) == _TRIES:
-                        return
-
-    def _lease(self, block: str, generation: int, is_finished: IsFinished) -> bool:
-        """Lease a block, and return whether it is to be trained."""
-        if not self._files.create(block, generation, self._worker):
-            self._listed.setdefault(block, []).append(generation)
-            return False
-        # Records are written before the lease is removed: whoever could create a lease that was
-        # removed for this reason sees them now.
-        self._unfinished.pop(block, None)
-        if is_finished(block):
-            self._files.remove(block, [*self._listed.get(block, ()), generation])
-            return False
-        self._held[block] = generation
-        return True
-
-    def _remove_leftovers(self, is_finished: IsFinished) -> None:
-        """Remove leases of finished blocks, whose workers were killed before they did so."""
-        leftovers = [
-            block
-            for block in self._listed
-            if block not in self._unfinished and block not in self._held
-        ]
-        for block in self._free.in_order(leftovers)[:_READS]:
-            if is_finished(block):
-                self._files.remove(block, self._listed[block])

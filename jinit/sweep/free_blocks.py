@@ -46,14 +46,11 @@ class FreeBlocks:
             for block, time in self._taken.items()
             if now - time < self._memory_seconds and block not in leased
         }
-        place = self._blocks[0] if self._blocks else None
+        place = self._blocks[0] if self._blocks else ""
         free = [block for block in blocks if block not in leased and block not in self._taken]
-        try:
-            first = free.index(place)
-        except ValueError:
-            self._blocks = deque(self.in_order(free))
-        else:
-            self._blocks = deque([*free[first:], *free[:first]])
+        self._blocks = deque(free if place in free else self.in_order(free))
+        if place in free:
+            self._blocks.rotate(-free.index(place))
 
     def in_order(self, blocks: Sequence[str]) -> list[str]:
         """Return blocks in their order, from the place of this worker on.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from jinit.sweep.shared_folder import SharedFolder
-from jinit.sweep.worker_heartbeats import is_worker_name
+from jinit.sweep.worker_status import is_worker_name
 
 LAST_GENERATION = 999_999
 """Generation above which a file is not a lease. None is reached by taking over."""

@@ -1,4 +1,4 @@
-"""What workers do with the files of a folder that they share."""
+"""The operations of workers on the files of a folder that they share."""
 
 from typing import NamedTuple, Protocol
 
@@ -7,7 +7,7 @@ READ_LIMIT = 1 << 16
 
 
 class FileVersion(NamedTuple):
-    """What changes when a file is replaced. Versions are only compared for equality."""
+    """Attributes of a file that change when it is replaced. They are only compared for equality."""
 
     modified_ns: int
     """Time of modification in nanoseconds since 1970, by the clock of the file server."""

@@ -1,60 +1,15 @@
 """Heartbeats of workers: files whose change shows that the worker lives."""
 
 import json
-import os
-import platform
-import re
-import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from jinit.sweep.shared_folder import READ_LIMIT, FileVersion, SharedFolder
+from jinit.sweep.worker_status import WorkerStatus, is_worker_name, parse_heartbeat
 
 _FOLDER, _SUFFIX = "workers", ".json"
-_WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class WorkerStatus:
-    """What a worker wrote with its last heartbeat, and for how long it has been silent."""
-
-    worker: str
-    """Name of the worker."""
-    beat: int | None
-    """Number of its last heartbeat; None if the file cannot be read."""
-    status: Mapping[str, Any]
-    """What it told; empty if the file cannot be read."""
-    silent_seconds: float
-    """Seconds in which this process has seen no new heartbeat; 0 at its first look."""
-    is_lost: bool
-    """Whether it has been silent for so long that others take its blocks."""
-    modified_at: float
-    """Time of the last heartbeat in seconds since 1970, by the clock of the file server. It is for
-    information: the clock may be wrong."""
-
-
-def new_worker_name() -> str:
-    """Return a name for a worker that no other has: host, process and random digits.
-
-    >>> new_worker_name() == new_worker_name()
-    False
-    """
-    host = re.sub(r"[^A-Za-z0-9]+", "-", platform.node()).strip("-")[:60] or "host"
-    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def is_worker_name(text: str) -> bool:
-    """Return whether a text can be the name of a worker.
-
-    Args:
-      text: the text.
-
-    >>> is_worker_name("node17-4242-1f0c9a3e"), is_worker_name("../node17")
-    (True, False)
-    """
-    return _WORKER.fullmatch(text) is not None
 
 
 class WorkerHeartbeats:
@@ -142,17 +97,20 @@ class WorkerHeartbeats:
 
         The time that the listing takes does not count as silence.
         """
+        lost = {worker for worker in self._seen if self.is_lost(worker)}
         self._looked_from = self._clock()
         versions: dict[str, FileVersion] = {}
         for name, version in self._folder.versions(_FOLDER).items():
             worker = name.removesuffix(_SUFFIX)
-            if worker in self._seen or (worker != name and is_worker_name(worker)):
+            if worker != name and (worker in self._seen or is_worker_name(worker)):
                 versions[worker] = version
         self._looked_until = self._clock()
         for worker in self._seen.keys() | versions.keys():
             version = versions.get(worker)
-            if worker not in self._seen or self._seen[worker][0] != version:
-                self._seen[worker] = version, self._looked_until
+            before, since = self._seen.get(worker, (None, self._looked_until))
+            if version != before and not (version is None and worker in lost):
+                since = self._looked_until
+            self._seen[worker] = version, since
         return versions
 
     def is_lost(self, worker: str) -> bool:
@@ -164,6 +122,22 @@ class WorkerHeartbeats:
         _, since = self._seen.setdefault(worker, (None, self._looked_until))
         return self._looked_from - since >= self._lease_seconds
 
+    def remove_lost(self, worker: str | None) -> None:
+        """Remove the heartbeat of a worker that is lost: all would list it to the end.
+
+        If it goes on after a pause, its next heartbeat is written anew.
+
+        Args:
+          worker: its name; None does nothing.
+        """
+        if worker and worker != self._worker and self.is_lost(worker):
+            with suppress(OSError):
+                self._folder.remove(f"{_FOLDER}/{worker}{_SUFFIX}")
+
+    def any_lost(self) -> bool:
+        """Return whether a heartbeat was there at the last look, and its worker is lost."""
+        return any(version and self.is_lost(each) for each, (version, _) in self._seen.items())
+
     def statuses(self) -> list[WorkerStatus]:
         """Look at all workers that have not left, and return what they told."""
         versions = self.look()
@@ -174,7 +148,7 @@ class WorkerHeartbeats:
             content = self._folder.read(f"{_FOLDER}/{worker}{_SUFFIX}")
         except OSError:
             content = None
-        beat, status = _parse(worker, content or b"")
+        beat, status = parse_heartbeat(worker, content or b"")
         return WorkerStatus(
             worker=worker,
             beat=beat,
@@ -183,17 +157,3 @@ class WorkerHeartbeats:
             is_lost=self.is_lost(worker),
             modified_at=version.modified_ns / 1e9,
         )
-
-
-def _parse(worker: str, content: bytes) -> tuple[int | None, dict[str, Any]]:
-    """Return number and status of a heartbeat; None and nothing if it is not one of the worker."""
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
-        return None, {}
-    if not isinstance(data, dict) or data.get("worker") != worker:
-        return None, {}
-    beat, status = data.get("beat"), data.get("status")
-    if type(beat) is not int or beat < 0 or not isinstance(status, dict):
-        return None, {}
-    return beat, status
