@@ -113,8 +113,8 @@ class DirectoryFolder:
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"{name!r} is no name of a file of workers; expected folder/name of letters, "
-                "digits, '-', '_' and '.'"
+                f"{name!r} cannot be the name of a file of workers; expected folder/name of "
+                "letters, digits, '-', '_' and '.'"
             )
         return self._directory / name
 

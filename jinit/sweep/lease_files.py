@@ -88,12 +88,12 @@ class LeaseFiles:
         return text if is_worker_name(text) else None
 
     def remove(self, block: str, generations: Iterable[int]) -> None:
-        """Remove leases of a block, the present one last. One that cannot be removed does no harm.
+        """Remove leases of a block. One that cannot be removed does no harm.
 
         Args:
           block: the block.
-          generations: the generations of the leases.
+          generations: the generations of the leases, the present one last.
         """
-        for generation in sorted(set(generations)):
+        for generation in generations:
             with suppress(OSError):
                 self._folder.remove(f"{_FOLDER}/{block}.{generation}")
