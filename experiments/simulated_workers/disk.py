@@ -72,7 +72,7 @@ class Machine:
         now: Callable[[], float],
         rng: random.Random,
     ) -> None:
-        self._disk, self._wait_until, self._now, self._rng = disk, wait_until, now, rng
+        self._disk, self.wait_until, self._now, self._rng = disk, wait_until, now, rng
         self._seen: dict[tuple[str, str], tuple[float, Any]] = {}
 
     def create(self, name: str, content: bytes) -> bool:
@@ -138,10 +138,10 @@ class Machine:
     def _ask(self, operation: str, act: Callable[[], Any], names: int = 0) -> Any:
         """Act on the server after a delay, and learn of it after another one."""
         delay = 2 / self._disk.server.delay
-        self._wait_until(self._now() + self._rng.expovariate(delay))
+        self.wait_until(self._now() + self._rng.expovariate(delay))
         done_at = self._disk.serve(self._now(), operation, names)
         answer = act()
-        self._wait_until(done_at + self._rng.expovariate(delay))
+        self.wait_until(done_at + self._rng.expovariate(delay))
         return answer
 
 

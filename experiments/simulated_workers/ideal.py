@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from simulated_workers.availability import Availability
 
 
-def ideal_seconds(durations: Sequence[float], places: Sequence[Availability]) -> float:
-    """Return when the last block is finished if each block goes to a free worker at once.
+def ideal_ends(durations: Sequence[float], places: Sequence[Availability]) -> list[float]:
+    """Return when the blocks are finished if each goes to a free worker at once, in order of time.
 
     Blocks keep their order. None is given to a worker that will end or pause in the middle of it.
 
@@ -17,7 +17,7 @@ def ideal_seconds(durations: Sequence[float], places: Sequence[Availability]) ->
     """
     free = [(place.life.begin, number) for number, place in enumerate(places)]
     heapq.heapify(free)
-    last = 0.0
+    ends = []
     for duration in durations:
         while True:
             begin, number = heapq.heappop(free)
@@ -29,5 +29,5 @@ def ideal_seconds(durations: Sequence[float], places: Sequence[Availability]) ->
             else:
                 break
         heapq.heappush(free, (end, number))
-        last = max(last, end)
-    return last
+        ends.append(end)
+    return sorted(ends)

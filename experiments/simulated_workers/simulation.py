@@ -1,14 +1,14 @@
 """Many workers that train blocks, with the leases of jinit, in simulated time."""
 
-import collections
 import random
-from collections.abc import Sequence
+import statistics
 from dataclasses import dataclass, field
 
 from jinit.sweep.block_leases import BlockLeases
 from simulated_workers.availability import Availability, Troubles
 from simulated_workers.disk import Machine, Server, SharedDisk, name_in
-from simulated_workers.ideal import ideal_seconds
+from simulated_workers.ideal import ideal_ends
+from simulated_workers.journal import Journal
 from simulated_workers.scheduler import Scheduler
 
 
@@ -32,35 +32,6 @@ class Setting:
 
 class EndOfWorker(BaseException):
     """A worker ends in the middle of something."""
-
-
-@dataclass
-class Journal:
-    """What has happened."""
-
-    trained_seconds: float = 0.0
-    """Training of all workers, finished or not."""
-    interrupted_seconds: float = 0.0
-    """Training that ended with its worker."""
-    trained: collections.Counter[str] = field(default_factory=collections.Counter)
-    """How often each block was trained to its end."""
-    finished_at: dict[str, float] = field(default_factory=dict)
-    """When each block had its records."""
-    twice_seconds: float = 0.0
-    """Training to the end of blocks that had records by then."""
-    claims: int = 0
-    idle_claims: int = 0
-    claim_seconds: float = 0.0
-    """Time of all claims that found a block."""
-    claimed: set[str] = field(default_factory=set)
-    last_first_claim: float = 0.0
-    """When no block was left that nobody had tried."""
-    deaths: dict[str, float] = field(default_factory=dict)
-    """When the last holder of a block died in training it."""
-    takeovers: list[tuple[float, float]] = field(default_factory=list)
-    """Times of death and of the next claim."""
-    ends: int = 0
-    pauses: int = 0
 
 
 class Place:
@@ -116,12 +87,8 @@ class Place:
 
     def _leave(self, leases: BlockLeases) -> None:
         """Give blocks back before the end, which waits for it."""
-        wait_until, self.machine._wait_until = (
-            self.machine._wait_until,
-            self.run.scheduler.wait_until,
-        )
+        self.machine.wait_until = self.run.scheduler.wait_until
         leases.leave()
-        self.machine._wait_until = wait_until
 
     def _work(self, leases: BlockLeases) -> None:
         leases.beat({"place": self.number})
@@ -173,7 +140,8 @@ class Place:
             else:
                 journal.trained_seconds += done
                 journal.interrupted_seconds += done
-                journal.deaths[block] = self.run.scheduler.now
+                is_killed = self.availability.life.is_killed
+                journal.interrupted[block] = self.run.scheduler.now, is_killed
             raise
         leases.finish(block)
 
@@ -223,8 +191,8 @@ class Simulation:
         if block not in journal.claimed:
             journal.claimed.add(block)
             journal.last_first_claim = now
-        if (died := journal.deaths.pop(block, None)) is not None:
-            journal.takeovers.append((died, now))
+        if (found := journal.interrupted.pop(block, None)) is not None:
+            journal.takeovers.append((found[0], now, found[1]))
 
     def note_end(self, block: str) -> None:
         """Note that a block was trained to its end."""
@@ -236,34 +204,43 @@ class Simulation:
         journal.finished_at.setdefault(block, self.scheduler.now)
         self.unfinished.pop(block, None)
 
-    def ideal(self) -> float:
-        """Return when an ideal scheduler would have finished."""
+    def ideal(self) -> list[float]:
+        """Return when an ideal scheduler would have finished the blocks."""
         places = [self.availability(number) for number in range(self.setting.workers)]
-        return ideal_seconds(list(self.durations.values()), places)
+        return ideal_ends(list(self.durations.values()), places)
 
 
 def summarize(run: Simulation) -> dict[str, float]:
     """Return figures of a run that has ended."""
     journal, disk = run.journal, run.disk
-    seconds = max(journal.finished_at.values())
+    ends, ideal = sorted(journal.finished_at.values()), run.ideal()
+    seconds, most = ends[-1], len(ends) * 99 // 100
     operations = sum(disk.operations.values())
-    waits = [claimed - died for died, claimed in journal.takeovers]
-    idle = [
-        claimed - max(died, journal.last_first_claim)
-        for died, claimed in journal.takeovers
+    waits = {
+        is_killed: [
+            claimed - end for end, claimed, killed in journal.takeovers if killed is is_killed
+        ]
+        for is_killed in (True, False)
+    }
+    without_free = [
+        claimed - max(end, journal.last_first_claim)
+        for end, claimed, _ in journal.takeovers
         if claimed > journal.last_first_claim
     ]
     return {
         "finished": len(journal.finished_at),
         "seconds": seconds,
-        "efficiency": run.ideal() / seconds,
+        "efficiency": ideal[-1] / seconds,
+        "efficiency until 99 % are finished": ideal[most] / ends[most],
         "trained twice": sum(journal.trained.values()) - len(journal.trained),
         "share trained twice": journal.twice_seconds / journal.trained_seconds,
         "share interrupted": journal.interrupted_seconds / journal.trained_seconds,
         "ends of workers": journal.ends,
-        "takeovers": len(waits),
-        "longest takeover": max(waits, default=0.0),
-        "longest takeover without free blocks": max(idle, default=0.0),
+        "takeovers": len(journal.takeovers),
+        "median takeover after a kill": statistics.median(killed or [0.0]),
+        "longest takeover after a kill": max(killed, default=0.0),
+        "longest takeover after giving back": max(given_back, default=0.0),
+        "longest takeover without free blocks": max(without_free, default=0.0),
         "operations": operations,
         "operations per second": operations / seconds,
         "operations per claim": operations / max(journal.claims, 1),
@@ -279,8 +256,3 @@ def simulate(setting: Setting) -> dict[str, float]:
     run = Simulation(setting)
     run.run()
     return summarize(run)
-
-
-def blocks_trained_again(run: Simulation) -> Sequence[str]:
-    """Return the blocks that were trained to the end more than once."""
-    return [block for block, count in run.journal.trained.items() if count > 1]

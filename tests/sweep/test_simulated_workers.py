@@ -40,6 +40,7 @@ def test_kills_cost_the_interrupted_blocks_alone(seed):
     assert found["trained twice"] == 0
     assert found["share interrupted"] < 0.1
     assert found["longest takeover without free blocks"] < 1.5 * setting.lease_seconds
+    assert found["longest takeover after a kill"] < 3 * setting.lease_seconds
     assert found["efficiency"] > 0.6
     assert found["leases left"] == 0
 
