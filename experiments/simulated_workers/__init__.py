@@ -1,0 +1,1 @@
+"""Workers that train blocks in simulated time, with the leases of jinit on a simulated disk."""
