@@ -43,7 +43,7 @@ ARROWS = {
     "sweep": Room(
         "calibrate pretrain diagnostics rules initializers theory model hooks report",
         libraries="jax numpy optax",
-        tucked="optuna orbax pyarrow scipy sklearn",
+        tucked="optuna orbax pyarrow ray scipy sklearn",
         doors={"hooks": "as_model"},
     ),
     "lessons": Room(

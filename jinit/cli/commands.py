@@ -16,8 +16,10 @@ from jinit.cli.pretrain import pretrain_network
 from jinit.cli.report import write_report
 from jinit.cli.resume import resume_sweep
 from jinit.cli.scale import show_scale_effect
+from jinit.cli.status import show_status
 from jinit.cli.sweep import run_sweep
 from jinit.cli.tune import tune_initializations
+from jinit.cli.worker import work_on_sweep
 
 
 class _SuggestingGroup(click.Group):
@@ -44,6 +46,8 @@ def commands() -> None:
 for command in (
     run_sweep,
     resume_sweep,
+    work_on_sweep,
+    show_status,
     tune_initializations,
     diagnose_network,
     show_scale_effect,

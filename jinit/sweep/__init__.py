@@ -12,6 +12,7 @@ from jinit.sweep.mean import Mean
 from jinit.sweep.networks import mlp
 from jinit.sweep.optuna_search import run_study
 from jinit.sweep.progress import Progress
+from jinit.sweep.ray_executor import RayExecutor
 from jinit.sweep.recurrent_network import lstm
 from jinit.sweep.search import random_search, sobol
 from jinit.sweep.space import Space, grid, zipped
@@ -25,6 +26,7 @@ __all__ = [
     "Data",
     "Mean",
     "Progress",
+    "RayExecutor",
     "Space",
     "Start",
     "Sweep",

@@ -127,6 +127,15 @@ class BlockCheckpoints:
         return SavedBlock(from_plain_arrays(plain, self._structs), history)
 
 
+def count_checkpoints(directory: Path) -> int:
+    """Return the number of blocks that are saved in the directory of a sweep.
+
+    Args:
+      directory: the directory.
+    """
+    return sum(1 for _ in (directory / _FOLDER).glob("*.npz"))
+
+
 def _history_arrays(history: Sequence[Scores]) -> dict[str, np.ndarray]:
     """Return the scores of a block by column, those of all recordings in one array."""
     arrays = {

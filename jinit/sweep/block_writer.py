@@ -10,7 +10,7 @@ from jinit.sweep.groups import Group
 from jinit.sweep.lane_records import lane_records
 from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.run_context import RunContext
-from jinit.sweep.store import Store
+from jinit.sweep.store import BlockStore
 from jinit.sweep.waiting import Waiting
 
 _Rows = list[dict[str, Any]]
@@ -33,7 +33,7 @@ class BlockWriter:
         number: int,
         group: Group,
         context: RunContext,
-        store: Store,
+        store: BlockStore,
         params_store: ParamsStore,
         finished: FinishedLanes,
     ) -> None:

@@ -1,6 +1,6 @@
 """All that defines a sweep, checked."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,11 @@ class SweepDefinition:
     """Runs whose parameters are saved: one of `SAVED`."""
     training: tuple[str, ...]
     """Axes of training, which `build` does not get."""
+    arguments: tuple[tuple[Any, ...], Mapping[str, Any]]
+    """The arguments of `define_sweep`, from which another process defines the sweep again."""
+
+    def __reduce__(self) -> tuple[Callable[..., "SweepDefinition"], tuple[Any, ...]]:
+        return _define_again, self.arguments
 
     @property
     def total_lane_steps(self) -> int:
@@ -102,6 +107,25 @@ def define_sweep(
       TypeError: if an argument has the wrong type.
       ValueError: if an argument has a value that cannot work.
     """
+    options = {
+        "optimizer": optimizer,
+        "seeds": seeds,
+        "steps": steps,
+        "record_every": record_every,
+        "steps_per_call": steps_per_call,
+        "lanes": lanes,
+        "executor": executor,
+        "data_seed": data_seed,
+        "bootstrap": bootstrap,
+        "metric": metric,
+        "maximize": maximize,
+        "patience": patience,
+        "measure_start": measure_start,
+        "measure_at": measure_at,
+        "checkpoint_minutes": checkpoint_minutes,
+        "save": save,
+    }
+    arguments = (data, build, space), options
     search = space if isinstance(space, Halving) else None
     if isinstance(space, Halving):
         space = space.space
@@ -149,7 +173,12 @@ def define_sweep(
         checkpoint_minutes=_check_minutes(checkpoint_minutes),
         saved=check_choice("save", save, SAVED),
         training=tuple(training),
+        arguments=arguments,
     )
+
+
+def _define_again(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> SweepDefinition:
+    return define_sweep(*arguments, **options)
 
 
 def _check_minutes(minutes: float) -> float:

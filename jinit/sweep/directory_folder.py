@@ -13,9 +13,10 @@ from pathlib import Path
 from jinit.sweep.shared_folder import READ_LIMIT, FileVersion
 
 _NAME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
-_LINKS_ARE_IMPOSSIBLE = {
+LINKS_ARE_IMPOSSIBLE = {
     errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK,
 }  # fmt: skip
+"""Errors of `os.link` on file systems without links to files."""
 
 
 class DirectoryFolder:
@@ -54,7 +55,7 @@ class DirectoryFolder:
                 # in the way is this one, with two names.
                 return partial.stat().st_nlink == 2
             except OSError as error:
-                if error.errno not in _LINKS_ARE_IMPOSSIBLE:
+                if error.errno not in LINKS_ARE_IMPOSSIBLE:
                     raise
                 return _create_in_place(path, content)
             finally:

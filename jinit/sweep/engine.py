@@ -5,7 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,21 +20,49 @@ from jinit.sweep.estimate import Estimate, estimate_cost
 from jinit.sweep.finished_lanes import FinishedLanes
 from jinit.sweep.group_programs import data_parts
 from jinit.sweep.group_training import GroupTraining
-from jinit.sweep.groups import group_configs
+from jinit.sweep.groups import Group, group_configs
 from jinit.sweep.layout import choose_layout
 from jinit.sweep.outline_data import outline_data
 from jinit.sweep.params_store import ParamsStore
 from jinit.sweep.patience import Patience
 from jinit.sweep.progress import Progress, ProgressReporter
+from jinit.sweep.provenance import command_line, provenance
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.rung_race import RungRace
 from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.slot_training import SlotTraining
 from jinit.sweep.slots import local_slots
-from jinit.sweep.store import Store, check_directory, command_line, provenance
+from jinit.sweep.store import BlockStore, Store, check_directory
 from jinit.sweep.study_identity import check_begun_study, digest_text, study_identity
 from jinit.sweep.sweep_metric import SweepMetric, choose_metric
 from jinit.sweep.waiting import Waiting
+
+
+@dataclass(frozen=True)
+class TracedSweep:
+    """A sweep whose trials are traced."""
+
+    groups: Sequence[Group]
+    metric: SweepMetric
+    identity: Mapping[str, str]
+    """All on which the records depend."""
+    origin: Mapping[str, Any]
+    """Columns of provenance."""
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A sweep in a directory to which this process may write."""
+
+    directory: Path
+    metric: SweepMetric
+    store: Store
+    params: ParamsStore
+    trainings: Sequence[GroupTraining]
+
+    def keep_best_params(self) -> None:
+        """Remove parameters of other runs than the best one, after all blocks are written."""
+        self.params.keep_best(FinishedLanes.read(self.directory, self.metric).best)
 
 
 class SweepRun:
@@ -57,14 +87,15 @@ class SweepRun:
           resumes: whether it may hold a part of this sweep.
         """
         path = check_directory(directory, resumes=resumes)
-        with self._open_study(path, resumes=resumes) as (trainings, metric):
+        with self.open_study(path, resumes=resumes) as study:
+            trainings = study.trainings
             lanes = sum(len(training.lanes) for training in trainings)
             unfinished = sum(len(training.unfinished(training.lanes)) for training in trainings)
             if self.sweep.halving is None:
                 self.progress.add_finished((lanes - unfinished) * self.sweep.steps)
                 self._run_blocks(trainings)
             elif unfinished:  # all lanes are trained again
-                self._run_race(trainings, RungRace(self.sweep.halving, metric))
+                self._run_race(trainings, RungRace(self.sweep.halving, study.metric))
         return Results(path)
 
     def estimate(self) -> Estimate:
@@ -82,10 +113,44 @@ class SweepRun:
         return estimate_cost(groups, context, sweep.total_lane_steps, layout)
 
     @contextmanager
-    def _open_study(
-        self, directory: Path, *, resumes: bool
-    ) -> Iterator[tuple[list[GroupTraining], SweepMetric]]:
-        """Yield the groups of the sweep and its metric, while this process may write."""
+    def open_study(
+        self,
+        directory: Path,
+        *,
+        resumes: bool,
+        is_shared: bool = False,
+        traced: TracedSweep | None = None,
+    ) -> Iterator[OpenStudy]:
+        """Yield the sweep in a directory, while this process may write to it.
+
+        Args:
+          directory: the directory.
+          resumes: whether it may hold a part of this sweep.
+          is_shared: whether other processes that share it may write too.
+          traced: the sweep, as the processes compute it that train; None to trace it here.
+        """
+        traced = traced or self.trace()
+        if resumes:
+            check_begun_study(directory, traced.identity)
+        store = Store(directory, resumes=resumes, is_shared=is_shared)
+        try:
+            command = {"command": command_line(sys.argv), "study": traced.identity}
+            outline = outline_data(self.sweep, traced.groups, traced.metric)
+            store.begin({**outline, **command, **traced.origin})
+            check_begun_study(directory, traced.identity)  # another worker may have begun one
+            finished = FinishedLanes.read(directory, traced.metric)
+            seeds = np.array(self.sweep.seeds)
+            params = ParamsStore(directory, self.sweep.saved, traced.metric, seeds)
+            trainings = self.make_trainings(traced, store, params, finished)
+            lanes = [lane for training in trainings for lane in training.lanes]
+            finished.check(directory, lanes, seeds)
+            params.note_finished(finished, lanes)
+            yield OpenStudy(directory, traced.metric, store, params, trainings)
+        finally:
+            store.close()
+
+    def trace(self) -> TracedSweep:
+        """Trace the trials of the sweep, and return its groups, its metric and its identity."""
         sweep = self.sweep
         self.progress.show()
         groups = group_configs(
@@ -96,27 +161,24 @@ class SweepRun:
             note=self._note_traced,
         )
         metric = choose_metric(groups, sweep.metric, sweep.maximize)
-        study, origin = study_identity(sweep, groups), provenance()
-        if resumes:
-            check_begun_study(directory, study)
-        store = Store(directory, resumes=resumes)
-        try:
-            command = {"command": command_line(sys.argv), "study": study}
-            store.begin(outline_data(sweep, groups, metric) | command | origin)
-            finished = FinishedLanes.read(directory, metric)
-            context = self._context(metric)
-            params_store = ParamsStore(directory, sweep.saved, metric, context.seeds)
-            name = digest_text(json.dumps(study))
-            trainings = [
-                GroupTraining(number, group, context, store, params_store, origin, finished, name)
-                for number, group in enumerate(groups)
-            ]
-            lanes = [lane for training in trainings for lane in training.lanes]
-            finished.check(directory, lanes, context.seeds)
-            params_store.note_finished(finished, lanes)
-            yield trainings, metric
-        finally:
-            store.close()
+        return TracedSweep(groups, metric, study_identity(sweep, groups), provenance())
+
+    def make_trainings(
+        self, traced: TracedSweep, store: BlockStore, params: ParamsStore, finished: FinishedLanes
+    ) -> list[GroupTraining]:
+        """Return the trainings of all groups.
+
+        Args:
+          traced: the sweep.
+          store: where records are written.
+          params: where parameters are saved.
+          finished: runs that were recorded before.
+        """
+        context, name = self._context(traced.metric), digest_text(json.dumps(traced.identity))
+        return [
+            GroupTraining(number, group, context, store, params, traced.origin, finished, name)
+            for number, group in enumerate(traced.groups)
+        ]
 
     def _run_blocks(self, trainings: Sequence[GroupTraining]) -> None:
         """Train the blocks that have a lane without a record."""
@@ -124,7 +186,7 @@ class SweepRun:
             missing = set(training.unfinished(training.lanes))
             if not missing:
                 continue
-            self._compile(training, len(trainings))
+            self.compile(training, len(trainings))
             blocks = training.split_blocks(training.lanes)
             unfinished = [block for block in blocks if not missing.isdisjoint(block.lanes)]
             feed = BlockFeed(unfinished, training.layout)
@@ -147,7 +209,7 @@ class SweepRun:
                 ready = lanes[training.number]
                 if remaining := training.unfinished(ready) if rung == last else ready:
                     if not training.is_compiled:
-                        self._compile(training, len(trainings))
+                        self.compile(training, len(trainings))
                     self._run_rung(training, remaining, rung, saved, race)
                 if rung == last and training.is_compiled:
                     training.release()
@@ -178,7 +240,13 @@ class SweepRun:
             self.waiting.give_sign
         )
 
-    def _compile(self, training: GroupTraining, groups: int) -> None:
+    def compile(self, training: GroupTraining, groups: int) -> None:
+        """Compile the programs of a group.
+
+        Args:
+          training: the group.
+          groups: number of groups of the sweep.
+        """
         self.progress.show(f"compiling {training.number + 1} of {groups}")
         training.compile(self.sweep, self.waiting)
 

@@ -26,7 +26,7 @@ from jinit.sweep.prepared_block import PreparedBlock
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane
 from jinit.sweep.slot_threads import TrainBlocks
-from jinit.sweep.store import Store
+from jinit.sweep.store import BlockStore
 from jinit.sweep.waiting import Waiting
 
 
@@ -53,7 +53,7 @@ class GroupTraining:
         number: int,
         group: Group,
         context: RunContext,
-        store: Store,
+        store: BlockStore,
         params_store: ParamsStore,
         origin: Mapping[str, Any],
         finished: FinishedLanes,
@@ -67,6 +67,13 @@ class GroupTraining:
         pairs = itertools.product(range(len(context.seeds)), group.members)
         self.lanes = [Lane(member, seed_index) for seed_index, member in pairs]
         self.is_compiled = False
+
+    def find_layout(self) -> BlockLayout | None:
+        """Read and return the layout of the lanes; None if it was not chosen yet."""
+        agreed = self._store.read_layout(self.number)
+        if agreed is not None:
+            self._block_lanes = agreed.block_lanes
+        return agreed
 
     def compile(self, sweep: SweepDefinition, waiting: Waiting) -> None:
         """Choose the layout of the lanes, and compile the programs.

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +17,14 @@ from jinit.sweep.lanes import take_lane
 from jinit.sweep.sweep_metric import SweepMetric
 from jinit.sweep.trial import Trial
 
+FindParams = Callable[[], PyTree]
+"""Returns the parameters of a run."""
+
 SAVED = ("best", "all", "none")
 """Runs whose parameters can be saved."""
 
 
-class _Rank(NamedTuple):
+class RunRank(NamedTuple):
     """Larger for a better run; of equal runs, for the first one."""
 
     merit: float
@@ -46,7 +49,7 @@ class ParamsStore:
     def __init__(self, directory: Path, saved: str, metric: SweepMetric, seeds: np.ndarray) -> None:
         self._folder = directory.absolute() / PARAMS_FOLDER
         self._saved, self._metric, self._seeds = saved, metric, seeds
-        self._best: _Rank | None = None
+        self._best: RunRank | None = None
         self.missing: frozenset[str] = frozenset()
         """Names of recorded runs whose parameters should have been saved, and are not there."""
 
@@ -82,17 +85,27 @@ class ParamsStore:
             return
         lanes = block_run.block.lanes
         ranks = {place: self._rank(self._merit(block_run, place), lanes[place]) for place in places}
+        if self._saved == "best":
+            finite = {place: rank for place, rank in ranks.items() if math.isfinite(rank.merit)}
+            best = max(finite, key=finite.__getitem__, default=None)
+            ranks = {} if best is None else {best: ranks[best]}
+        for place, rank in ranks.items():
+            self.offer(rank, lambda place=place: _lane_params(block_run, place, trial))
+
+    def offer(self, rank: RunRank, find_params: FindParams) -> None:
+        """Save the parameters of a run, if they are asked for.
+
+        Args:
+          rank: the rank of the run.
+          find_params: returns its parameters.
+        """
         if self._saved == "all":
-            for place, rank in ranks.items():
-                self._write(rank.name, _lane_params(block_run, place, trial))
-            return
-        finite = {place: rank for place, rank in ranks.items() if math.isfinite(rank.merit)}
-        place = max(finite, key=finite.__getitem__, default=None)
-        if place is not None and (self._best is None or finite[place] > self._best):
-            self._write(finite[place].name, _lane_params(block_run, place, trial))
+            self._write(rank.name, find_params())
+        elif self._best is None or rank > self._best:
+            self._write(rank.name, find_params())
             if self._best is not None:
                 self._remove(self._best.name)
-            self._best = finite[place]
+            self._best = rank
 
     def keep_best(self, name: str | None) -> None:
         """Remove all other parameters, if only those of the best run are asked for.
@@ -105,9 +118,9 @@ class ParamsStore:
                 if folder.name != name:
                     self._remove(folder.name)
 
-    def _rank(self, merit: float, lane: Lane) -> _Rank:
+    def _rank(self, merit: float, lane: Lane) -> RunRank:
         name = lane_name(lane, self._seeds)
-        return _Rank(merit, -lane.member.number, -lane.seed_index, name)
+        return RunRank(merit, -lane.member.number, -lane.seed_index, name)
 
     def _merit(self, block_run: BlockRun, place: int) -> float:
         if block_run.history[-1].diverged_at[place] >= 0:

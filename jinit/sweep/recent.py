@@ -21,6 +21,9 @@ class Recent(Generic[_T]):
     def __init__(self) -> None:
         self._values: OrderedDict[Hashable, _T] = OrderedDict()
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Recent, ()  # compiled programs stay in their process
+
     def find(self, key: Hashable, compute: Callable[[], _T]) -> _T:
         """Return the value of a key, computed if it is not kept.
 

@@ -27,6 +27,15 @@ def save_settings(directory: Path, file: Path | None, options: Mapping[str, Any]
     partial.replace(directory / _FILE)
 
 
+def has_saved_settings(directory: Path) -> bool:
+    """Return whether a directory has the settings of a sweep.
+
+    Args:
+      directory: the directory.
+    """
+    return (directory / _FILE).exists()
+
+
 def read_saved_sweep(directory: Path, file: Path | None) -> Sweep:
     """Build the sweep whose settings a directory holds. No code is read from there.
 

@@ -79,12 +79,9 @@ class SlotTraining:
                 self._progress.note(recording, counted)
                 if recording.is_finished:
                     self._end_block(recording.block_run)
-        except (KeyboardInterrupt, SystemExit):
+        finally:
             for block_run in threads.end(_STOP_SECONDS):
                 self._end_block(block_run)
-            raise
-        finally:
-            threads.end(_STOP_SECONDS)
 
     def _prepare_next(self, slot: int) -> PreparedBlock | None:
         block = self._feed.take()

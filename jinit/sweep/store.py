@@ -3,29 +3,43 @@
 import itertools
 import json
 import os
-import platform
-import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import jax
+from typing import Any, Protocol
 
 from jinit.record import (
     COLUMNS,
     FORMAT,
     LAYOUTS_FOLDER,
     OUTLINE_FILE,
-    RECORDED_PACKAGES,
     RECORDS_FOLDER,
 )
 from jinit.report import explain_missing_extra
+from jinit.sweep.directory_folder import LINKS_ARE_IMPOSSIBLE
 from jinit.sweep.directory_lock import DirectoryLock
 from jinit.sweep.layout import BlockLayout
-from jinit.sweep.slots import local_slots
+
+
+class BlockStore(Protocol):
+    """Where the layouts of groups and the records of blocks are kept."""
+
+    directory: Path
+
+    def read_layout(self, group: int) -> BlockLayout | None:
+        """Return the layout of the lanes of a group; None if it was not chosen yet."""
+        ...
+
+    def agree_on_layout(self, group: int, layout: BlockLayout) -> BlockLayout:
+        """Return the layout of the lanes of a group, this one if none was chosen yet."""
+        ...
+
+    def free_name(self, group: int) -> str:
+        """Return a name for records of a group that are not those of one block."""
+        ...
+
+    def write_block(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the records of one block of lanes."""
+        ...
 
 
 class Store:
@@ -114,6 +128,14 @@ class Store:
         """
         return {file.stem for file in self._records.glob(f"{group:03d}-*.parquet")}
 
+    def has_block(self, name: str) -> bool:
+        """Return whether the records of a block are written.
+
+        Args:
+          name: name of the block.
+        """
+        return (self._records / f"{name}.parquet").exists()
+
     def free_name(self, group: int) -> str:
         """Return a name for records of a group that are not those of one block.
 
@@ -145,9 +167,7 @@ class Store:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(partial, path)
-        except FileExistsError:
-            return False
+            return _move_if_new(partial, path)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -157,7 +177,41 @@ class Store:
             ) from error
         finally:
             partial.unlink(missing_ok=True)
-        return True
+
+
+def count_records(directory: Path) -> int:
+    """Return the number of runs that are recorded in the directory of a sweep.
+
+    Args:
+      directory: the directory.
+
+    Raises:
+      ValueError: if a file of records is damaged.
+      MissingExtraError: if pyarrow is not installed.
+    """
+    pyarrow, parquet = _import_pyarrow()
+    count = 0
+    for file in sorted((directory / RECORDS_FOLDER).glob("*.parquet")):
+        try:
+            count += parquet.read_metadata(file).num_rows
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(f"{file} cannot be read as Parquet ({error}); move it away") from error
+    return count
+
+
+def _move_if_new(partial: Path, path: Path) -> bool:
+    """Give a file another name, unless there is such a file; return whether it has it."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in LINKS_ARE_IMPOSSIBLE:
+            raise
+        if path.exists():
+            return False
+        partial.replace(path)  # processes that do so at the same time have equal content
+    return True
 
 
 def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False) -> Path:
@@ -202,46 +256,6 @@ def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False)
     return path
 
 
-def provenance() -> dict[str, Any]:
-    """Return what is needed to reproduce a record: versions, device, git revision, time."""
-    device = jax.local_devices()[0]
-    return {
-        **{f"{package}_version": _package_version(package) for package in RECORDED_PACKAGES},
-        "python_version": platform.python_version(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "devices": len(local_slots()),
-        "git_revision": _git_revision(),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def command_line(arguments: Sequence[str]) -> str | None:
-    """Return the command that runs this process, as one types it.
-
-    Args:
-      arguments: `sys.argv`.
-
-    Returns:
-      The command; None where there is no file to run, as in a notebook.
-
-    >>> command_line(["/home/me/.venv/bin/jinit", "sweep", "my runs.toml"])
-    "jinit sweep 'my runs.toml'"
-    >>> command_line(["train.py"]), command_line(["-c"])
-    ('python train.py', None)
-    """
-    program, *options = arguments or [""]
-    path = Path(program)
-    if path.name == "__main__.py":
-        words = ["python", "-m", path.parent.name]
-    elif path.suffix == ".py" and path.stem != "ipykernel_launcher":
-        words = ["python", program]
-    elif path.stem == "jinit":
-        words = ["jinit"]
-    else:
-        return None
-    return shlex.join([*words, *options])
-
-
 def _fill_null_types(pyarrow: Any, schema: Any) -> Any:
     """Return the schema with a type for columns that are empty here, as in blocks with values."""
     types = {int: pyarrow.int64(), float: pyarrow.float64()}
@@ -251,28 +265,6 @@ def _fill_null_types(pyarrow: Any, schema: Any) -> Any:
         else field
         for field in schema
     )
-
-
-def _package_version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_revision() -> str | None:
-    """Return the commit of the working directory, with `+` if files differ from it."""
-    try:
-        revision = _run_git("rev-parse", "HEAD")
-        return revision + ("+" if _run_git("status", "--porcelain") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _run_git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return result.stdout.strip()
 
 
 def _import_pyarrow() -> tuple[Any, Any]:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+
 from jinit.report import Results
 from jinit.sweep.data import Data
 from jinit.sweep.definition import define_sweep
@@ -11,9 +13,12 @@ from jinit.sweep.engine import SweepRun
 from jinit.sweep.estimate import Estimate
 from jinit.sweep.halving import Halving
 from jinit.sweep.optimizers import OptimizerLike
+from jinit.sweep.pool_run import PoolExecutor, PoolRun
 from jinit.sweep.progress import Progress
 from jinit.sweep.space import Space
+from jinit.sweep.store import check_directory
 from jinit.sweep.trial import Trial
+from jinit.sweep.worker import WorkerRun
 
 
 class Sweep:
@@ -164,15 +169,23 @@ class Sweep:
         self,
         directory: str | os.PathLike[str],
         progress: Callable[[Progress], None] | None = None,
+        *,
+        executor: PoolExecutor | None = None,
     ) -> Results:
         """Train everything and record it in a directory.
 
-        Blocks of lanes are written when they are finished, so an interrupted sweep keeps them.
+        Blocks of lanes are written when they are finished, so an interrupted sweep keeps them. The
+        processes of an initialized `jax.distributed` share the blocks as workers do (see `work`):
+        each uses its own devices, none waits for another, and the directory may hold a part of this
+        sweep.
 
         Args:
           directory: the output directory; created if it does not exist.
           progress: called with the progress after every stage and recording, and once per second
             in between: `print` shows one line each time, None nothing.
+          executor: a pool of processes that train the blocks, such as a `ProcessPoolExecutor` that
+            spawns, one of Dask or submitit, or `jinit.sweep.RayExecutor`; they need not share the
+            directory. None to train in this process.
 
         Returns:
           The results, read from the directory.
@@ -182,23 +195,26 @@ class Sweep:
             returns a network that cannot be trained on the task.
           TypeError: if `build` does not return a network.
         """
-        return SweepRun(self.definition, progress or (lambda _: None)).run(directory)
+        return self._run(directory, progress, executor, resumes=False)
 
     def resume(
         self,
         directory: str | os.PathLike[str],
         progress: Callable[[Progress], None] | None = None,
+        *,
+        executor: PoolExecutor | None = None,
     ) -> Results:
         """Train what an interrupted `run` of this sweep has not recorded yet, or begin one.
 
-        However the run ended, the records are those of an uninterrupted one, bit for bit: lanes of
-        a block that was not finished begin anew, on any number of devices if there were several,
-        and on one if there was one. A sweep by halving begins its race anew, and writes what is
-        missing.
+        However the run ended, the records are those of an uninterrupted one, bit for bit, on any
+        number of devices of one kind. A block in training goes on where it was saved last, every
+        `checkpoint_minutes` and when the sweep was interrupted. A sweep by halving begins its race
+        anew, and writes what is missing.
 
         Args:
           directory: the output directory.
           progress: as for `run`.
+          executor: as for `run`.
 
         Returns:
           The results, read from the directory.
@@ -217,5 +233,60 @@ class Sweep:
         >>> len(sweep.resume(directory).frame()), len(sweep.resume(directory).frame())
         (1, 1)
         """
-        run = SweepRun(self.definition, progress or (lambda _: None))
-        return run.run(directory, resumes=True)
+        return self._run(directory, progress, executor, resumes=True)
+
+    def work(
+        self,
+        directory: str | os.PathLike[str],
+        progress: Callable[[Progress], None] | None = None,
+        *,
+        lease_seconds: float = 120.0,
+    ) -> Results:
+        """Train blocks of this sweep, together with any number of other processes.
+
+        Each worker leases one block after the other in a directory that all of them share, on one
+        machine or on many. Workers may come, go and be killed at any time; none waits for another,
+        and the first one begins the sweep. A worker returns when all runs are recorded, and the
+        records are those of one process, bit for bit.
+
+        Args:
+          directory: the directory that workers share.
+          progress: as for `run`.
+          lease_seconds: seconds without a sign of life after which the blocks of a worker are
+            trained by others; at least twice as long as the file system may show old files, which
+            is 60 seconds on NFS by default.
+
+        Returns:
+          The results of all workers.
+
+        Raises:
+          ValueError: if the sweep is one by halving, the directory holds another sweep, its files
+            are damaged, or a process writes to it that does not share it.
+          TypeError: if `build` does not return a network.
+
+        >>> import jinit, tempfile
+        >>> def build(config):
+        ...     return jinit.sweep.mlp(64, 10, depth=1, width=8, init=config["init"])
+        >>> space = jinit.grid(init=["he_normal"], lr=[1e-2])
+        >>> sweep = jinit.Sweep(jinit.tasks.digits(), build, space, seeds=1, steps=2)
+        >>> len(sweep.work(tempfile.mkdtemp()).frame())
+        1
+        """
+        run = WorkerRun(self.definition, progress or (lambda _: None), lease_seconds)
+        return run.work(check_directory(directory, resumes=True))
+
+    def _run(
+        self,
+        directory: str | os.PathLike[str],
+        progress: Callable[[Progress], None] | None,
+        executor: PoolExecutor | None,
+        *,
+        resumes: bool,
+    ) -> Results:
+        show = progress or (lambda _: None)
+        if executor is None and jax.process_count() > 1:
+            return self.work(directory, progress)
+        if executor is None:
+            return SweepRun(self.definition, show).run(directory, resumes=resumes)
+        path = check_directory(directory, resumes=resumes)
+        return PoolRun(self.definition, executor, show).run(path, resumes=resumes)

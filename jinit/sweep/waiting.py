@@ -30,6 +30,17 @@ class Waiting:
             self._sign()
             self._last = time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        """Wait for some time.
+
+        Args:
+          seconds: the time.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _SECONDS_BETWEEN_SIGNS))
+            self.give_sign()
+
     def for_arrays(self, tree: Any) -> None:
         """Wait until the arrays of a tree are computed."""
         self._last = begin_time = time.monotonic()

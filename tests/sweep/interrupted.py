@@ -2,6 +2,8 @@
 
 import sys
 
+import jax
+
 import jinit
 from jinit.sweep import mlp
 
@@ -17,11 +19,23 @@ def study(**options):
     return jinit.Sweep(jinit.tasks.digits(), build, space, **options)
 
 
+def run(directory, seeds, mode, *others):
+    """Resume the sweep, up to a number of lane-steps; or be a worker, or one process of several."""
+    sweep = study(seeds=int(seeds), lanes=4)
+    if mode == "worker":
+        sweep.work(directory, lease_seconds=4.0)
+    elif mode == "distributed":
+        number, count, port = map(int, others)
+        jax.distributed.initialize(f"127.0.0.1:{port}", count, number)
+        sweep.run(directory)
+    else:
+        sweep.resume(directory, lambda progress: stop_at(progress, int(mode)))
+
+
+def stop_at(progress, end):
+    if progress.lane_steps >= end:
+        raise SystemExit
+
+
 if __name__ == "__main__":
-    directory, seeds, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-    def show(progress):
-        if progress.lane_steps >= end:
-            raise SystemExit
-
-    study(seeds=seeds, lanes=4).resume(directory, show)
+    run(*sys.argv[1:])
