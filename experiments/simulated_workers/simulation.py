@@ -216,12 +216,8 @@ def summarize(run: Simulation) -> dict[str, float]:
     ends, ideal = sorted(journal.finished_at.values()), run.ideal()
     seconds, most = ends[-1], len(ends) * 99 // 100
     operations = sum(disk.operations.values())
-    waits = {
-        is_killed: [
-            claimed - end for end, claimed, killed in journal.takeovers if killed is is_killed
-        ]
-        for is_killed in (True, False)
-    }
+    killed = [claimed - end for end, claimed, is_killed in journal.takeovers if is_killed]
+    given_back = [claimed - end for end, claimed, is_killed in journal.takeovers if not is_killed]
     without_free = [
         claimed - max(end, journal.last_first_claim)
         for end, claimed, _ in journal.takeovers

@@ -114,6 +114,9 @@ class BlockLeases:
         Returns:
           The block; None if other workers hold all of them, as far as was seen. Then `unfinished`
           tells whether there are any: beat, and claim again after `idle_seconds()`.
+
+        Raises:
+          OSError: if the folder cannot be reached. Claiming again loses nothing.
         """
         if not self._heartbeats.has_begun:
             self.beat({})
