@@ -17,6 +17,7 @@ from jinit.cli.report import write_report
 from jinit.cli.resume import resume_sweep
 from jinit.cli.scale import show_scale_effect
 from jinit.cli.sweep import run_sweep
+from jinit.cli.track import track_sweep
 from jinit.cli.tune import tune_initializations
 
 
@@ -50,6 +51,7 @@ for command in (
     calibrate_network,
     pretrain_network,
     write_report,
+    track_sweep,
     list_initializers,
     show_initializer,
     examine_machine,
