@@ -39,17 +39,24 @@ class MlflowStore:
         with explain_missing_extra("Writing to MLflow", "mlflow"):
             mlflow = importlib.import_module("mlflow")
         folder = destination.absolute() if isinstance(destination, Path) else None
+        if folder is not None and set("?#%") & set(str(folder)):
+            raise ValueError(
+                f"MLflow cannot write to {folder}: its path has ?, # or %, which mean something "
+                "else in the address of a store; give another directory (--out PATH)"
+            )
         self.destination = str(destination) if folder is None else f"sqlite:///{folder}/mlflow.db"
-        self.next_command = shlex.join(["mlflow", "ui", "--backend-store-uri", self.destination])
+        show = shlex.join(["mlflow", "ui", "--backend-store-uri", self.destination])
+        self.next_command = self.destination if self.destination.startswith("http") else show
         self._entities = mlflow.entities
-        self._client = mlflow.MlflowClient(tracking_uri=self.destination)
         artifacts = None if folder is None else (folder / "artifacts").as_uri()
         try:
+            self._client = mlflow.MlflowClient(tracking_uri=self.destination)
             found = self._client.get_experiment_by_name(sweep)
             created = found or self._client.create_experiment(sweep, artifact_location=artifacts)
         except mlflow.MlflowException as error:
             raise ValueError(
-                f"MLflow cannot open {self.destination}: {error}; expected a directory, or a "
+                f"MLflow cannot open {self.destination}: {' '.join(str(error).split())}; "
+                "expected a directory, or a "
                 "tracking URI such as sqlite:///mlflow.db or http://localhost:5000"
             ) from error
         self._experiment = created.experiment_id if found else created

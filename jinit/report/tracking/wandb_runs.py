@@ -81,9 +81,13 @@ class WandbRuns:
             reinit="create_new",
             settings=self._wandb.Settings(**settings),
         )
-        log_points(opened, run)
-        opened.summary.update(dict(run.facts))
         folder = Path(opened.dir).parent
+        try:
+            log_points(opened, run)
+            opened.summary.update(dict(run.facts))
+        except BaseException:  # a run that is left open keeps its id from the next try
+            opened.finish(exit_code=1)
+            raise
         opened.finish(exit_code=int(run.has_failed))
         folder.replace(self._folder / folder.name)
 
