@@ -166,6 +166,17 @@ def test_trackio_deletes_a_run_that_is_interrupted(tmp_path, trackio_folder, mon
     assert Results(directory).track("trackio", trackio_folder).written == 8
 
 
+def test_the_own_run_of_a_user_of_trackio_goes_on(tmp_path, trackio_folder):
+    Results(write_small(tmp_path / "first")).track("trackio", trackio_folder)
+    import trackio
+
+    own = trackio.init("mine", name="own", auto_log_cpu=False, auto_log_gpu=False)
+    assert Results(write_small(tmp_path / "more")).track("trackio", trackio_folder).written == 8
+    trackio.log({"loss": 1.0})
+    trackio.finish()
+    assert [run.id for run in trackio.Api().runs("mine")] == [own.id]
+
+
 def test_trackio_has_one_folder_for_each_process(small, tmp_path, trackio_folder):
     Results(small).track("trackio", trackio_folder)
     with pytest.raises(
@@ -220,6 +231,7 @@ def test_the_command_line(small, tmp_path, capsys):
     assert f"0 runs written to {logs}, 8 were there before" in capsys.readouterr().out
 
 
+@pytest.mark.once
 def test_the_records_are_tracked_without_jax(small):
     code = (
         "import sys; sys.modules['jax'] = None; from jinit.report import Results; "

@@ -275,8 +275,10 @@ class Results:
         """Write every finished run to an experiment tracker, unless it is there already.
 
         A run has its curves by tag and step, such as `validation/loss`, its axes and its seed as
-        hyper-parameters, and its outcome. A run that diverged has failed. The group, experiment or
-        folder of the sweep is named for its directory and the time when it started.
+        hyper-parameters, and its outcome, which compares it with the runs that are recorded so far.
+        A run that diverged has failed. The group, experiment or folder of the sweep is named for
+        its directory and the time when it started. wandb and MLflow report on their use where there
+        is a network, unless WANDB_ERROR_REPORTING=false or MLFLOW_DISABLE_TELEMETRY=true is set.
 
         Args:
           tracker: `tensorboard`, `wandb` (offline, unless WANDB_MODE says otherwise), `trackio` (on

@@ -22,7 +22,7 @@ Show = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Export:
-    """What was written to an experiment tracker.
+    """The number of runs that were written to an experiment tracker, and where they are.
 
     Args:
       destination: the directory or the tracking URI.

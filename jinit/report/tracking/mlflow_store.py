@@ -1,9 +1,9 @@
 """Runs of MLflow: one experiment per sweep, in an SQLite file or on a server."""
 
-import importlib
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ class MlflowStore:
 
     def __init__(self, destination: Path | str, sweep: str) -> None:
         with explain_missing_extra("Writing to MLflow", "mlflow"):
-            mlflow = importlib.import_module("mlflow")
+            mlflow = import_module("mlflow")
         folder = destination.absolute() if isinstance(destination, Path) else None
         if folder is not None and set("?#%") & set(str(folder)):
             raise ValueError(

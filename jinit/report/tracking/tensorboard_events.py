@@ -6,6 +6,7 @@ Every run is one file in a folder of its own, which is written completely or not
 import math
 import shlex
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ class TensorBoardEvents:
 
     def __init__(self, folder: Path, sweep: str) -> None:
         with explain_missing_extra("Writing to TensorBoard", "tensorboard"):
-            from tensorboard.compat.proto.event_pb2 import Event
-            from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-            from tensorboard.summary.writer.record_writer import RecordWriter
-        self._event, self._writer = Event, RecordWriter
-        self._metadata, self._data, self._api = metadata, plugin_data_pb2, api_pb2
+            proto = import_module("tensorboard.compat.proto.event_pb2")
+            writer = import_module("tensorboard.summary.writer.record_writer")
+            self._api = import_module("tensorboard.plugins.hparams.api_pb2")
+            self._data = import_module("tensorboard.plugins.hparams.plugin_data_pb2")
+            self._metadata = import_module("tensorboard.plugins.hparams.metadata")
+        self._event, self._writer = proto.Event, writer.RecordWriter
         self._folder = folder / sweep
         self.destination = str(folder)
         self.next_command = shlex.join(["tensorboard", "--logdir", self.destination])

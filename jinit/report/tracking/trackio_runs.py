@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ class TrackioRuns:
 
     def __init__(self, folder: Path, sweep: str, task: str) -> None:
         with explain_missing_extra("Writing to trackio", "trackio"), _trackio_directory(folder):
-            import trackio
-            from trackio.utils import TRACKIO_DIR
-        if Path(TRACKIO_DIR).absolute() != folder.absolute():
+            trackio = import_module("trackio")
+            used = Path(import_module("trackio.utils").TRACKIO_DIR)
+        if used.absolute() != folder.absolute():
             raise ValueError(
-                f"this process uses trackio with {TRACKIO_DIR}, and trackio cannot change to "
-                f"{folder}: give {TRACKIO_DIR}, or run `jinit track` in a terminal"
+                f"this process uses trackio with {used}, and trackio cannot change to "
+                f"{folder}: give {used}, or run `jinit track` in a terminal"
             )
         self._trackio, self._project, self._group = trackio, task, sweep
         self._context = contextvars.Context()  # trackio keeps the user's own run in another one

@@ -1,12 +1,12 @@
 """Runs of wandb, which are written offline: one per run, in the group of the sweep."""
 
-import importlib
 import os
 import shlex
 import shutil
 import tempfile
 import zlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class WandbRuns:
 
     def __init__(self, folder: Path, sweep: str, task: str) -> None:
         with explain_missing_extra("Writing to wandb", "wandb"):
-            wandb = importlib.import_module("wandb")
+            wandb = import_module("wandb")
         self._mode = os.environ.get("WANDB_MODE") or "offline"
         if self._mode == "disabled":
             raise ValueError("WANDB_MODE is 'disabled', with which wandb writes nothing: unset it")
