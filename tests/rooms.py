@@ -50,7 +50,10 @@ ARROWS = {
         "theory initializers gains model diagnostics sweep report",
         libraries="jax numpy optax",
     ),
-    "report": Room(libraries="matplotlib rich numpy scipy pandas pyarrow", tucked="jinja2 orbax"),
+    "report": Room(
+        libraries="matplotlib rich numpy scipy pandas pyarrow",
+        tucked="jinja2 mlflow orbax tensorboard trackio wandb",
+    ),
     "cli": Room(EVERYTHING, libraries="jax numpy rich click"),
     "__main__": Room("cli", libraries=""),
     "__init__": Room(EVERYTHING, libraries=""),

@@ -18,6 +18,7 @@ from jinit.cli.resume import resume_sweep
 from jinit.cli.scale import show_scale_effect
 from jinit.cli.status import show_status
 from jinit.cli.sweep import run_sweep
+from jinit.cli.track import track_sweep
 from jinit.cli.tune import tune_initializations
 from jinit.cli.worker import work_on_sweep
 
@@ -54,6 +55,7 @@ for command in (
     calibrate_network,
     pretrain_network,
     write_report,
+    track_sweep,
     list_initializers,
     show_initializer,
     examine_machine,

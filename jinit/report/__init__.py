@@ -13,8 +13,10 @@ from jinit.report.sweep.recommendation import Recommendation
 from jinit.report.sweep.results import Results
 from jinit.report.sweep.saved_params import run_name
 from jinit.report.sweep.tuned import Tuned
+from jinit.report.tracking.export import Export
 
 __all__ = [
+    "Export",
     "MissingExtraError",
     "Recommendation",
     "Results",

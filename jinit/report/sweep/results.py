@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jinit.report.sweep.table import SweepTable
+    from jinit.report.tracking.export import Export
 
 Compare = str | Sequence[str] | None
 """Axes that compete; None for those of the outline."""
@@ -269,6 +270,33 @@ class Results:
         outline = self.outline
         records = read_records(self.directory, outline).to_pylist()
         return pandas.DataFrame(run_layer_rows(records, tuple(outline.axes)))
+
+    def track(self, tracker: str, destination: str | os.PathLike[str] | None = None) -> "Export":
+        """Write every finished run to an experiment tracker, unless it is there already.
+
+        A run has its curves by tag and step, such as `validation/loss`, its axes and its seed as
+        hyper-parameters, and its outcome, which compares it with the runs that are recorded so far.
+        A run that diverged has failed. The group, experiment or folder of the sweep is named for
+        its directory and the time when it started. wandb and MLflow report on their use where there
+        is a network, unless WANDB_ERROR_REPORTING=false or MLFLOW_DISABLE_TELEMETRY=true is set.
+
+        Args:
+          tracker: `tensorboard`, `wandb` (offline, unless WANDB_MODE says otherwise), `trackio` (on
+            this machine) or `mlflow`.
+          destination: a directory, or a tracking URI of MLflow; None for the directory in that of
+            the sweep which has the name of the tracker.
+
+        Returns:
+          Where the runs are, how many were written, and the command that shows them.
+
+        Raises:
+          ValueError: if the tracker is unknown, no block is finished, a record cannot be read, or
+            the destination cannot be written to.
+          MissingExtraError: if the tracker or pyarrow is not installed.
+        """
+        from jinit.report.tracking.export import export_sweep
+
+        return export_sweep(self.directory, tracker, destination)
 
     def params(self, row: Mapping[str, Any] | None = None, *, like: Any = None) -> Any:
         """Return the trained parameters of the best run, or of a chosen one.

@@ -43,12 +43,19 @@ def run_name(outline: Outline, row: Mapping[str, Any]) -> str:
       outline: the outline of the sweep.
       row: the record of the run, or its axes and its seed.
     """
-    values = {axis: row[axis] for axis in outline.axes if _is_given(row.get(axis))}
+    values = {axis: row[axis] for axis in outline.axes if is_given(row.get(axis))}
     return run_label(values, int(row["seed"]))
 
 
-def _is_given(value: Any) -> bool:
-    """Return whether a configuration has an axis; a frame has NaN or None if it lacks it."""
+def is_given(value: object) -> bool:
+    """Return whether a record has a value; a frame has NaN or None if it lacks it.
+
+    Args:
+      value: of an axis, or of a column about the whole run.
+
+    >>> is_given(0), is_given(None), is_given(math.nan)
+    (True, False, False)
+    """
     return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 

@@ -1,0 +1,1 @@
+"""Copies of a sweep's records in experiment trackers; one file per tracker."""
