@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib import import_module
 from typing import Any
 
 from jinit.report import explain_missing_extra
@@ -24,7 +25,7 @@ class RayExecutor:
 
     def __init__(self, *, max_retries: int = 3, **options: Any) -> None:
         with explain_missing_extra("Training on a Ray cluster", "ray"):
-            import ray
+            ray: Any = import_module("ray")
         if not ray.is_initialized():
             raise RuntimeError(
                 "Ray is not running: call ray.init() to begin one on this machine, or "
