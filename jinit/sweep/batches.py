@@ -1,8 +1,12 @@
 """The examples that a seed trains on at every step: the same for every configuration."""
 
-from functools import cache
+from collections import OrderedDict
+from functools import lru_cache
 
 import numpy as np
+
+_CACHED_BYTES = 2**26
+"""Bytes of epochs that are kept: the lanes of a block share those of their seeds."""
 
 _BOOTSTRAP_STREAM = (0, 1)
 """Follows a seed, so that its sample is not drawn with the random numbers of an epoch."""
@@ -27,8 +31,9 @@ class Batches:
         self._seeds = [int(seed) for seed in seeds]
         self._examples, self._batch_size = examples, batch_size
         self._batches_per_epoch = examples // batch_size
-        self._sample = cache(self._draw_sample) if bootstrap else None
-        self._cached_epochs: dict[tuple[int, int], np.ndarray] = {}
+        self._most_epochs = max(_CACHED_BYTES // (4 * examples), 1)
+        self._sample = lru_cache(self._most_epochs)(self._draw_sample) if bootstrap else None
+        self._cached_epochs: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
 
     def example_indices(self, seed_indices: np.ndarray, first_step: int, steps: int) -> np.ndarray:
         """Return the indices of the training examples of some steps.
@@ -41,6 +46,7 @@ class Batches:
         Returns:
           Indices, an int32 array `[lanes, steps, batch_size]`.
         """
+        self._most_epochs = max(self._most_epochs, 2 * len(set(seed_indices.tolist())))
         indices = np.empty((len(seed_indices), steps, self._batch_size), np.int32)
         step, end = first_step, first_step + steps
         while step < end:
@@ -61,6 +67,10 @@ class Batches:
             kept = shuffled[: self._batches_per_epoch * self._batch_size]
             batches = kept.reshape(self._batches_per_epoch, self._batch_size)
             self._cached_epochs[seed_index, epoch] = batches
+            if len(self._cached_epochs) > self._most_epochs:
+                self._cached_epochs.popitem(last=False)
+            return batches
+        self._cached_epochs.move_to_end((seed_index, epoch))
         return self._cached_epochs[seed_index, epoch]
 
     def _draw_sample(self, seed: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from sweep.small import pair, sweep, task
 
 import jinit
 from jinit.record import read_outline_data
+from jinit.sweep import batches as batches_module
 from jinit.sweep.batches import Batches
 
 
@@ -99,3 +100,15 @@ def test_bootstraps_that_cannot_work(data, error, text):
     bootstrap = "yes" if data == "yes" else True
     with pytest.raises(error, match=text):
         jinit.Sweep(stream, trial, jinit.grid(lr=[0.1]), steps=1, bootstrap=bootstrap)
+
+
+def test_old_epochs_are_forgotten_and_drawn_again(monkeypatch):
+    """A sweep of many seeds and epochs does not keep the order of all of them."""
+    seeds, places = np.arange(50), np.arange(50)
+    expected = Batches(seeds, 32, 8).example_indices(places, 0, 12)
+    monkeypatch.setattr(batches_module, "_CACHED_BYTES", 3 * 4 * 32)
+    few = Batches(seeds, 32, 8)
+    for _ in range(2):
+        found = [few.example_indices(places[[place]], 0, 12)[0] for place in places]
+        np.testing.assert_array_equal(found, expected)
+        assert len(few._cached_epochs) == 3
