@@ -24,7 +24,6 @@ def work_on_sweep(directory: Path, file: Path | None, lease_seconds: float) -> i
     DIR is a directory that all workers can reach, on one machine or on many. All may be started by
     the same command, as the first one begins the sweep of FILE.toml there:
 
-    \b
         jinit worker /shared/study study.toml
 
     Workers may come, go and be killed at any time. Ctrl-C and SIGTERM save the runs in training,
