@@ -116,7 +116,7 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
 
 
 def sweep_from_toml(file: str | os.PathLike[str]) -> Sweep:
-    """Return the sweep that a TOML file describes, as `jinit sweep FILE.toml` trains it.
+    r"""Return the sweep that a TOML file describes, as `jinit sweep FILE.toml` trains it.
 
     Args:
       file: the file.
@@ -126,7 +126,7 @@ def sweep_from_toml(file: str | os.PathLike[str]) -> Sweep:
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "study.toml")
-    >>> text = "seeds = 2\\n[space]\\ninit = ['zeros', 'he_normal']\\nlr = [0.01]\\ndepth = [1]"
+    >>> text = "seeds = 2\n[space]\ninit = ['zeros', 'he_normal']\nlr = [0.01]\ndepth = [1]"
     >>> _ = file.write_text(text)
     >>> sweep_from_toml(file).total_lanes
     4
