@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jinit.cli.output import INTERRUPTIONS, print_line
+from jinit.cli.output import INTERRUPTIONS, print_error, print_line
 
 
 @click.command("worker")
@@ -16,31 +16,49 @@ from jinit.cli.output import INTERRUPTIONS, print_line
     type=click.FloatRange(min=1),
     default=120.0,
     show_default=True,
-    help="Seconds of silence after which others train the blocks of a worker.",
+    help="Seconds of silence after which others train the runs of a worker.",
 )
 def work_on_sweep(directory: Path, file: Path | None, lease_seconds: float) -> int:
     """Train runs of the sweep in DIR until all are recorded; start as many workers as you like.
 
-    DIR is a directory that all workers can reach, on one machine or on many. The first one begins
-    the sweep of FILE.toml there:
+    DIR is a directory that all workers can reach, on one machine or on many. All may be started by
+    the same command, as the first one begins the sweep of FILE.toml there:
 
         jinit worker /shared/study study.toml
 
     Workers may come, go and be killed at any time. Ctrl-C and SIGTERM save the runs in training,
-    which the next worker goes on with. `jinit status DIR` shows what is done.
+    which the next worker goes on with, and exit with code 130 or 143. `jinit status DIR` shows what
+    is done, `jinit report DIR` the results.
     """
     from jinit.cli.sweep import train_sweep
-    from jinit.sweep.saved_settings import has_saved_settings, read_saved_sweep, save_settings
 
-    if file is not None and not has_saved_settings(directory):
-        save_settings(directory, file, {})
-    sweep: Any = read_saved_sweep(directory, file)
+    sweep: Any = _find_sweep(directory, file)
     print_line(f"{sweep.task.name}: working on {directory}")
 
     def train(show: Any) -> object:
         return sweep.work(directory, show, lease_seconds=lease_seconds)
 
     code = train_sweep(train, to_errors=False)
-    ending = "interrupted; other workers go on" if code in INTERRUPTIONS else "all runs recorded"
-    print_line(f"{ending}: jinit status {directory}")
+    if code in INTERRUPTIONS:
+        print_error(f"interrupted; other workers go on, as jinit status {directory} shows")
+    else:
+        print_line(f"all runs are recorded; see them with: jinit report {directory} --open")
     return code
+
+
+def _find_sweep(directory: Path, file: Path | None) -> Any:
+    """Return the sweep in a directory, which begins with that of the file if it has none."""
+    from jinit.sweep.saved_settings import has_saved_settings, read_saved_sweep, save_settings
+    from jinit.sweep.settings import build_sweep
+
+    if has_saved_settings(directory):
+        return read_saved_sweep(directory, file)
+    if file is None:
+        raise ValueError(
+            f"{directory} holds no sweep of the command line to join: begin one with "
+            f"jinit worker {directory} FILE.toml, or check the path. A sweep from Python is joined "
+            "by Sweep(...).work(directory)"
+        )
+    sweep, _ = build_sweep(file, {})
+    save_settings(directory, file, {})
+    return sweep

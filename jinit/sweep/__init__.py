@@ -15,6 +15,7 @@ from jinit.sweep.progress import Progress
 from jinit.sweep.ray_executor import RayExecutor
 from jinit.sweep.recurrent_network import lstm
 from jinit.sweep.search import random_search, sobol
+from jinit.sweep.settings import sweep_from_toml
 from jinit.sweep.space import Space, grid, zipped
 from jinit.sweep.sweep import Sweep
 from jinit.sweep.task import Task
@@ -45,6 +46,7 @@ __all__ = [
     "sobol",
     "squared_error",
     "step_key",
+    "sweep_from_toml",
     "tasks",
     "transformer",
     "tune",

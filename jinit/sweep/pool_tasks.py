@@ -6,6 +6,7 @@ blocks to train. It writes no file, so that processes need not share one.
 
 import os
 import platform
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +57,8 @@ def describe_process(sweep: SweepDefinition, token: str) -> PoolProcess:
       sweep: the sweep.
       token: text that names this run of the sweep: what was compiled for it is used again.
     """
-    return _find_member(sweep, token).process
+    with _turn:
+        return _find_member(sweep, token).process
 
 
 def choose_pool_layout(sweep: SweepDefinition, token: str, group: int) -> dict[str, Any]:
@@ -67,7 +69,8 @@ def choose_pool_layout(sweep: SweepDefinition, token: str, group: int) -> dict[s
       token: as for `describe_process`.
       group: number of the group.
     """
-    return _find_member(sweep, token).compile(group, None).layout.to_dict()
+    with _turn:
+        return _find_member(sweep, token).compile(group, None).layout.to_dict()
 
 
 def train_pool_blocks(
@@ -86,7 +89,8 @@ def train_pool_blocks(
       layout: the layout of its lanes.
       numbers: the numbers of the blocks.
     """
-    return _find_member(sweep, token).train(group, BlockLayout.from_dict(layout), numbers)
+    with _turn:
+        return _find_member(sweep, token).train(group, BlockLayout.from_dict(layout), numbers)
 
 
 def process_name() -> str:
@@ -165,6 +169,9 @@ class _PoolMember:
 
 
 _members: Recent[_PoolMember] = Recent()
+_turn = threading.Lock()
+"""Held by the task that runs: a process of Dask has several threads by default, and a task uses all
+devices of the process."""
 
 
 def _find_member(sweep: SweepDefinition, token: str) -> _PoolMember:

@@ -1,6 +1,8 @@
 """The settings of a sweep from the command line, kept in its directory to go on with it."""
 
 import json
+import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ def save_settings(directory: Path, file: Path | None, options: Mapping[str, Any]
     """
     data = {"settings": read_file(file) if file else {}, "options": dict(options)}
     directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f"{_FILE}.partial"
+    # Workers that begin a sweep together each write a file of another name.
+    partial = directory / f".{_FILE}.{os.getpid()}-{secrets.token_hex(4)}"
     partial.write_text(json.dumps(data, indent=1, default=str) + "\n", "utf-8")
     partial.replace(directory / _FILE)
 
@@ -53,7 +56,8 @@ def read_saved_sweep(directory: Path, file: Path | None) -> Sweep:
     if "model" in saved["settings"]:
         raise ValueError(
             f"the sweep in {directory} has a network of your own, {saved['settings']['model']!r}, "
-            f"which is code: give the file that names it, jinit resume {directory} FILE.toml"
+            "which is code: give the file that names it after the directory, as in "
+            f"jinit resume {directory} FILE.toml"
         )
     return build_from_settings(path, saved["settings"], saved["options"], DEFAULT_SPACE)
 

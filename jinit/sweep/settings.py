@@ -1,5 +1,6 @@
 """A sweep built from a TOML file and command-line options."""
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -112,6 +113,25 @@ def build_sweep(file: Path | None, overrides: Mapping[str, Any]) -> tuple[Sweep,
     """
     task, build, space, options, name = read_settings(file, overrides, DEFAULT_SPACE)
     return Sweep(task, build, space, **options), name
+
+
+def sweep_from_toml(file: str | os.PathLike[str]) -> Sweep:
+    r"""Return the sweep that a TOML file describes, as `jinit sweep FILE.toml` trains it.
+
+    Args:
+      file: the file.
+
+    Raises:
+      ValueError: if the file cannot be read, or a key or a value in it is wrong.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "study.toml")
+    >>> text = "seeds = 2\n[space]\ninit = ['zeros', 'he_normal']\nlr = [0.01]\ndepth = [1]"
+    >>> _ = file.write_text(text)
+    >>> sweep_from_toml(file).total_lanes
+    4
+    """
+    return build_sweep(Path(file), {})[0]
 
 
 def read_settings(

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -217,7 +218,7 @@ def _move_if_new(partial: Path, path: Path) -> bool:
 def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False) -> Path:
     """Return the path of an output directory, checked before anything is traced.
 
-    Folders that are created for the check are removed.
+    It is not created.
 
     Args:
       directory: the output directory.
@@ -234,12 +235,11 @@ def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False)
     _import_pyarrow()
     path = Path(directory)
     records = path / RECORDS_FOLDER
-    missing = [folder for folder in (records, *records.parents) if not folder.exists()]
     try:
-        records.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
+        # Nothing is made that other workers, which begin now too, could see or miss.
+        existing = next(folder for folder in (records, *records.parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
     except OSError as error:
         raise ValueError(
             f"cannot write results to {path}: {error.strerror}; give another output directory "
@@ -251,8 +251,6 @@ def check_directory(directory: str | os.PathLike[str], *, resumes: bool = False)
             f"Sweep(...).resume({str(path)!r}), give another output directory (--out DIR on the "
             f"command line), or delete this one; jinit.Results({str(path)!r}) reads the sweep in it"
         )
-    for folder in missing:
-        folder.rmdir()
     return path
 
 

@@ -1,9 +1,12 @@
 """The directory of a run: interrupted, occupied, unwritable."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sweep.small import shallow, sweep
 
 import jinit
+from jinit.sweep.store import Store, check_directory
 
 INITS = ["zeros", "he_normal", "xavier_uniform"]
 
@@ -62,3 +65,14 @@ def test_a_build_that_fails_leaves_no_directory(tmp_path):
     with pytest.raises(TypeError, match="cannot make a model of int"):
         sweep(lambda _: 3, init=["he_normal"], lr=[1e-2]).run(tmp_path / "new" / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_workers_begin_a_directory_together(tmp_path):
+    """Neither a check nor a lock of one worker is in the way of another."""
+
+    def begin(number):
+        directory = tmp_path / str(number // 8) / "study"
+        Store(check_directory(directory, resumes=True), resumes=True, is_shared=True).close()
+
+    with ThreadPoolExecutor(8) as workers:
+        assert list(workers.map(begin, range(800))) == [None] * 800

@@ -48,7 +48,8 @@ def test_code_is_not_named_by_the_directory(tmp_path):
     )
     save_settings(tmp_path / "run", file, {})
     with pytest.raises(
-        ValueError, match=r"which is code: give the file that names it, jinit resume"
+        ValueError,
+        match=r"which is code: give the file that names it after the directory, as in jinit resume",
     ):
         read_saved_sweep(tmp_path / "run", None)
     assert read_saved_sweep(tmp_path / "run", file).steps == 20
