@@ -104,6 +104,9 @@ class Leaf:
     """Parts of a kernel in attention; several if it computes queries, keys and values."""
     is_normalization: bool = False
     """Whether it is the scale or the bias of a normalization."""
+    rescaled_by: str = ""
+    """Path of the scale of the normalization that follows a kernel, which sets the size of the
+    kernel's result; empty if there is none."""
     is_tied: bool = False
     """Whether a kernel is also a table that is looked up, such as a tied embedding."""
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from jinit.diagnostics.judging.cures import (
     gain_cause,
     has_large_mean,
-    initializer_text,
     kernel_cure,
     layer_name,
     missing_biases,
@@ -23,13 +22,10 @@ from jinit.diagnostics.judging.thresholds import (
     DISTINCT_INPUTS,
     EXPLAINED_SHARE,
     GAIN_TOLERANCE,
-    LARGE_BRANCH_RATIO,
     MAX_LOG_GAIN,
     MIN_DECORRELATION,
     MIN_ITERATIONS,
 )
-from jinit.gains import shape_fan_in
-from jinit.model import Leaf
 
 _SURPRISE = math.log(4.0)
 """ln of a ratio of mean squares beyond which a layer does not follow from the one before."""
@@ -261,48 +257,6 @@ def _gain_error(row: LayerRow) -> float:
     error = abs(math.log(row.used_squared_gain / scale.weights)) + missing_biases(row)
     is_last = row.leaf.activation is None or row.leaf.activation.end == "output"
     return 0.0 if is_last and error < MAX_LOG_GAIN else error
-
-
-def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
-    """Return a finding for each residual branch that makes the residual stream explode.
-
-    Args:
-      rows: the layers in execution order.
-
-    Returns:
-      The findings by number of the layer that ends the branch.
-    """
-    branches = {number: row.branch for number, row in enumerate(rows) if row.branch is not None}
-    branches = {n: branch for n, branch in branches.items() if branch.residual_stream > 0}
-    sums = list(branches.values())
-    count = len(sums)
-    if count < 2:
-        return {}
-    final = sums[-1].residual_stream + sums[-1].branch
-    growth = log_or_infinity(final / sums[0].residual_stream)
-    # Branches that read a normalized residual stream add a decreasing share to it. Only the others
-    # compound.
-    late = sorted(math.log1p(each.branch / each.residual_stream) for each in sums[count // 2 :])
-    compound = count * late[len(late) // 2]
-    if not min(growth, compound) > power_law_growth(1 + count):
-        return {}
-    return {
-        number: Finding(
-            verdict="exploding",
-            cause=f"{count} residual branches are not scaled: this one adds "
-            f"{branch.branch / branch.residual_stream:.2g} times the mean square of the residual "
-            f"stream, whose RMS grows to {factor_text(growth)} its first value",
-            cure=_branch_cure(rows[number].leaf, count),
-        )
-        for number, branch in branches.items()
-        if branch.branch > LARGE_BRANCH_RATIO * branch.residual_stream
-    }
-
-
-def _branch_cure(leaf: Leaf, count: int) -> str:
-    if leaf.fan_in != shape_fan_in(leaf.shape):
-        return f"kernel_init={initializer_text(leaf, 1 / count)}"
-    return f'kernel_init=jinit.variance_scaling(1 / {count}, "fan_in", "truncated_normal")'
 
 
 def _interval_text(interval: ExpectedInterval) -> str:

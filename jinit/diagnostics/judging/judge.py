@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from jinit.diagnostics.judging.branch_faults import find_unscaled_branches
 from jinit.diagnostics.judging.chain_faults import (
     find_collapse,
     find_gradient_growth,
     find_recurrent_growth,
     find_signal_growth,
-    find_unscaled_branches,
 )
 from jinit.diagnostics.judging.dead_faults import find_dead_kernel, find_dead_units
 from jinit.diagnostics.judging.finding import STABLE, Case, Finding
