@@ -1,9 +1,9 @@
 """Find parameters whose scale does not fit their use."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,7 +119,15 @@ def parameter_scales(model: Model, params: PyTree) -> dict[str, ParameterScale]:
       model: the model that the parameters belong to.
       params: a tree like the model's.
     """
-    arrays = model.by_path(params)
+    return scales_by_path(model.by_path(params))
+
+
+def scales_by_path(arrays: Mapping[str, Any]) -> dict[str, ParameterScale]:
+    """Return the scale of every array by path.
+
+    Args:
+      arrays: the arrays by path.
+    """
     equal_paths = find_equal_arrays(arrays)
     scales = {}
     for path, leaf in arrays.items():
