@@ -78,7 +78,7 @@ def change(params, ending, function, places=range(DEPTH)):
     return params | {"blocks": blocks}
 
 
-@pytest.mark.parametrize("stem", [0.15, 1.0])
+@pytest.mark.parametrize("stem", [0.15, pytest.param(1.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["projected", pytest.param("residual", marks=pytest.mark.slow)])
 def test_branches_that_end_in_a_normalization_do_not_explode(name, stem):
     model, params = network(name, 8)
@@ -125,7 +125,7 @@ FAULTS = {
 }
 # The sum with an exploding branch is named after the wrong layers, so that no cure can be taken.
 LEFT_OUT = {("residual", "large scales")}
-FAST = {("plain", "large scales"), ("pre-norm", "large scales"), ("graph", "large kernels")}
+FAST = {("plain", "large scales"), ("pre-norm", "large scales")}
 
 
 @pytest.mark.parametrize(

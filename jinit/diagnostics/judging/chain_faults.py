@@ -15,7 +15,7 @@ from jinit.diagnostics.judging.cures import (
 from jinit.diagnostics.judging.expectations import known_response
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
 from jinit.diagnostics.judging.input_faults import STANDARDIZE, reads_inputs
-from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
+from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
     CHAOTIC_DECORRELATION_RATIO,
@@ -24,7 +24,6 @@ from jinit.diagnostics.judging.thresholds import (
     GAIN_TOLERANCE,
     MAX_LOG_GAIN,
     MIN_DECORRELATION,
-    MIN_ITERATIONS,
 )
 
 _SURPRISE = math.log(4.0)
@@ -100,46 +99,6 @@ def _gradient_verdict(case: Case, number: int) -> str:
     last = case.layers[end].statistics.preactivation.decorrelation
     is_apart = last > CHAOTIC_DECORRELATION_RATIO * first
     return "chaotic" if is_steady and is_apart else "exploding"
-
-
-def find_recurrent_growth(case: Case, number: int) -> Finding | None:
-    """Find a kernel, shared by all iterations of a loop, that lets signal or gradient explode."""
-    row = case.layers[number]
-    sizes = row.iteration_sizes
-    if sizes is None or len(sizes.second) < MIN_ITERATIONS:
-        return None
-    count = len(sizes.second)
-    first = count // 4  # the state may be initialized with zeros
-    steps = count - first
-    signal = _log_ratio(sizes.second[-1], sizes.second[first])
-    gradient = _log_ratio(sizes.gradient_total[first], sizes.gradient_total[-1])
-    limit = power_law_growth(1 + steps)
-    if not max(signal, gradient) > limit or math.isinf(max(signal, gradient)):
-        return None
-    name, growth = ("signal", signal) if signal > limit else ("gradient", gradient)
-    worst = _worst_loop_layer(case, row)
-    return Finding(
-        verdict="exploding",
-        cause=f"its {name} becomes {factor_text(growth)} as large in {steps} iterations of its "
-        f"loop, {factor_text(growth / steps)} in each: {gain_cause(worst)}",
-        cure="recurrent_kernel_init=jinit.orthogonal()",
-        source="" if worst is row else worst.path,
-    )
-
-
-def _log_ratio(last: float, first: float) -> float:
-    return log_or_infinity(float(last)) - log_or_infinity(float(first))
-
-
-def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
-    """Return the layer of the same loop whose gain is farthest from 1."""
-    loop = row.contraction.place[:-1]
-    same_loop = [
-        layer
-        for layer in case.layers
-        if layer.contraction.place[:-1] == loop and layer.squared_gain
-    ]
-    return max(same_loop, key=lambda layer: abs(math.log(layer.squared_gain)), default=row)
 
 
 def find_collapse(case: Case, number: int) -> Finding | None:
