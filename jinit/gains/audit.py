@@ -243,11 +243,12 @@ def wrong_fan_cause(leaf: Leaf, std: float) -> str:
     The standard deviation has to be that of a usual gain (1, √2 or the needed one) with the fan-in
     that an initializer reads off the shape, up to 2 % or the error of sampling, and to lie outside
     of the gains that are chosen on purpose. In seven architectures of Flax with gains between 0.3
-    and 3, this accuses 0.2 % of the kernels by mistake, and none with a factor between 0.5 and 2
-    (up to 46 % and 15 % of them, if 15 % of the standard deviation count as equal at any gain). It
-    finds every misread fan from a factor of 5 on at a gain of 1, from 10 on at √2: stacks of 6
-    layers, 8 heads or experts, and convolutions with exchanged axes. Half that factor cannot be
-    told from a gain that is small on purpose, so that `audit` names it as a possibility.
+    and 3, this accuses 0.2 % of the kernels by mistake, and none at 0.5 to 2 times the needed
+    deviation; a tolerance of 15 % at any gain accuses 6 %, and of a GPT-2 with half the needed
+    deviation 46 %. Of real misread fans it finds those from a factor of 5 on at a gain of 1 and
+    from 10 on at √2, such as stacks of 6 layers, 8 heads or experts, and convolutions with
+    exchanged axes, unless the compromise of Glorot between both fans explains them. Smaller factors
+    cannot be told from gains that are chosen on purpose: `audit` names them as a possibility.
 
     Args:
       leaf: a parameter.
