@@ -6,11 +6,13 @@ from jinit.gains.audit import (
     audit,
     misfit_cause,
     parameter_scales,
+    scales_by_path,
     shape_fan_in,
     wrong_fan_cause,
 )
 from jinit.gains.deep_variances import DeepVariances, deep_variances
 from jinit.gains.equal_arrays import find_equal_arrays, read_numbers
+from jinit.gains.gates import NeededGateBias, needed_gate_bias
 from jinit.gains.low_precision import low_precision_cause
 from jinit.gains.naming import activation_name, activation_text
 from jinit.gains.needed import CRITERIA, Criterion, NeededScale, accepted_stds, needed
@@ -20,6 +22,7 @@ __all__ = [
     "Criterion",
     "DeepVariances",
     "Misfit",
+    "NeededGateBias",
     "NeededScale",
     "ParameterScale",
     "accepted_stds",
@@ -31,8 +34,10 @@ __all__ = [
     "low_precision_cause",
     "misfit_cause",
     "needed",
+    "needed_gate_bias",
     "parameter_scales",
     "read_numbers",
+    "scales_by_path",
     "shape_fan_in",
     "wrong_fan_cause",
 ]

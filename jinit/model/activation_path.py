@@ -161,9 +161,16 @@ class ActivationPath:
         return are_statistics or (is_one and len(operation.results) == 1)
 
     def _has_other_signal(self, operation: Operation, arriving: list[int]) -> bool:
-        factors = value_numbers(operation.operands[:2])
-        others = [value for value in factors if value not in arriving]
-        return len(arriving) > 1 or any(map(self.scope.is_signal, others))
+        """Return whether a contraction is with another signal, or with constants.
+
+        A constant matrix, such as the adjacency matrix of a graph, is not the kernel of a layer.
+        """
+        others = [operand for operand in operation.operands[:2] if operand not in arriving]
+        return (
+            len(arriving) > 1
+            or any(map(self.scope.is_signal, others))
+            or all(map(self.scope.is_constant, others))
+        )
 
     def _elementwise_end(
         self, operation: Operation, name: str, arriving: list[int]

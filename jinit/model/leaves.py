@@ -12,6 +12,7 @@ from jinit.model.axis_roles import STACKED, UNIT
 from jinit.model.branches import Branch, Branches
 from jinit.model.find_activation import find_activation, find_end
 from jinit.model.normalization import follows_normalization
+from jinit.model.recurrence import ForgetGate
 from jinit.model.roles import Role, Use
 from jinit.model.used_weights import UsedWeight, read_used_weight
 from jinit.model.uses import Site
@@ -104,6 +105,14 @@ class Leaf:
     """Parts of a kernel in attention; several if it computes queries, keys and values."""
     is_normalization: bool = False
     """Whether it is the scale or the bias of a normalization."""
+    rescaled_by: str = ""
+    """Path of the scale of the normalization that follows a kernel, which sets the size of the
+    kernel's result; empty if there is none."""
+    is_recurrent: bool = False
+    """Whether a kernel leads from a value that a loop carries to the next one, the same in all
+    iterations."""
+    forget_gate: ForgetGate | None = None
+    """The units of a bias that are added into a forget gate; None if it is not certain."""
     is_tied: bool = False
     """Whether a kernel is also a table that is looked up, such as a tied embedding."""
 

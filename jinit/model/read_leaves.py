@@ -11,6 +11,7 @@ from jinit.model.contractions import Contraction, find_contractions
 from jinit.model.ensembles import separate_members
 from jinit.model.graph import Graph
 from jinit.model.leaves import Leaf, choose_use, read_leaf
+from jinit.model.recurrence import Recurrences, find_recurrences
 from jinit.model.uses import Site, find_sites
 from jinit.model.weight_links import link_weights
 
@@ -42,7 +43,20 @@ def read_leaves(
     leaves = link_weights(leaves, trained, sites, branches)
     for index, parts in find_attention(sites, branches).items():
         leaves[index] = replace(leaves[index], attention=parts)
+    leaves = _add_recurrences(leaves, find_recurrences(sites))
     return list(_add_chains(leaves, find_contractions(graph, sites, shapes), paths).values())
+
+
+def _add_recurrences(leaves: dict[int, Leaf], found: Recurrences) -> dict[int, Leaf]:
+    """Return the leaves by index, with what they do to the carry of loops."""
+    return {
+        index: replace(
+            leaf,
+            is_recurrent=index in found.kernels and leaf.stacked_layers == 1,
+            forget_gate=found.forget_gates.get(index) if leaf.role == "bias" else None,
+        )
+        for index, leaf in leaves.items()
+    }
 
 
 def _add_chains(

@@ -1,4 +1,4 @@
-"""Links between the weights of a network: scales of normalized ones, constants in between."""
+"""Links between the parameters of a network: scales of normalizations, constants in between."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,13 +20,16 @@ def link_weights(
 ) -> dict[int, Leaf]:
     """Return the parameters with the constants on their inputs and the scales of normalized ones.
 
+    A kernel whose result is normalized gets the path of the scale of that normalization.
+
     Args:
       leaves: the parameters by index.
       chosen: the use that describes each of them.
       sites: all uses.
       branches: the residual branches of the computation.
     """
-    return _link_scales(_count_signal_factors(leaves, chosen, branches), chosen, sites)
+    counted = _count_signal_factors(leaves, chosen, branches)
+    return _link_normalizations(_link_scales(counted, chosen, sites), chosen, branches)
 
 
 def _link_scales(
@@ -38,6 +41,28 @@ def _link_scales(
     for weight, scale in scales.items():
         linked[weight] = replace(linked[weight], scale_path=leaves[scale].path)
         linked[scale] = replace(linked[scale], carries=leaves[weight].path)
+    return linked
+
+
+def _link_normalizations(
+    leaves: dict[int, Leaf], chosen: Mapping[int, Site], branches: Branches
+) -> dict[int, Leaf]:
+    """Return the parameters, kernels with the scale of the normalization that follows them."""
+    scales: dict[Scope, list[Site]] = {}
+    for index, site in chosen.items():
+        if leaves[index].role == "scale" and leaves[index].is_normalization:
+            scales.setdefault(site.scope, []).append(site)
+    linked = dict(leaves)
+    for index, site in chosen.items():
+        activation, found = leaves[index].activation, scales.get(site.scope)
+        if not found or activation is None or not activation.has_normalization:
+            continue
+        path = ActivationPath(site, branches.residual_streams.get(site.scope, {}))
+        for scale in sorted(found, key=lambda each: each.position):
+            if path.contains(scale.operation.results[0]):
+                carrier = leaves[scale.use.leaf].path
+                linked[index] = replace(linked[index], rescaled_by=carrier)
+                break
     return linked
 
 

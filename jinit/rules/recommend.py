@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 
 from jinit.gains import (
     Criterion,
     NeededScale,
-    ParameterScale,
     activation_name,
     misfit_cause,
     needed,
-    parameter_scales,
+    needed_gate_bias,
+    read_numbers,
+    scales_by_path,
 )
 from jinit.initializers import (
     Initializer,
@@ -30,6 +32,13 @@ from jinit.programs.fast_init import fast_init
 from jinit.rules.fitting import fit_initializer
 from jinit.rules.match import RuleError
 from jinit.rules.plan import CurrentScale, Plan
+from jinit.rules.recurrent_choices import (
+    gate_bias_initializer,
+    has_zeros,
+    is_identity,
+    is_orthogonal,
+    recurrent_initializer,
+)
 
 _NAMED_VARIANCES = {1.0: lecun_normal(), 2.0: he_normal()}
 _ROLE_DEFAULTS = {"scale": ones, "position": normal(0.02), "token": normal(0.02)}
@@ -51,6 +60,10 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
       kernels that are multiplied in a gated unit gets `gain / fan_in`, and each of several kernels
       whose products are added before φ gets an equal share;
     - at the end of one of n residual branches `1 / (n fan_in)`, unless a normalization undoes that.
+
+    A recurrent kernel that is orthogonal stays orthogonal, with the gain that it needs; one that is
+    the identity stays the model's own. A bias of zero gets ones where it is that of a forget gate
+    for certain: a sigmoid that multiplies a carried value, but not what is added to it.
 
     Constant factors between a kernel and its signal are divided out. A kernel that is normalized
     (weight normalization) has no scale, so the parameter that scales it gets the value. An
@@ -87,21 +100,23 @@ def recommend(model: Model, *, criterion: Criterion | None = None) -> Plan:
     """
     check_model("recommend", model)
     scales = {leaf.path: needed(leaf, criterion) for leaf in model.leaves}
-    chosen = [
-        fit_initializer(_choose_initializer(leaf, scales, model), leaf, model.leaves)
-        for leaf in model.leaves
-    ]
+    arrays: Mapping[str, Any] = {}
+    if model.init is not None:  # drawn by the model's own initializers and keys
+        arrays = model.by_path(fast_init(model.init)(jax.random.key(0)))
+    chosen = []
+    for leaf in model.leaves:
+        initializer, array = _choose_initializer(leaf, scales, model), arrays.get(leaf.path)
+        initializer = _keep_recurrence(leaf, initializer, scales[leaf.path], array)
+        chosen.append(fit_initializer(initializer, leaf, model.leaves))
     plan = Plan(model, model.leaves, tuple(chosen))
-    return plan.with_current(_current_scales(model, scales))
+    return plan.with_current(_current_scales(model, scales, arrays))
 
 
 def _current_scales(
-    model: Model, scales: Mapping[str, NeededScale | None]
+    model: Model, scales: Mapping[str, NeededScale | None], arrays: Mapping[str, Any]
 ) -> dict[str, CurrentScale]:
     """Return the current scale of each parameter with advice, by path."""
-    current: dict[str, ParameterScale] = {}
-    if model.init is not None:  # drawn by the model's own initializers and keys
-        current = parameter_scales(model, fast_init(model.init)(jax.random.key(0)))
+    current = scales_by_path(arrays)
     result = {}
     for leaf in model.leaves:
         now, scale = current.get(leaf.path), scales[leaf.path]
@@ -110,6 +125,9 @@ def _current_scales(
             advice = scale.reason
         elif scale is not None and scale.expects_unit_inputs:
             advice = "; ".join(filter(None, (advice, scale.reason)))
+        gate = needed_gate_bias(leaf)
+        if gate is not None and (now is None or has_zeros(arrays[leaf.path], gate)):
+            advice = gate.reason
         result[leaf.path] = CurrentScale(now.std if now else None, advice)
     return result
 
@@ -131,6 +149,24 @@ def _choose_initializer(
     if leaf.role in ("unread", "other"):
         raise RuleError(_unknown_use(leaf))
     return _ROLE_DEFAULTS.get(leaf.role, zeros)
+
+
+def _keep_recurrence(
+    leaf: Leaf, initializer: Initializer | None, scale: NeededScale | None, array: Any
+) -> Initializer | None:
+    """Return the initializer of a parameter that acts on the carry of a loop; else the given one.
+
+    An orthogonal recurrent kernel stays orthogonal, and an identity matrix the model's own.
+    """
+    gate = needed_gate_bias(leaf)
+    if gate is not None and (array is None or has_zeros(array, gate)):
+        return gate_bias_initializer(leaf, gate) or initializer
+    if array is None or scale is None or not leaf.is_recurrent:
+        return initializer
+    if is_identity(leaf, read_numbers(array)):
+        return None
+    is_kept = is_orthogonal(leaf, read_numbers(array))
+    return recurrent_initializer(leaf, scale) if is_kept else initializer
 
 
 def _unknown_use(leaf: Leaf) -> str:

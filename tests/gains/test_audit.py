@@ -9,6 +9,7 @@ from flax import linen as nn
 
 import jinit
 from jinit import audit
+from jinit.gains import parameter_scales, wrong_fan_cause
 
 KEY = jax.random.key(0)
 
@@ -37,7 +38,9 @@ class Experts(nn.Module):
 def test_flax_modules_with_wrong_fans(module, shape, naive, true):
     (misfit,) = find_misfits(module, shape).values()
     assert misfit.fan_in == true
-    assert misfit.cause == f"scaled for a fan-in of {naive}, but {true} products are summed"
+    symptom, cause = misfit.cause.split(": ")
+    assert symptom.endswith("times the needed one")
+    assert cause == f"scaled for a fan-in of {naive}, but {true} products are summed"
     np.testing.assert_allclose(misfit.std, naive**-0.5, rtol=0.02)
     np.testing.assert_allclose(misfit.needed_std, true**-0.5, rtol=1e-6)
     assert str(misfit).startswith(misfit.path)
@@ -53,6 +56,50 @@ def test_flax_modules_with_wrong_fans(module, shape, naive, true):
 )
 def test_flax_modules_with_right_fans(module, shape):
     assert not find_misfits(module, shape)
+
+
+ATTENTION = nn.MultiHeadDotProductAttention(4, qkv_features=128, out_features=128)
+
+
+def scaled_attention(factor):
+    model = jinit.linen.trace(ATTENTION, jax.ShapeDtypeStruct((2, 5, 128), jnp.float32))
+    params = jax.tree.map(lambda leaf: factor * leaf, jinit.init(model, KEY))
+    return model, params
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.6, 0.7, 0.5**0.5, 0.8, 1.25, 2**0.5])
+def test_kernels_that_are_smaller_on_purpose_are_not_scaled_for_another_fan(factor):
+    """With four heads, half of LeCun's deviation is what a fan-in of all entries would give."""
+    model, params = scaled_attention(factor)
+    misfits = audit(model, params)
+    assert all(misfit.cause.startswith("its gain is") for misfit in misfits)
+    is_ambiguous = factor in (0.5, 0.7, 0.5**0.5)
+    assert is_ambiguous or not any("fan-in" in misfit.cause for misfit in misfits)
+    scales = parameter_scales(model, params)
+    assert not any(wrong_fan_cause(leaf, scales[leaf.path].std) for leaf in model.leaves)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "gain", "is_certain"),
+    [
+        ((64, 8, 16), 0, 1.0, True),  # eight heads
+        ((64, 16, 16), 0, 2**0.5, True),
+        ((64, 4, 16), 0, 1.0, False),
+        ((512, 64), 1, 1.0, True),  # transposed
+    ],
+)
+def test_fans_that_are_misread_by_a_factor_of_five_or_more_are_certain(
+    shape, axis, gain, is_certain
+):
+    model = jinit.trace(
+        lambda kernel, x: jnp.tensordot(x, kernel, (-1, axis)),
+        jnp.ones(shape),
+        jnp.ones((3, shape[axis])),
+    )
+    kernel = jinit.variance_scaling(gain**2, "fan_in", "truncated_normal")(KEY, shape)
+    (misfit,) = audit(model, kernel)
+    assert misfit.cause.endswith("by mistake" if not is_certain else "products are summed")
+    assert bool(wrong_fan_cause(model.leaves[0], misfit.std)) == is_certain
 
 
 def test_constants_and_equal_parameters():

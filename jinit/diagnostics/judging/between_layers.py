@@ -166,12 +166,24 @@ def _explain(case: Investigation, kind: _Kind, steps: Mapping[Step, Growth]) -> 
 def _repair(case: Investigation, kind: _Kind, culprit: Culprit | None, factor: float) -> str:
     """Return the cure of an operation.
 
-    A constant does not repair a product of signals, whose growth is itself a power of its input.
+    A product with a scale is repaired by the values of the scale. A constant does not repair a
+    product of signals, whose growth is itself a power of its input.
     """
     name = _name(case, culprit)
+    path = "" if culprit is None else case.namer.scale_path(culprit.place)
+    if path and case.model.leaf(path).role == "scale":
+        return _scale_cure(case, path, factor if kind.is_decay else 1 / factor)
     if culprit is not None and not kind.is_decay and case.namer.multiplies_signals(culprit.place):
         return f"normalize after {name}: nn.LayerNorm()(h)"
     return f"{kind.repair.format(factor, name)}, or normalize there: nn.LayerNorm()(h)"
+
+
+def _scale_cure(case: Investigation, path: str, factor: float) -> str:
+    """Return the code that gives a scale another size; a normalization has a scale of 1."""
+    if case.model.leaf(path).is_normalization:
+        return f"initialize {path} with jinit.ones"
+    level = case.graph.input_levels[case.model.paths.index(path)]
+    return f"initialize {path} with jinit.constant({math.exp(level / 2) * factor:.3g})"
 
 
 def _culprit(case: Investigation, kind: _Kind, sizes: _Sizes, step: Step) -> Culprit | None:

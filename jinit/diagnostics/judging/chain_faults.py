@@ -7,7 +7,6 @@ from typing import NamedTuple
 from jinit.diagnostics.judging.cures import (
     gain_cause,
     has_large_mean,
-    initializer_text,
     kernel_cure,
     layer_name,
     missing_biases,
@@ -16,20 +15,16 @@ from jinit.diagnostics.judging.cures import (
 from jinit.diagnostics.judging.expectations import known_response
 from jinit.diagnostics.judging.finding import Case, Finding, factor_text
 from jinit.diagnostics.judging.input_faults import STANDARDIZE, reads_inputs
-from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity, power_law_growth
+from jinit.diagnostics.judging.interval import ExpectedInterval, log_or_infinity
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.thresholds import (
     CHAOTIC_DECORRELATION_RATIO,
     DISTINCT_INPUTS,
     EXPLAINED_SHARE,
     GAIN_TOLERANCE,
-    LARGE_BRANCH_RATIO,
     MAX_LOG_GAIN,
     MIN_DECORRELATION,
-    MIN_ITERATIONS,
 )
-from jinit.gains import shape_fan_in
-from jinit.model import Leaf
 
 _SURPRISE = math.log(4.0)
 """ln of a ratio of mean squares beyond which a layer does not follow from the one before."""
@@ -104,46 +99,6 @@ def _gradient_verdict(case: Case, number: int) -> str:
     last = case.layers[end].statistics.preactivation.decorrelation
     is_apart = last > CHAOTIC_DECORRELATION_RATIO * first
     return "chaotic" if is_steady and is_apart else "exploding"
-
-
-def find_recurrent_growth(case: Case, number: int) -> Finding | None:
-    """Find a kernel, shared by all iterations of a loop, that lets signal or gradient explode."""
-    row = case.layers[number]
-    sizes = row.iteration_sizes
-    if sizes is None or len(sizes.second) < MIN_ITERATIONS:
-        return None
-    count = len(sizes.second)
-    first = count // 4  # the state may be initialized with zeros
-    steps = count - first
-    signal = _log_ratio(sizes.second[-1], sizes.second[first])
-    gradient = _log_ratio(sizes.gradient_total[first], sizes.gradient_total[-1])
-    limit = power_law_growth(1 + steps)
-    if not max(signal, gradient) > limit or math.isinf(max(signal, gradient)):
-        return None
-    name, growth = ("signal", signal) if signal > limit else ("gradient", gradient)
-    worst = _worst_loop_layer(case, row)
-    return Finding(
-        verdict="exploding",
-        cause=f"its {name} becomes {factor_text(growth)} as large in {steps} iterations of its "
-        f"loop, {factor_text(growth / steps)} in each: {gain_cause(worst)}",
-        cure="recurrent_kernel_init=jinit.orthogonal()",
-        source="" if worst is row else worst.path,
-    )
-
-
-def _log_ratio(last: float, first: float) -> float:
-    return log_or_infinity(float(last)) - log_or_infinity(float(first))
-
-
-def _worst_loop_layer(case: Case, row: LayerRow) -> LayerRow:
-    """Return the layer of the same loop whose gain is farthest from 1."""
-    loop = row.contraction.place[:-1]
-    same_loop = [
-        layer
-        for layer in case.layers
-        if layer.contraction.place[:-1] == loop and layer.squared_gain
-    ]
-    return max(same_loop, key=lambda layer: abs(math.log(layer.squared_gain)), default=row)
 
 
 def find_collapse(case: Case, number: int) -> Finding | None:
@@ -261,48 +216,6 @@ def _gain_error(row: LayerRow) -> float:
     error = abs(math.log(row.used_squared_gain / scale.weights)) + missing_biases(row)
     is_last = row.leaf.activation is None or row.leaf.activation.end == "output"
     return 0.0 if is_last and error < MAX_LOG_GAIN else error
-
-
-def find_unscaled_branches(rows: Sequence[LayerRow]) -> dict[int, Finding]:
-    """Return a finding for each residual branch that makes the residual stream explode.
-
-    Args:
-      rows: the layers in execution order.
-
-    Returns:
-      The findings by number of the layer that ends the branch.
-    """
-    branches = {number: row.branch for number, row in enumerate(rows) if row.branch is not None}
-    branches = {n: branch for n, branch in branches.items() if branch.residual_stream > 0}
-    sums = list(branches.values())
-    count = len(sums)
-    if count < 2:
-        return {}
-    final = sums[-1].residual_stream + sums[-1].branch
-    growth = log_or_infinity(final / sums[0].residual_stream)
-    # Branches that read a normalized residual stream add a decreasing share to it. Only the others
-    # compound.
-    late = sorted(math.log1p(each.branch / each.residual_stream) for each in sums[count // 2 :])
-    compound = count * late[len(late) // 2]
-    if not min(growth, compound) > power_law_growth(1 + count):
-        return {}
-    return {
-        number: Finding(
-            verdict="exploding",
-            cause=f"{count} residual branches are not scaled: this one adds "
-            f"{branch.branch / branch.residual_stream:.2g} times the mean square of the residual "
-            f"stream, whose RMS grows to {factor_text(growth)} its first value",
-            cure=_branch_cure(rows[number].leaf, count),
-        )
-        for number, branch in branches.items()
-        if branch.branch > LARGE_BRANCH_RATIO * branch.residual_stream
-    }
-
-
-def _branch_cure(leaf: Leaf, count: int) -> str:
-    if leaf.fan_in != shape_fan_in(leaf.shape):
-        return f"kernel_init={initializer_text(leaf, 1 / count)}"
-    return f'kernel_init=jinit.variance_scaling(1 / {count}, "fan_in", "truncated_normal")'
 
 
 def _interval_text(interval: ExpectedInterval) -> str:

@@ -48,6 +48,16 @@ def kernel_cure(row: LayerRow) -> str:
     return f"{cure}, bias_init=jinit.normal({math.sqrt(scale.biases):.3g})"
 
 
+def size_cure(row: LayerRow) -> str:
+    """Return the cure of what follows a layer and is too large or too small.
+
+    A normalization removes the scale of the kernel before it: its own scale sets the size.
+    """
+    if row.is_normalized and row.leaf.rescaled_by:
+        return f"initialize {row.leaf.rescaled_by} with jinit.ones"
+    return kernel_cure(row)
+
+
 def initializer_text(leaf: Leaf, variance: float) -> str:
     """Return the code of an initializer of a kernel.
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
+from jinit.diagnostics.judging.branch_faults import find_unscaled_branches
 from jinit.diagnostics.judging.chain_faults import (
     find_collapse,
     find_gradient_growth,
-    find_recurrent_growth,
     find_signal_growth,
-    find_unscaled_branches,
 )
 from jinit.diagnostics.judging.dead_faults import find_dead_kernel, find_dead_units
 from jinit.diagnostics.judging.finding import STABLE, Case, Finding
@@ -18,6 +17,10 @@ from jinit.diagnostics.judging.layer_faults import (
     find_symmetry,
     find_underflow,
     find_wrong_fan,
+)
+from jinit.diagnostics.judging.recurrent_faults import (
+    find_recurrent_fading,
+    find_recurrent_growth,
 )
 
 _FaultFinder = Callable[[Case, int], Finding | None]
@@ -32,6 +35,7 @@ _FAULT_FINDERS: tuple[_FaultFinder, ...] = (
     find_signal_growth,
     find_gradient_growth,
     find_recurrent_growth,
+    find_recurrent_fading,
     find_collapse,
     find_wrong_fan,
 )

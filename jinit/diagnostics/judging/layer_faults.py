@@ -10,6 +10,7 @@ from jinit.diagnostics.judging.cures import (
     kernel_cure,
     layer_name,
     needed_scale,
+    size_cure,
     underflow_cure,
     weight_std,
 )
@@ -168,7 +169,7 @@ def find_saturation(case: Case, number: int) -> Finding | None:
     if input_second > LARGE_INPUT_SECOND and row.squared_gain < LARGE_INPUT_SECOND:
         cause = f"{symptom}, because its input has RMS {math.sqrt(input_second):.3g}"
         return _blame_input(case, number, cause)
-    return Finding("saturated", symptom, kernel_cure(row))
+    return Finding("saturated", symptom, size_cure(row))
 
 
 def _blame_input(case: Case, number: int, cause: str) -> Finding:

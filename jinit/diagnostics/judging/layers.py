@@ -17,7 +17,7 @@ from jinit.diagnostics.measuring.measure import (
 from jinit.diagnostics.measuring.statistics import WeightStatistics
 from jinit.diagnostics.measuring.symmetry import count_equal_units
 from jinit.gains import needed
-from jinit.model import Contraction, Leaf, Model
+from jinit.model import Contraction, Leaf, Model, Place, bodies
 
 _FREE_SCALE_ENDS = ("residual", "shortcut", "output", "softmax", "attention", "other")
 """Ends after which the scale of a result may be chosen freely."""
@@ -33,7 +33,7 @@ class EqualCounts(NamedTuple):
 
 
 class IterationSizes(NamedTuple):
-    """Measurements of a layer by iteration of its loop."""
+    """Measurements of a layer by iteration of its loop, in the order of execution."""
 
     second: np.ndarray
     """Mean square of the pre-activations."""
@@ -184,7 +184,7 @@ def layer_rows(model: Model, measurements: Measurements) -> tuple[LayerRow, ...]
                 branch=None
                 if branch is None
                 else _read_iteration(measurements.branches[branch], step),
-                iteration_sizes=_iteration_sizes(measurements.layers[number])
+                iteration_sizes=_iteration_sizes(model, contraction, measurements.layers[number])
                 if lengths and step is None
                 else None,
             )
@@ -247,11 +247,28 @@ def _residual_numbers(model: Model) -> dict[int, int]:
     return numbers
 
 
-def _iteration_sizes(layer: LayerStatistics) -> IterationSizes:
-    return IterationSizes(
-        second=np.asarray(layer.preactivation.second, np.float64).ravel(),
-        gradient_total=np.asarray(layer.gradient.total, np.float64).ravel(),
-    )
+def _iteration_sizes(
+    model: Model, contraction: Contraction, layer: LayerStatistics
+) -> IterationSizes:
+    """Return the measurements of a layer in the order in which its iterations are executed."""
+    reversed_axes = _reversed_loops(model, contraction.place)
+
+    def read(values: Any) -> np.ndarray:
+        sizes = np.asarray(values, np.float64).reshape(contraction.loop_lengths)
+        return np.flip(sizes, reversed_axes).ravel()
+
+    return IterationSizes(read(layer.preactivation.second), read(layer.gradient.total))
+
+
+def _reversed_loops(model: Model, place: Place) -> tuple[int, ...]:
+    """Return which of the loops around an operation begin with their last index."""
+    graph, found = model.graph, []
+    for depth, position in enumerate(place[:-1]):
+        operation = graph.operations[position]
+        if operation.params.get("reverse"):
+            found.append(depth)
+        graph = graph.flatten_body(next(bodies(operation.params)))
+    return tuple(found)
 
 
 def _read_iteration(values: Any, step: int | None) -> Any:

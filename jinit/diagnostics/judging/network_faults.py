@@ -156,6 +156,9 @@ def _find_large_loss(case: NetworkCase, last: int | None) -> NetworkFinding | No
         cause = f"{symptom}: the inputs are too large, {large[0].name} has RMS {large[0].rms:.3g}"
         finding = Finding("misscaled", cause, STANDARDIZE, "inputs")
         return NetworkFinding(finding, reading_layer(case.layers))
+    finding = _find_large_normalization(case, symptom)
+    if finding is not None:
+        return NetworkFinding(finding, last)
     worst = _worst_gain(case)
     if worst is not None:
         row = case.layers.layers[worst]
@@ -167,6 +170,23 @@ def _find_large_loss(case: NetworkCase, last: int | None) -> NetworkFinding | No
             Finding("misscaled", cause, f"divide the logits by {std:.2g}", "loss"), last
         )
     return None
+
+
+def _find_large_normalization(case: NetworkCase, symptom: str) -> Finding | None:
+    """Find scales and biases of normalizations that make the signal larger than inputs may be."""
+    facts = case.layers.parameters
+    sizes = {
+        path: math.sqrt(facts.weights[path].second)
+        for path, leaf in facts.leaves.items()
+        if leaf.is_normalization and path in facts.weights
+    }
+    path = max(sizes, key=sizes.__getitem__, default="")
+    if not path or not sizes[path] > LARGE_INPUT_RMS:
+        return None
+    name = facts.leaves[path].role
+    cause = f"{symptom}: the {name} of a normalization, {path}, has RMS {sizes[path]:.3g}"
+    value = "jinit.ones" if name == "scale" else "jinit.zeros"
+    return Finding("misscaled", cause, f"initialize {path} with {value}", path)
 
 
 def _worst_gain(case: NetworkCase) -> int | None:

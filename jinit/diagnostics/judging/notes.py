@@ -2,25 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 from jinit.diagnostics.judging.dead_faults import cut_note
+from jinit.diagnostics.judging.finding import Case
 from jinit.diagnostics.judging.input_faults import input_note
 from jinit.diagnostics.judging.layers import LayerRow
 from jinit.diagnostics.judging.network_faults import NetworkCase
+from jinit.diagnostics.judging.recurrent_faults import find_fading, loop_rows
+from jinit.gains import needed_gate_bias
 from jinit.theory import initial_loss
-
-_FADED = 1e-3
-"""Ratio of the gradients of the second and the last iteration of a loop that is worth a note."""
 
 
 def find_notes(network: NetworkCase) -> list[str]:
     """Return the remarks about a network, some of them empty."""
     case = network.layers
     notes = [input_note(case), cut_note(case.parameters), *map(_copies_note, case.layers)]
-    notes += _fading_notes(case.layers)
+    notes += _fading_notes(case)
     if not case.layers:
         notes.append("jinit found no kernel that is applied to a signal: nothing was measured")
     if network.unread:
@@ -37,33 +34,37 @@ def find_notes(network: NetworkCase) -> list[str]:
     return notes
 
 
-def _fading_notes(rows: Sequence[LayerRow]) -> list[str]:
+def _fading_notes(case: Case) -> list[str]:
     """Return a note for each loop whose early iterations hardly reach the loss.
 
-    This is no fault: a recurrence with a short memory learns what needs no longer one.
+    This is no fault by itself: a recurrence with a short memory learns what needs no longer one.
     """
-    totals: dict[Any, tuple[str, np.ndarray]] = {}
-    for row in rows:
-        if row.iteration_sizes is not None:
-            path, total = totals.get(row.contraction.place[:-1], (row.path, np.zeros(1)))
-            total = total + row.iteration_sizes.gradient_total
-            totals[row.contraction.place[:-1]] = path, total
-    return [_fading_note(path, total) for path, total in totals.values()]
+    gates = {path: needed_gate_bias(leaf) for path, leaf in case.parameters.leaves.items()}
+    zeros = [
+        path
+        for path, gate in gates.items()
+        if gate is not None and path in case.parameters.weights and _is_zero(case, path)
+    ]
+    loops = loop_rows(case.layers).values()
+    return [_fading_note(rows, zeros if len(loops) == 1 else []) for rows in loops]
 
 
-def _fading_note(path: str, total: np.ndarray) -> str:
-    """Return a note about a loop, from the squared gradients of its iterations; empty for none."""
-    if len(total) < 3:
+def _is_zero(case: Case, path: str) -> bool:
+    return case.parameters.weights[path].is_zero
+
+
+def _fading_note(rows: Sequence[LayerRow], zero_gates: Sequence[str]) -> str:
+    """Return a note about the layers of a loop; empty if the gradient does not fade."""
+    fading = find_fading(rows)
+    if fading is None:
         return ""
-    second, last = float(total[1]), float(total[-1])  # the state of the first may be zero
-    if not last > 0 or not second < _FADED**2 * last:
-        return ""
-    size = f"{math.sqrt(second / last):.1g} times that at the last one" if second else "zero"
+    size = f"{fading.ratio:.1g} times that at the last one" if fading.ratio else "zero"
+    first = f"a forget bias of 1 for {zero_gates[0]}, " if zero_gates else ""
     return (
-        f"{path}: the gradient at the second of {len(total)} iterations of its loop is {size}: "
-        "what happens early hardly reaches the loss, which matters only if the task needs it; "
-        f"orthogonal recurrent kernels and jinit.chrono({len(total)}) for the forget-gate bias "
-        "keep more"
+        f"{rows[0].path}: the gradient at the second of {fading.iterations} iterations of its loop "
+        f"is {size}: what happens early hardly reaches the loss, which matters only if the task "
+        f"needs it; {first}orthogonal recurrent kernels and "
+        f"jinit.chrono({fading.iterations}) for the forget-gate bias keep more"
     )
 
 

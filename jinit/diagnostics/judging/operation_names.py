@@ -139,6 +139,19 @@ class OperationNamer:
         is_product = self.flow.operation(place).name in _PRODUCTS
         return is_product and all(map(self._layer_names, operands))
 
+    def scale_path(self, place: Place) -> str:
+        """Return the path of the parameter that an operation multiplies a signal with.
+
+        It is empty if the operation is another one.
+        """
+        if self.flow.operation(place).name != "mul":
+            return ""
+        for operand in self.flow.operands(place):
+            numbers = self._input_numbers(operand)
+            if len(numbers) == 1 and not self.is_signal(operand):
+                return self.parameter_paths[numbers[0]]
+        return ""
+
     def _layer_names(self, signal: FlowValue) -> list[str]:
         places = self.flow.operations_before([signal])
         return [self.layer_name(place) for place in places if place in self.flow.layers]

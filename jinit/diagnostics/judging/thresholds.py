@@ -28,6 +28,22 @@ MIN_ITERATIONS = 8
 """Iterations of a loop from which on growth is judged: in fewer, a state that is initialized with
 zeros has not yet forgotten it."""
 
+FADED = 1e-3
+"""Ratio of the gradients of the second and the last iteration of a loop that is worth mentioning.
+"""
+
+FASTEST_FADING = 0.4
+"""Factor of the gradient per iteration of a loop below which a closed forget gate or a small
+recurrent kernel is a fault. A forget gate or an update gate of bias 0, the default of Flax and of
+PyTorch, passes back at least σ(0) = 0.5 of the gradient, and a tanh cell with an orthogonal kernel
+and inputs of RMS 1 the square root of E[φ'(z)²], 0.6. Measured over 20 and 60 iterations: LSTM
+0.65, with forget biases of 1 0.8, GRU 0.65, minimal gated unit 0.8, tanh cell 0.62, linear
+recurrent unit 0.98, whatever their length; LSTM with forget biases of -1 0.45 and of -3 0.23, tanh
+cell with half of the gain that it needs 0.32. The limit is the geometric mean of 0.32 and 0.5."""
+
+LEAST_GRADIENT = 1e-28
+"""Squared gradient over that of the last iteration below which float32 is about to lose it."""
+
 STEP_SHARE = 0.5
 """A step from one layer to the next takes part in a growth if it contributes at least this share
 of what the steps contribute on average."""

@@ -14,6 +14,7 @@ from diagnostics.zoo.parts import (
     X,
     stack,
 )
+from diagnostics.zoo.recurrent import NETWORKS as RECURRENT
 from flax import linen as nn
 from jax.nn import gelu, relu, sigmoid, silu
 
@@ -124,6 +125,10 @@ NETWORKS = {
             "siamese distance",
             "ensemble",
         )
+    },
+    **{
+        f"recommended {name}": recommended(RECURRENT[name])
+        for name in ("LSTM", "LSTM of separate gates", "GRU", "simple cell", "scanned gate")
     },
     **{
         name: recommended(MIXING_ROWS[name])
