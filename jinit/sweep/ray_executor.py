@@ -33,7 +33,7 @@ class RayExecutor:
                 "Ray is not running: call ray.init() to begin one on this machine, or "
                 "ray.init('auto') to join a cluster"
             )
-        self._ray, self._options = ray, {"max_retries": max_retries, **options}
+        self._ray, self._options = ray, {"max_retries": max_retries, "max_calls": 0, **options}
         self._sweep: tuple[Any, Any] = None, None
         self._functions: dict[Callable[..., Any], Any] = {}
 

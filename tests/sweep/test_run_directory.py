@@ -2,16 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import pytest
 from sweep.small import shallow, sweep
 
 import jinit
+from jinit.sweep import engine
 from jinit.sweep.store import Store, check_directory
 
 INITS = ["zeros", "he_normal", "xavier_uniform"]
 
 
-def test_an_interrupt_keeps_what_was_finished(tmp_path):
+def test_an_interrupt_keeps_what_was_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "local_slots", lambda: tuple(jax.devices()[:1]))
+
     def stop_in_the_second_block(progress):
         if progress.lane_steps > 8 * 20:
             raise KeyboardInterrupt
