@@ -1,12 +1,12 @@
 """`jinit report DIR|FILE`: write a sweep or a diagnosis as one HTML page that can be mailed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from jinit.cli.output import DONE, show_page
+from jinit.stored_file import read_stored_json
 
 
 @click.command("report")
@@ -57,9 +57,9 @@ def _write_page(source: Path, out: Path | None, compare: tuple[str, ...]) -> Pat
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        return read_stored_json(file)
+    except ValueError as error:
         raise ValueError(
-            f"{file} is not JSON; expected the file of `jinit diagnose --json`, or the directory "
+            f"{file} is not JSON of jinit ({error}); expected the file of `jinit diagnose --json`, or the directory "
             "of a sweep"
         ) from error
