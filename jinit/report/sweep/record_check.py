@@ -107,6 +107,30 @@ def _check_lists(table: "pyarrow.Table") -> None:
             column = column.flatten()
         if column.null_count:
             raise ValueError(f"a list in its column {field.name} lacks values")
+    for name in table.column_names:
+        if name.endswith(BY_STEP):
+            _check_lengths(table, name, MEASURED_COLUMN)
+        elif name.endswith("_curve"):
+            _check_lengths(table, name, "step")
+
+
+def _check_lengths(table: "pyarrow.Table", name: str, steps: str) -> None:
+    """Raise if lists have another number of values than the lists of their steps."""
+    known = table.column_names
+    lengths = _lengths(table[name])
+    expected = _lengths(table[steps]) if steps in known else [None] * len(lengths)
+    for found, wanted in zip(lengths, expected, strict=True):
+        if found not in (None, 0, wanted):
+            raise ValueError(f"its column {name} has {found} values for {wanted} of {steps}")
+
+
+def _lengths(column: "pyarrow.ChunkedArray") -> list[int | None]:
+    """Return the length of the list of each row; None where there is none."""
+    from pyarrow import compute
+
+    if not _is_list(column.type):
+        return [None] * len(column)
+    return compute.list_value_length(column).to_pylist()
 
 
 def _is_list(kind: Any) -> bool:
