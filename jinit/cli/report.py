@@ -60,6 +60,6 @@ def _read_json(file: Path) -> Any:
         return read_stored_json(file)
     except ValueError as error:
         raise ValueError(
-            f"{file} is not JSON of jinit ({error}); expected the file of `jinit diagnose --json`, or the directory "
-            "of a sweep"
+            f"{file} is not JSON of jinit ({error}); expected the file of "
+            "`jinit diagnose --json`, or the directory of a sweep"
         ) from error

@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,14 +23,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from report.synthetic import grid, lane, write_sweep
+from sweep.small import linear
+from sweep.small import sweep as small_sweep
 from synthetic_diagnosis import diagnosis
 
-import jinit
-from jinit.calibrate import write_array_file
 from jinit.calibrate.checkpoint import Checkpoint
 from jinit.initializers import from_spec
 from jinit.report import MissingExtraError, Results
-from jinit.report.diagnosis.page import diagnosis_report
 from jinit.rules.toml import rules_from_toml
 from jinit.stored_file import read_stored_bytes
 from jinit.sweep.block import Block, BlockRun, Scores
@@ -138,8 +136,9 @@ def strange_value(rng: Random) -> Any:
             value = rng.choice(([value], {"name": value}, {"a": value}))
         return value
     if rng.random() < 0.03:
-        return [rng.choice(STRANGE) for _ in range(5)] * rng.choice((1, 500))
-    return rng.choice(STRANGE)
+        values = [json.dumps(rng.choice(STRANGE)) for _ in range(5)] * rng.choice((1, 500))
+        return [json.loads(value) for value in values]
+    return json.loads(json.dumps(rng.choice(STRANGE)))
 
 
 def places(data: Any) -> list[tuple[Any, Any]]:
@@ -147,7 +146,9 @@ def places(data: Any) -> list[tuple[Any, Any]]:
     found, waiting = [], [data]
     while waiting:
         each = waiting.pop()
-        keys = each if isinstance(each, dict) else range(len(each)) if isinstance(each, list) else ()
+        keys = (
+            each if isinstance(each, dict) else range(len(each)) if isinstance(each, list) else ()
+        )
         found += [(each, key) for key in keys]
         waiting += [each[key] for key in keys]
     return found
@@ -262,7 +263,11 @@ def other_columns(rng: Random, content: bytes) -> bytes:
 def other_rows(rng: Random, content: bytes) -> bytes:
     table = read(content)
     rows = [rng.randrange(len(table)) for _ in range(rng.choice((0, 1, len(table), 5)))]
-    return written(table.take(pyarrow.array(rows, pyarrow.int64())) if rng.random() < 0.8 else pyarrow.concat_tables([table] * 2))
+    return written(
+        table.take(pyarrow.array(rows, pyarrow.int64()))
+        if rng.random() < 0.8
+        else pyarrow.concat_tables([table] * 2)
+    )
 
 
 def another_table(rng: Random, content: bytes) -> bytes:
@@ -305,7 +310,9 @@ def other_arrays(rng: Random, content: bytes) -> bytes:
     elif change < 0.8:
         arrays[name] = arrays[other]
     elif change < 0.9:
-        label = rng.choice(("9/x", "x", '["a"]', '["metrics", []]', "[", '["measured", "x"]', "²/x"))
+        label = rng.choice(
+            ("9/x", "x", '["a"]', '["metrics", []]', "[", '["measured", "x"]', "²/x")
+        )
         arrays[label] = arrays[f"{label} at"] = rng.choice(ARRAYS)
     else:
         arrays[name] = arrays[name].astype(rng.choice(("f2", "i8", "S3", "U2", "c8")))
@@ -549,13 +556,10 @@ def read_spec(directory: Path) -> None:
     from_spec(data)
 
 
-def show(text: object) -> str:
-    import rich
+def show(text: object) -> None:
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=80)
-    console.print(text)
-    return repr(rich)
+    Console(file=io.StringIO(), width=80).print(text)
 
 
 class Kind(NamedTuple):
@@ -650,10 +654,6 @@ def check_case(kind: Kind, pristine: Path, scratch: Path, rng: Random) -> str:
     except BaseException as error:
         if not is_documented(error, directory, kind.allowed):
             seen = f"{type(error).__name__}: {str(error)[:300]}"
-            if "FUZZ_TRACE" in os.environ:
-                import traceback
-
-                seen += "".join(traceback.format_exception(error)[-4:])
     if Trap.ran:
         seen += " runs code"
     if contents(directory) != before:
@@ -697,3 +697,78 @@ def test_many_damaged_files_are_refused_or_read(name, pristine, tmp_path):
 def test_files_that_are_not_damaged_are_read(name, pristine):
     for reader in FILES[name].readers:
         reader(pristine(name))
+
+
+def test_a_documented_error_names_what_is_wrong(tmp_path):
+    """The table would notice: an undocumented exception, a change, and a reader that hangs."""
+    write_layout(tmp_path / "study")
+    kind = FILES["layout"]
+    for reader, words in (
+        (lambda path: {}["a"], "KeyError"),
+        (lambda path: (path / "sweep.json").unlink(), "changes files"),
+        (lambda path: _spring(), "runs code"),
+    ):
+        seen = check_case(
+            kind._replace(readers=(reader,)), tmp_path / "study", tmp_path, random.Random(0)
+        )
+        assert words in seen
+
+
+def test_a_checkpoint_of_other_runs_is_not_used(tmp_path):
+    """A file that was renamed has the right form, and the states of other configurations."""
+    write_block_checkpoint(tmp_path)
+    saved = block_checkpoints(tmp_path)
+    first, second = (tmp_path / f"checkpoints/000-00000{number}.npz" for number in (0, 1))
+    assert saved.read(BLOCK) is not None
+    for number in (1, 2, 3):
+        second.write_bytes(first.read_bytes() + bytes(number - 1))
+        with pytest.warns(UserWarning, match=r"000-000001\.npz cannot be used"):
+            assert saved.read(Block(1, BLOCK.lanes)) is None
+    asides = sorted(tmp_path.glob("checkpoints/000-000001.damaged*"))
+    assert [path.suffix for path in asides] == [".damaged", ".2", ".3"]
+    assert len({path.read_bytes() for path in asides}) == 3
+
+
+def test_a_small_file_of_many_rows_is_not_read(tmp_path):
+    write_study(tmp_path / "study")
+    file = tmp_path / "study/records/00000.parquet"
+    file.write_bytes(written(pyarrow.table({"init": pyarrow.repeat("zeros", 20_000_000)})))
+    assert file.stat().st_size < 100_000
+    with pytest.raises(ValueError, match="it has 20000000 rows for 4 runs"):
+        Results(tmp_path / "study").frame()
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_files_are_damaged_is_not_resumed(tmp_path):
+    """Nothing that was recorded is changed; what can be used is gone on with."""
+
+    def study():
+        axes = {"init": ["zeros", "he_normal"], "lr": [0.1]}
+        return small_sweep(linear, steps=4, seeds=2, lanes=2, save="none", **axes)
+
+    study().run(tmp_path / "pristine")
+    kinds = {
+        "sweep.json": JSON,
+        "records/*.parquet": TABLES,
+        "layouts/*.json": JSON,
+    }
+    whole = Results(tmp_path / "pristine").frame()
+    for number in range(48):
+        rng = random.Random(f"resume {number}")
+        directory = tmp_path / "damaged"
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(tmp_path / "pristine", directory)
+        name = list(kinds)[number % len(kinds)]
+        file = sorted(directory.glob(name))[0]
+        file.write_bytes(rng.choice(kinds[name])(rng, file.read_bytes()))
+        before = {path: path.read_bytes() for path in directory.glob("*/*") if path.is_file()}
+        outline = (directory / "sweep.json").read_bytes()
+        try:
+            results = study().resume(directory)
+        except (ValueError, OSError) as error:
+            assert is_documented(error, directory, ()), f"case {number}: {error!r}"
+        else:
+            assert len(results.frame()) == len(whole), f"case {number}: {file.name}"
+        for path, content in before.items():
+            assert path.read_bytes() == content
+        assert (directory / "sweep.json").read_bytes() == outline

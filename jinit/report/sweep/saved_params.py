@@ -45,11 +45,11 @@ def _restore(folder: Path, like: Any) -> Any:
                 check_regular_file(path)
         with orbax.checkpoint.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(folder, like)
-    except Exception as error:  # noqa: BLE001 - Orbax raises what its parsers of a file raise
+    except Exception as error:
         remedy = "" if like is None else ", or give like= the structure that was saved"
         raise ValueError(
-            f"the parameters in {folder} cannot be read ({escape_unprintable(_first_line(error))}): "
-            f"the folder is damaged or another version of Orbax wrote it; restore it{remedy}"
+            f"the parameters in {folder} cannot be read "
+            f"({escape_unprintable(_first_line(error))}): the folder is damaged or another version of Orbax wrote it; restore it{remedy}"
         ) from error
 
 
