@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from jinit.cli.output import DONE, show_page
-from jinit.stored_file import read_stored_json
 
 
 @click.command("report")
@@ -56,6 +55,8 @@ def _write_page(source: Path, out: Path | None, compare: tuple[str, ...]) -> Pat
 
 
 def _read_json(file: Path) -> Any:
+    from jinit.stored_file import read_stored_json
+
     try:
         return read_stored_json(file)
     except ValueError as error:

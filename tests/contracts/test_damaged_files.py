@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of values
 """Whatever is on the disk, jinit says what is wrong: it does not crash, hang, run code or lose data.
 
 Each file of jinit is damaged in many ways and read by everything that reads it. A new kind of file
@@ -651,7 +652,7 @@ def check_case(kind: Kind, pristine: Path, scratch: Path, rng: Random) -> str:
             reader(directory)
     except HangError:
         seen = "hangs"
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - any other one is what is looked for
         if not is_documented(error, directory, kind.allowed):
             seen = f"{type(error).__name__}: {str(error)[:300]}"
     if Trap.ran:
@@ -659,6 +660,10 @@ def check_case(kind: Kind, pristine: Path, scratch: Path, rng: Random) -> str:
     if contents(directory) != before:
         seen += " changes files"
     return seen and f"{damage.__name__} of {file.relative_to(directory)}: {seen}"
+
+
+# Orbax leaves tasks behind whose exceptions nobody asks for, in a loop that is closed.
+leaves_tasks = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -682,17 +687,20 @@ def check(name: str, pristine: Path, scratch: Path, cases: range) -> None:
     assert not faults, "\n".join(f"case {number}: {text}" for number, text in faults.items())
 
 
+@leaves_tasks
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_are_refused_or_read(name, pristine, tmp_path):
-    check(name, pristine(name), tmp_path, range(int(40 * FILES[name].share) + 1))
+    check(name, pristine(name), tmp_path, range(int(16 * FILES[name].share) + 1))
 
 
 @pytest.mark.slow
+@leaves_tasks
 @pytest.mark.parametrize("name", FILES)
 def test_many_damaged_files_are_refused_or_read(name, pristine, tmp_path):
     check(name, pristine(name), tmp_path, range(100, 100 + int(1300 * FILES[name].share)))
 
 
+@leaves_tasks
 @pytest.mark.parametrize("name", FILES)
 def test_files_that_are_not_damaged_are_read(name, pristine):
     for reader in FILES[name].readers:
@@ -732,9 +740,9 @@ def test_a_checkpoint_of_other_runs_is_not_used(tmp_path):
 def test_a_small_file_of_many_rows_is_not_read(tmp_path):
     write_study(tmp_path / "study")
     file = tmp_path / "study/records/00000.parquet"
-    file.write_bytes(written(pyarrow.table({"init": pyarrow.repeat("zeros", 20_000_000)})))
+    file.write_bytes(written(pyarrow.table({"init": pyarrow.repeat("zeros", 500_000)})))
     assert file.stat().st_size < 100_000
-    with pytest.raises(ValueError, match="it has 20000000 rows for 4 runs"):
+    with pytest.raises(ValueError, match="it has 500000 rows for 4 runs"):
         Results(tmp_path / "study").frame()
 
 
@@ -759,16 +767,15 @@ def test_a_sweep_whose_files_are_damaged_is_not_resumed(tmp_path):
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(tmp_path / "pristine", directory)
         name = list(kinds)[number % len(kinds)]
-        file = sorted(directory.glob(name))[0]
+        file = min(directory.glob(name))
         file.write_bytes(rng.choice(kinds[name])(rng, file.read_bytes()))
         before = {path: path.read_bytes() for path in directory.glob("*/*") if path.is_file()}
         outline = (directory / "sweep.json").read_bytes()
         try:
-            results = study().resume(directory)
+            found: object = len(study().resume(directory).frame())
         except (ValueError, OSError) as error:
-            assert is_documented(error, directory, ()), f"case {number}: {error!r}"
-        else:
-            assert len(results.frame()) == len(whole), f"case {number}: {file.name}"
+            found = len(whole) if is_documented(error, directory, ()) else repr(error)
+        assert found == len(whole), f"case {number}: {name}"
         for path, content in before.items():
             assert path.read_bytes() == content
         assert (directory / "sweep.json").read_bytes() == outline

@@ -16,11 +16,14 @@ from jinit.report.sweep.outline import Outline
 if TYPE_CHECKING:
     import pyarrow
 
+_SPARE_ROWS = 100_000
+"""Rows that a file may have besides: a message about runs that are there twice says more."""
+
 _INTEGER_LISTS, _TEXT_LISTS = ("step", MEASURED_COLUMN), ("layers",)
 
 
 def check_size(metadata: Any, outline: Outline) -> None:
-    """Raise if a file says that it has more rows than a sweep has runs.
+    """Raise if a file says that it has far more rows than a sweep has runs.
 
     A file of some bytes can claim any number of equal rows. Sizes of columns are not looked at:
     pyarrow ends the process where the description of one is damaged.
@@ -30,9 +33,9 @@ def check_size(metadata: Any, outline: Outline) -> None:
       outline: the outline of the sweep.
 
     Raises:
-      ValueError: if there are more rows than runs.
+      ValueError: if there are far more rows than runs.
     """
-    if metadata.num_rows > outline.total_lanes:
+    if metadata.num_rows > outline.total_lanes + _SPARE_ROWS:
         raise ValueError(f"it has {metadata.num_rows} rows for {outline.total_lanes} runs")
 
 

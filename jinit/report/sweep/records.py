@@ -60,7 +60,7 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
             check_columns(block, outline)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise ValueError(
-                f"{file} cannot be read as records ({escape_unprintable(str(error))}); move this "
+                f"{file} cannot be read as Parquet ({escape_unprintable(str(error))}); move this "
                 "file away to read the others, and run the sweep again into an empty directory "
                 "to get its runs"
             ) from error
