@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from jinit.stored_file import read_stored_json
+
 FORMAT = 3
 """Number of this format, written to the outline. Format 2 had `program_axes` in place of `compare`
 and `tune`. Format 1 had one column for both the verdict at initialization and divergence in
@@ -242,12 +244,12 @@ def read_outline_data(directory: Path) -> dict[str, Any]:
     """
     file = directory / OUTLINE_FILE
     try:
-        data = json.loads(file.read_text("utf-8"))
+        data = read_stored_json(file)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(_missing_message(directory)) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(
-            f"{file} is not JSON ({error}); expected what a sweep wrote there. "
+            f"{file} is not JSON of jinit ({error}); expected what a sweep wrote there. "
             "Restore it, or run the sweep again into an empty directory"
         ) from None
     _check_outline(file, data)

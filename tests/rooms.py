@@ -18,8 +18,8 @@ class Room:
     doors: Mapping[str, str] = field(default_factory=dict)
 
 
-# Files of the root that every room may import; they import nothing of jinit.
-SHARED = ("choice", "record")
+# Files of the root that every room may import; they import nothing of jinit but each other.
+SHARED = ("choice", "record", "stored_file")
 
 EVERYTHING = (
     "sampling theory initializers model gains programs rules hooks calibrate pretrain diagnostics "
@@ -29,6 +29,7 @@ EVERYTHING = (
 ARROWS = {
     "choice": Room(libraries=""),
     "record": Room(libraries=""),
+    "stored_file": Room(libraries=""),
     "sampling": Room(),
     "theory": Room(libraries="jax numpy scipy"),
     "initializers": Room("sampling theory"),

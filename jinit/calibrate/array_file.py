@@ -4,12 +4,28 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from jinit.stored_file import read_stored_bytes
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
+# What NumPy and zipfile raise for an archive of another kind.
+_FAULTS = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write_array_file(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -49,12 +65,12 @@ def read_array_file(file: Path) -> dict[str, np.ndarray]:
     >>> read_array_file(file)
     {'a': array([1., 1.])}
     """
-    content = file.read_bytes()
+    content = read_stored_bytes(file)
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise ValueError("is not a checkpoint of jinit, or it is damaged")
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             return dict(archive)
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except _FAULTS as error:
         raise ValueError("is not a checkpoint of jinit") from error

@@ -1,6 +1,7 @@
 """A file with the state of unfinished work, from which a later call goes on."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -136,8 +137,10 @@ class Checkpoint:
             identity: Any = dict(json.loads(arrays.pop(_IDENTITY).tobytes()))
             steps = [int(each) for each in arrays.pop(_STEPS)]
             self.seconds = float(arrays.pop(_SECONDS))
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise self._error("is not a checkpoint of jinit") from error
+        if not 0 <= self.seconds < math.inf:
+            raise self._error(f"has {self.seconds} seconds of work, expected a number from 0 on")
         if difference := explain_difference(identity, self._identity):
             raise self._error(f"belongs to other work, which differs in: {difference}")
         self._loops = [_SavedLoop(count, {}) for count in steps]

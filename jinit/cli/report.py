@@ -1,6 +1,5 @@
 """`jinit report DIR|FILE`: write a sweep or a diagnosis as one HTML page that can be mailed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +55,12 @@ def _write_page(source: Path, out: Path | None, compare: tuple[str, ...]) -> Pat
 
 
 def _read_json(file: Path) -> Any:
+    from jinit.stored_file import read_stored_json
+
     try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        return read_stored_json(file)
+    except ValueError as error:
         raise ValueError(
-            f"{file} is not JSON; expected the file of `jinit diagnose --json`, or the directory "
-            "of a sweep"
+            f"{file} is not JSON of jinit ({error}); expected the file of "
+            "`jinit diagnose --json`, or the directory of a sweep"
         ) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinit.choice import check_choice
 from jinit.rules.match import Rule, read_rules
+from jinit.stored_file import read_stored_bytes
 
 _ANY_SIZE = "*"
 _EXAMPLE = '[[rules]]\ninitializer = "he_normal"\nrole = "kernel"'
@@ -47,7 +48,7 @@ def rules_from_toml(source: str | Path) -> tuple[Rule, ...]:
 
 def _read_text(name: str, file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return read_stored_bytes(file).decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{name}: expected TOML in UTF-8, but byte {error.start} is not UTF-8; save the file "

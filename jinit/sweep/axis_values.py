@@ -1,6 +1,7 @@
 """The values of an axis: how they are read, compared and written to a record."""
 
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import CellType, ModuleType
@@ -37,7 +38,7 @@ def read_value(axis: str, value: Any) -> Any:
     (0.1, zeros, (8, 8))
     """
     if axis == "init":
-        return value if callable(value) else read_method(value) or from_spec(value)
+        return value if callable(value) else _read_start(value)
     if axis == "optimizer" and isinstance(value, str):
         return optimizer_function("axis 'optimizer'", value)
     if isinstance(value, np.ndarray | jax.Array) and value.ndim:
@@ -46,6 +47,14 @@ def read_value(axis: str, value: Any) -> Any:
             "as (64, 64), or a word, and let build convert it"
         )
     return _python_number(value)
+
+
+def _read_start(value: Any) -> Any:
+    """Return the method or the initializer that plain data describes."""
+    try:
+        return read_method(value) or from_spec(value)
+    except TypeError as error:
+        raise ValueError(f"axis 'init', {reprlib.repr(value)}: {error}") from None
 
 
 def record_value(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """Files with the state of blocks in training, from which an interrupted sweep goes on."""
 
+import itertools
 import json
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,7 @@ class BlockCheckpoints:
     """The checkpoints of the blocks of one group.
 
     Each is a file of plain arrays with their digest. One that is damaged, or was written for
-    another layout of lanes, is moved aside, and its block begins anew.
+    another block or layout of lanes, is moved aside, and its block begins anew.
 
     Args:
       directory: the directory of the sweep.
@@ -75,7 +77,7 @@ class BlockCheckpoints:
         state = to_plain_arrays(block_run.state)
         arrays = {f"{_STATE}{name}": each for name, each in state.items()}
         arrays |= _history_arrays(block_run.read_pending().history)
-        arrays[_ABOUT] = np.frombuffer(self._about.encode(), np.uint8)
+        arrays[_ABOUT] = np.frombuffer(self._name(block_run.block).encode(), np.uint8)
         self._folder.mkdir(parents=True, exist_ok=True)
         write_array_file(self._file(block_run.block), arrays)
         self._saved_at[block_run.block] = time.monotonic()
@@ -90,10 +92,10 @@ class BlockCheckpoints:
         if not file.exists():
             return None
         try:
-            return self._parse(read_array_file(file))
+            return self._parse(block, read_array_file(file))
         except (OSError, ValueError) as error:
-            aside = file.with_suffix(".damaged")
-            file.replace(aside)
+            aside = _free_name(file.with_suffix(".damaged"))
+            file.rename(aside)
             warnings.warn(
                 f"the checkpoint {file} cannot be used ({error}): it is now {aside}, and its runs "
                 "are trained from their first step",
@@ -113,13 +115,17 @@ class BlockCheckpoints:
     def _file(self, block: Block) -> Path:
         return self._folder / f"{block.name(self._group)}.npz"
 
-    def _parse(self, arrays: dict[str, np.ndarray]) -> SavedBlock:
+    def _name(self, block: Block) -> str:
+        """Return text that names the work of a block: another one has other configurations."""
+        return f"{self._about} {block.name(self._group)}"
+
+    def _parse(self, block: Block, arrays: dict[str, np.ndarray]) -> SavedBlock:
         try:
             about = arrays.pop(_ABOUT).tobytes().decode()
         except (KeyError, UnicodeDecodeError):
             raise ValueError("it is not one of a block of runs") from None
-        if about != self._about:
-            raise ValueError("it was written for another layout of runs, or another sweep")
+        if about != self._name(block):
+            raise ValueError("it was written for other runs, another layout or another sweep")
         state = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_STATE)}
         plain = {name.removeprefix(_STATE): each for name, each in state.items()}
         lanes = len(jax.tree.leaves(self._structs)[0])
@@ -134,6 +140,12 @@ def count_checkpoints(directory: Path) -> int:
       directory: the directory.
     """
     return sum(1 for _ in (directory / _FOLDER).glob("*.npz"))
+
+
+def _free_name(file: Path) -> Path:
+    """Return a name that no file has: files that were moved aside before are kept."""
+    others = (file.with_name(f"{file.name}.{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([file], others) if not os.path.lexists(name))
 
 
 def _history_arrays(history: Sequence[Scores]) -> dict[str, np.ndarray]:
@@ -165,7 +177,7 @@ def _read_history(arrays: Mapping[str, np.ndarray], lanes: int) -> tuple[Scores,
                     columns[kind][place][name] = _check_lanes(value, lanes)
         found = zip(steps, columns[_METRICS], diverged, columns[_MEASURED], strict=True)
         history = tuple(Scores(step, *each) for step, *each in found)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"it does not hold the scores of a block: {error}") from None
     if not history or any(scores.diverged_at.shape != (lanes,) for scores in history):
         raise ValueError("it does not hold the scores of a block")

@@ -48,9 +48,9 @@ def read_method(spec: str | Mapping[str, Any]) -> Method | None:
     >>> read_method({"name": "lsuv", "tolerance": 0.1}), read_method("zeros")
     (lsuv(tolerance=0.1), None)
     """
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    options = {"name": spec} if not isinstance(spec, Mapping) else dict(spec)
     name = options.pop("name", None)
-    return build_method(name, options) if name in METHODS else None
+    return build_method(name, options) if isinstance(name, str) and name in METHODS else None
 
 
 def build_method(name: str, options: Mapping[str, Any]) -> Method:

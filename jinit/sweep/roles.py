@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinit.choice import check_choice
-from jinit.record import OUTLINE_FILE, START_AXES, default_roles
+from jinit.record import OUTLINE_FILE, START_AXES, default_roles, read_outline_data
 
 
 class Roles(NamedTuple):
@@ -64,7 +64,7 @@ def write_roles(directory: Path, roles: Roles, changes: Mapping[str, Any] | None
     file = directory / OUTLINE_FILE
     if not file.exists():
         return
-    outline = json.loads(file.read_text("utf-8")) | dict(changes or {})
+    outline = read_outline_data(directory) | dict(changes or {})
     for key, names in roles._asdict().items():
         outline[key] = [name for name in outline["axes"] if name in names]
     partial = file.with_name(file.name + ".partial")

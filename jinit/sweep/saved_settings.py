@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jinit.stored_file import read_stored_json
 from jinit.sweep.settings import DEFAULT_SPACE, build_from_settings, read_file
 from jinit.sweep.sweep import Sweep
 
@@ -64,13 +65,13 @@ def read_saved_sweep(directory: Path, file: Path | None) -> Sweep:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_stored_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{path} does not exist; expected the directory that `jinit sweep` printed. A sweep "
             "from Python goes on by Sweep(...).resume(directory)"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}); restore it") from None
     is_known = isinstance(data, dict) and set(data) == _KEYS
     if not is_known or not all(isinstance(each, dict) for each in data.values()):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jinit.choice import check_choice
+from jinit.stored_file import read_stored_bytes
 from jinit.sweep.load_function import load_function
 from jinit.sweep.named_optimizer import optimizer_function
 from jinit.sweep.network_settings import (
@@ -217,7 +218,7 @@ def read_file(file: Path) -> dict[str, Any]:
       ValueError: if it cannot be read, is not TOML, or has an unknown key.
     """
     try:
-        settings = tomllib.loads(file.read_text())
+        settings = tomllib.loads(read_stored_bytes(file).decode().replace("\r\n", "\n"))
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -16,6 +16,7 @@ from jinit.record import (
     RECORDS_FOLDER,
 )
 from jinit.report import explain_missing_extra
+from jinit.stored_file import check_regular_file, read_stored_json
 from jinit.sweep.directory_folder import LINKS_ARE_IMPOSSIBLE
 from jinit.sweep.directory_lock import DirectoryLock
 from jinit.sweep.layout import BlockLayout
@@ -92,7 +93,7 @@ class Store:
         """
         file = self._layout_file(group)
         try:
-            return BlockLayout.from_dict(json.loads(file.read_text("utf-8")))
+            return BlockLayout.from_dict(read_stored_json(file))
         except FileNotFoundError:
             if self.blocks(group):
                 raise ValueError(
@@ -100,7 +101,7 @@ class Store:
                     "lanes others would differ in their last bits; restore the file"
                 ) from None
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"{file} cannot be read ({error}); restore it") from error
 
     def agree_on_layout(self, group: int, layout: BlockLayout) -> BlockLayout:
@@ -194,6 +195,7 @@ def count_records(directory: Path) -> int:
     count = 0
     for file in sorted((directory / RECORDS_FOLDER).glob("*.parquet")):
         try:
+            check_regular_file(file)
             count += parquet.read_metadata(file).num_rows
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{file} cannot be read as Parquet ({error}); move it away") from error

@@ -15,6 +15,8 @@ _STATISTICS = (
     "saturated_fraction",
 )
 """Those that every page of a diagnosis shows."""
+_SQUARES = ("second_moment",)
+"""Statistics whose square roots are shown."""
 _Kind = type | tuple[type, ...]
 _FIELDS: dict[str, _Kind] = {
     "verdict": str,
@@ -109,11 +111,18 @@ def _check_numbers(place: str, layer: Mapping[str, Any], required: Sequence[str]
     statistics = layer["statistics"]
     _require(_is_numbers(statistics), f"{place}.statistics", "numbers by name", statistics)
     for group in ("predicted", "healthy"):
-        for name, ends in layer.get(group, {}).items():
+        intervals = layer.get(group, {})
+        _require(isinstance(intervals, Mapping), f"{place}.{group}", "an object", intervals)
+        for name, ends in intervals.items():
             is_interval = isinstance(ends, list | tuple) and len(ends) == 3
             is_interval = is_interval and _is_numbers(dict(enumerate(ends)))
             _require(is_interval, f"{place}.{group}.{name}", "three numbers", ends)
-    for name, found in (layer.get("histograms") or {}).items():
+            if name in _SQUARES:
+                is_square = all(end is None or not end < 0 for end in ends)
+                _require(is_square, f"{place}.{group}.{name}", "squares", ends)
+    histograms = layer.get("histograms") or {}
+    _require(isinstance(histograms, Mapping), f"{place}.histograms", "an object", histograms)
+    for name, found in histograms.items():
         _require(_is_histogram(found), f"{place}.histograms.{name}", "a histogram", found)
 
 

@@ -8,7 +8,9 @@ from jinit.record import OUTCOME_COLUMN, RECORDS_FOLDER, required_columns
 from jinit.report.extras import explain_missing_extra
 from jinit.report.sweep.outcome import outcomes
 from jinit.report.sweep.outline import Outline, canonical_value
+from jinit.report.sweep.record_check import check_columns, check_size
 from jinit.report.text import escape_unprintable, value_text
+from jinit.stored_file import check_regular_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,18 +51,27 @@ def read_records(directory: Path, outline: Outline) -> "pyarrow.Table":
     blocks = []
     for file in files:
         try:
+            check_regular_file(file)
             # `read_table` would add a column for a folder named `lr=0.1`.
             with pyarrow.parquet.ParquetFile(file) as opened:
+                check_size(opened.metadata, outline)
                 block = opened.read()
             block.validate(full=True)  # strings that are not UTF-8 would raise later
-        except (pyarrow.ArrowException, OSError) as error:
+            check_columns(block, outline)
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise ValueError(
                 f"{file} cannot be read as Parquet ({escape_unprintable(str(error))}); move this "
                 "file away to read the others, and run the sweep again into an empty directory "
                 "to get its runs"
             ) from error
         blocks.append(block)
-    table = pyarrow.concat_tables(blocks, promote_options="permissive")
+    try:
+        table = pyarrow.concat_tables(blocks, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise ValueError(
+            f"the files in {folder} have columns of different types ({error}): files of two sweeps "
+            "are mixed in it; move those of the other sweep away"
+        ) from error
     return _add_outcomes(table.take(_sort_indices(table, outline, directory)), outline)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from jinit.record import PARAMS_FOLDER, run_label
 from jinit.report.sweep.outline import Outline
+from jinit.report.text import escape_unprintable
+from jinit.stored_file import check_regular_file
 
 
 def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None, like: Any) -> Any:
@@ -22,7 +24,7 @@ def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None
       The tree of parameters, as NumPy arrays; without `like`, tuples are lists.
 
     Raises:
-      ValueError: if the parameters of this run were not saved.
+      ValueError: if the parameters of this run were not saved, or their folder is damaged.
     """
     folder = directory.absolute() / PARAMS_FOLDER
     saved = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
@@ -30,10 +32,29 @@ def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None
     label = only if row is None else run_name(outline, row)
     if label not in saved:
         raise ValueError(_missing_message(directory, saved, row))
+    return _restore(folder / label, like)
+
+
+def _restore(folder: Path, like: Any) -> Any:
+    """Return the parameters in a folder that Orbax wrote."""
     import orbax.checkpoint
 
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder / label, like)
+    try:
+        for path in folder.rglob("*"):
+            if not path.is_dir():
+                check_regular_file(path)
+        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+            return checkpointer.restore(folder, like)
+    except Exception as error:
+        remedy = "" if like is None else ", or give like= the structure that was saved"
+        raise ValueError(
+            f"the parameters in {folder} cannot be read "
+            f"({escape_unprintable(_first_line(error))}): the folder is damaged or another version of Orbax wrote it; restore it{remedy}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def run_name(outline: Outline, row: Mapping[str, Any]) -> str:
