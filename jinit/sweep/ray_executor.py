@@ -12,9 +12,8 @@ class RayExecutor:
 
     Each task trains as many blocks as a process has devices, and Ray runs it again if the process
     or its node is lost. Only the process that runs the sweep needs its directory. On CPUs, a
-    process trains on all cores of its node: let a task have them all, as by `num_cpus=16`. With
-    `num_gpus`, Ray begins a new process for each task, which compiles anew unless the environment
-    variable `JAX_COMPILATION_CACHE_DIR` names a folder for the programs.
+    process trains on all cores of its node: let a task have them all, as by `num_cpus=16`. A
+    process trains many tasks with the programs it has compiled, and keeps its GPU for them.
 
     Args:
       max_retries: how often Ray runs a task again whose process or node was lost.

@@ -45,11 +45,12 @@ def _restore(folder: Path, like: Any) -> Any:
                 check_regular_file(path)
         with orbax.checkpoint.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(folder, like)
-    except Exception as error:
+    except Exception as error:  # Orbax and its storage raise errors of a dozen types
         remedy = "" if like is None else ", or give like= the structure that was saved"
         raise ValueError(
             f"the parameters in {folder} cannot be read "
-            f"({escape_unprintable(_first_line(error))}): the folder is damaged or another version of Orbax wrote it; restore it{remedy}"
+            f"({escape_unprintable(_first_line(error))}): the folder is damaged or another version "
+            f"of Orbax wrote it; restore it{remedy}"
         ) from error
 
 
