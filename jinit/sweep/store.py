@@ -1,5 +1,6 @@
 """The directory of a sweep, to which the outline and finished blocks of lanes are written."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -93,7 +94,7 @@ class Store:
         """
         file = self._layout_file(group)
         try:
-            return BlockLayout.from_dict(read_stored_json(file))
+            return _parse_layout(read_stored_json(file))
         except FileNotFoundError:
             if self.blocks(group):
                 raise ValueError(
@@ -116,7 +117,8 @@ class Store:
         """
         file = self._layout_file(group)
         file.parent.mkdir(exist_ok=True)
-        self._create(file, json.dumps(layout.to_dict()).encode())
+        text = json.dumps({**layout.to_dict(), "digest": _layout_digest(layout)})
+        self._create(file, text.encode())
         return self.read_layout(group) or layout
 
     def _layout_file(self, group: int) -> Path:
@@ -200,6 +202,18 @@ def count_records(directory: Path) -> int:
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{file} cannot be read as Parquet ({error}); move it away") from error
     return count
+
+
+def _parse_layout(data: Any) -> BlockLayout:
+    digest = data.pop("digest", None) if isinstance(data, dict) else None
+    layout = BlockLayout.from_dict(data)
+    if digest != _layout_digest(layout):
+        raise ValueError("it was changed after it was written, and blocks would have other runs")
+    return layout
+
+
+def _layout_digest(layout: BlockLayout) -> str:
+    return hashlib.sha256(json.dumps(layout.to_dict()).encode()).hexdigest()
 
 
 def _move_if_new(partial: Path, path: Path) -> bool:

@@ -159,7 +159,9 @@ def test_damaged_files_are_named(tmp_path, whole):
         study().resume(damaged(records, half))
     with pytest.raises(ValueError, match=r"sweep\.json is not JSON"):
         study().resume(damaged(OUTLINE_FILE, b"{"))
-    for text in ("{", "[]", '{"tiles": 1}'):
+    valid = json.loads((whole[0] / "layouts/000.json").read_text())
+    other = json.dumps(valid | {"tiles": valid["tiles"] + 1})
+    for text in ("{", "[]", '{"tiles": 1}', other):
         with pytest.raises(ValueError, match=r"layouts/000\.json cannot be read"):
             study(seeds=2).resume(without_a_block(damaged("layouts/000.json", text.encode())))
     outline = json.loads((whole[0] / OUTLINE_FILE).read_text())
