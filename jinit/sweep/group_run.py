@@ -62,7 +62,7 @@ class GroupRun:
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples
             self._batches = Batches(seeds, examples, group.batch_size, bootstrap=context.bootstrap)
-        most = _recordings_per_call(group, layout, context)
+        most = _recordings_per_call(group, layout, context, device.platform)
         self._plans = context.plans(most)
         calls = tuple(sorted({call for plan in self._plans for each in plan for call in each}))
         self._parts = context.parts[device]
@@ -318,14 +318,16 @@ class GroupRun:
         return jax.device_put(padded, self.device)
 
 
-def _recordings_per_call(group: Group, layout: BlockLayout, context: RunContext) -> int:
+def _recordings_per_call(
+    group: Group, layout: BlockLayout, context: RunContext, platform: str
+) -> int:
     """Return how often one call may record: on CPU for about a second, elsewhere once.
 
     Streams, patience and the loop of Python need each recording by itself.
     """
     is_stream = context.data is not None and context.data.is_stream
     is_single = layout.is_loop or is_stream or context.patience.recordings is not None
-    if is_single or jax.default_backend() != "cpu":
+    if is_single or platform != "cpu":
         return 1
     seconds = group.step_cost.cpu_seconds * context.record_every * layout.block_lanes
     return max(int(_CALL_SECONDS / seconds), 1) if seconds else 1

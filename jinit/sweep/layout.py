@@ -4,8 +4,6 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import jax
-
 from jinit.sweep.executor import AUTO, Executor
 from jinit.sweep.groups import Group
 
@@ -95,6 +93,8 @@ def choose_layout(
     slots: int,
     lanes_per_block: int | None,
     executor: Executor = AUTO,
+    *,
+    platform: str,
 ) -> BlockLayout:
     """Choose the fastest layout for the lanes of a group, or one of a given number of lanes.
 
@@ -107,6 +107,7 @@ def choose_layout(
       slots: number of blocks that are trained at the same time.
       lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
       executor: how the lanes are computed, as the user asked for.
+      platform: that of the devices, such as `cpu` or `tpu`.
 
     Returns:
       The layout.
@@ -116,7 +117,7 @@ def choose_layout(
     if executor.lanes is not None:
         tile_lanes = min(executor.lanes, slot_lanes)
         return BlockLayout(min(-(-slot_lanes // tile_lanes), _MOST_TILES), tile_lanes, is_loop)
-    most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group)
+    most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group, platform)
     if lanes_per_block:
         block_lanes = min(lanes_per_block, lanes)
         tiles = -(-block_lanes // most_lanes)
@@ -134,8 +135,8 @@ def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
     return blocks * (tiles * (tile_lanes + _TILE_COST) + _CALL_COST)
 
 
-def _most_tile_lanes(group: Group) -> int:
-    if jax.default_backend() != "cpu":
+def _most_tile_lanes(group: Group, platform: str) -> int:
+    if platform != "cpu":
         return _ACCELERATOR_TILE_LANES
     cost = group.step_cost
     lanes = int(_CPU_TILE_BYTES / max(cost.result_bytes, 1.0))
