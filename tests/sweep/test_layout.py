@@ -59,6 +59,22 @@ def test_convolutions_and_large_networks_are_trained_lane_by_lane_on_cpu():
         assert choose_layout(make_group(build), 64, 2, None, platform="cpu").tile_lanes == 1
 
 
+def test_a_tile_of_a_tpu_fits_its_vector_memory_and_a_gpu_takes_many_lanes(group):
+    def tile(group, platform):
+        return choose_layout(group, 4096, 1, None, platform=platform).tile_lanes
+
+    def deep(config):
+        return jinit.sweep.mlp(FEATURES, CLASSES, depth=8, width=64, init=config["init"])
+
+    def wide(config):
+        return jinit.sweep.mlp(FEATURES, CLASSES, depth=2, width=1024, init=config["init"])
+
+    assert tile(group, "tpu") == tile(group, "gpu") == 256
+    assert 64 <= tile(make_group(deep), "tpu") <= 128
+    assert tile(make_group(wide), "tpu") == 8
+    assert tile(make_group(wide), "gpu") == 256
+
+
 @pytest.mark.parametrize(
     "data",
     [
