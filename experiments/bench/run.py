@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
+import accelerator
 import diagnose
 import import_weight
 import machine
@@ -24,6 +26,7 @@ BENCHES = {
     "sweep": sweep,
     "pretrain": pretrain,
     "import_weight": import_weight,
+    "accelerator": accelerator,
 }
 
 
@@ -33,6 +36,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("name", choices=BENCHES, help="which bench")
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds, same method")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every raw number here")
+    devices = ("cpu", "gpu", "tpu")
+    parser.add_argument("--device", choices=devices, help="what JAX runs on; by default it chooses")
     options = parser.parse_args(arguments)
     if options.json and not options.json.resolve().parent.is_dir():
         parser.error(f"--json: there is no directory {options.json.resolve().parent}")
@@ -42,6 +47,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure, print the table, write the raw numbers."""
     options = parse(arguments)
+    if options.device:
+        os.environ["JAX_PLATFORMS"] = options.device  # before a process imports JAX
     bench = BENCHES[options.name]
     if warning := measure.busy():
         tables.progress(warning)

@@ -8,6 +8,7 @@ from jinit.model.contractions import Contraction, LayerUse
 from jinit.model.control_flow import Scan
 from jinit.model.convolutions import canonical_convolutions, fast_convolutions, is_faster_alone
 from jinit.model.dataflow import Dataflow, FlowValue
+from jinit.model.default_platform import default_platform
 from jinit.model.feeds import Feeds
 from jinit.model.graph import Graph
 from jinit.model.inputs import abstract_inputs
@@ -62,6 +63,7 @@ __all__ = [
     "check_model",
     "closest_paths",
     "compile_glob",
+    "default_platform",
     "fast_convolutions",
     "is_faster_alone",
     "leaf_paths",

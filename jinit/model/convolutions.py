@@ -10,6 +10,7 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jinit.model.default_platform import default_platform
 from jinit.model.graph import Graph
 from jinit.model.operation import Operation, bodies
 
@@ -21,9 +22,10 @@ _CONTROL_FLOW = ("cond", "scan", "while")
 
 
 def fast_convolutions(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return a function as `canonical_convolutions` does if the default backend is the CPU.
+    """Return a function that is as `canonical_convolutions` returns it where it runs on a CPU.
 
-    The function is returned unchanged on other backends, which choose the layouts themselves.
+    The platform that a program is compiled for decides, and not that of the process which traces
+    it. Other platforms compute the function as it is: they choose the layouts themselves.
 
     Args:
       function: a function of trees of arrays, which is not differentiated afterwards.
@@ -32,14 +34,24 @@ def fast_convolutions(function: Callable[_P, _R]) -> Callable[_P, _R]:
     >>> float(fast_convolutions(jnp.sum)(jnp.ones(3)))
     3.0
     """
-    return canonical_convolutions(function) if jax.default_backend() == "cpu" else function
+
+    def evaluate(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*args, **kwargs)
+        unchanged, leaves = jex.jaxpr_as_fun(closed), jax.tree.leaves((args, kwargs))
+        if _has_convolution(closed):
+            outputs = lax.platform_dependent(*leaves, cpu=_rewrite(closed), default=unchanged)
+        else:
+            outputs = unchanged(*leaves)
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+
+    return evaluate
 
 
 def is_faster_alone(graph: Graph) -> bool:
-    """Return True if many copies of a network run faster one after the other than in a `vmap`.
+    """Return True if copies of a network run faster one after the other than in a `vmap`.
 
     A `vmap` over kernels groups the channels of convolutions, which XLA on CPU computes three times
-    slower or more.
+    slower or more. JAX's default device decides.
 
     Args:
       graph: the computation of the network.
@@ -48,7 +60,7 @@ def is_faster_alone(graph: Graph) -> bool:
     >>> is_faster_alone(Graph.from_function(jnp.sin, jnp.ones(3)))
     False
     """
-    return jax.default_backend() == "cpu" and any(map(_is_or_has_convolution, graph.operations))
+    return default_platform() == "cpu" and any(map(_is_or_has_convolution, graph.operations))
 
 
 def canonical_convolutions(function: Callable[_P, _R]) -> Callable[_P, _R]:

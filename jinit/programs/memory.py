@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import Sharding
 
+from jinit.model import default_platform
 from jinit.programs.windows import WINDOW_SIZE
 
 _WINDOWS_PER_CALL = 64
@@ -46,8 +47,7 @@ def is_in_host_memory(sharding: Sharding | None) -> bool:
     """Return whether arrays of this sharding, or of none, are in the host's memory."""
     if sharding is not None or not jax.sharding.get_abstract_mesh().empty:
         return False
-    device = getattr(jax.config, "jax_default_device", None) or jax.default_backend()
-    return getattr(device, "platform", device) == "cpu"
+    return default_platform() == "cpu"
 
 
 def window_loop(draw_window: Callable[..., Array]) -> Callable[..., Array]:

@@ -15,10 +15,10 @@ import numpy as np
 from jinit.report import Results
 from jinit.sweep.block import BlockRun, Lane
 from jinit.sweep.block_feed import BlockFeed
+from jinit.sweep.data_parts import data_parts
 from jinit.sweep.definition import SweepDefinition
 from jinit.sweep.estimate import Estimate, estimate_cost
 from jinit.sweep.finished_lanes import FinishedLanes
-from jinit.sweep.group_programs import data_parts
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.groups import Group, group_configs
 from jinit.sweep.layout import choose_layout
@@ -109,6 +109,7 @@ class SweepRun:
             len(context.slots),
             sweep.lanes,
             sweep.executor,
+            platform=context.platform,
         )
         return estimate_cost(groups, context, sweep.total_lane_steps, layout)
 

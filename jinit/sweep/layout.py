@@ -4,8 +4,6 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import jax
-
 from jinit.sweep.executor import AUTO, Executor
 from jinit.sweep.groups import Group
 
@@ -22,9 +20,20 @@ from jinit.sweep.groups import Group
 #         29  MiB   transformer           1     1
 #
 # Convolutions of many kernels are slow: a CNN trains 496 steps per second one lane after the other
-# and 165 in tiles of eight. An accelerator needs many lanes.
+# and 165 in tiles of eight.
 _CPU_TILE_LANES, _CPU_TILE_BYTES = 8, 6 * 2**20
-_ACCELERATOR_TILE_LANES = 256
+
+# A TPU needs many lanes, whose state stays in its vector memory (128 MiB on a v5e) from step to
+# step. Cycles of a step per lane, as XLA estimates them for a v5e (experiments/ahead_of_time):
+#
+#   step computes   network           1 lane      8     32     64    128    256   1024
+#        3.4 MB     MLP of width 64     58.6k  13.0k   5.5k   2.5k   2.6k   5.4k   7.9k
+#        9.0 MB     CNN                 80.5k  30.2k  24.6k  24.8k         36.1k
+#        283 MB     transformer          511k   336k   559k
+#
+# Of a GPU there is no such estimate: it needs many lanes to hide the start of every kernel.
+_TPU_TILE_LANES, _TPU_TILE_BYTES = (8, 256), 2**28
+_GPU_TILE_LANES = 256
 _WIDEST_TILE = 256
 
 # Most tiles of a block: with eight of them one measured sweep was faster and another slower.
@@ -95,6 +104,8 @@ def choose_layout(
     slots: int,
     lanes_per_block: int | None,
     executor: Executor = AUTO,
+    *,
+    platform: str,
 ) -> BlockLayout:
     """Choose the fastest layout for the lanes of a group, or one of a given number of lanes.
 
@@ -107,6 +118,7 @@ def choose_layout(
       slots: number of blocks that are trained at the same time.
       lanes_per_block: lanes of a block as the user asked for; None for the fastest layout.
       executor: how the lanes are computed, as the user asked for.
+      platform: that of the devices, such as `cpu` or `tpu`.
 
     Returns:
       The layout.
@@ -116,7 +128,7 @@ def choose_layout(
     if executor.lanes is not None:
         tile_lanes = min(executor.lanes, slot_lanes)
         return BlockLayout(min(-(-slot_lanes // tile_lanes), _MOST_TILES), tile_lanes, is_loop)
-    most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group)
+    most_lanes = _WIDEST_TILE if executor.kind == "vmap" else _most_tile_lanes(group, platform)
     if lanes_per_block:
         block_lanes = min(lanes_per_block, lanes)
         tiles = -(-block_lanes // most_lanes)
@@ -134,9 +146,13 @@ def _relative_cost(lanes: int, tiles: int, tile_lanes: int) -> float:
     return blocks * (tiles * (tile_lanes + _TILE_COST) + _CALL_COST)
 
 
-def _most_tile_lanes(group: Group) -> int:
-    if jax.default_backend() != "cpu":
-        return _ACCELERATOR_TILE_LANES
+def _most_tile_lanes(group: Group, platform: str) -> int:
     cost = group.step_cost
-    lanes = int(_CPU_TILE_BYTES / max(cost.result_bytes, 1.0))
-    return 1 if cost.has_convolutions else min(max(lanes, 1), _CPU_TILE_LANES)
+    result_bytes = max(cost.result_bytes, 1.0)
+    if platform == "cpu":
+        lanes = int(_CPU_TILE_BYTES / result_bytes)
+        return 1 if cost.has_convolutions else min(max(lanes, 1), _CPU_TILE_LANES)
+    if platform == "tpu":
+        fewest, most = _TPU_TILE_LANES
+        return min(max(int(_TPU_TILE_BYTES / result_bytes), fewest), most)
+    return _GPU_TILE_LANES

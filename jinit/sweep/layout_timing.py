@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import jax
-
 from jinit.sweep.block import Block, Lane
 from jinit.sweep.executor import AUTO, Executor, parse_executor
 from jinit.sweep.group_run import GroupRun
@@ -41,14 +39,19 @@ def fitting_layout(
       initial_states: draws the initial states; methods that look at data are applied once.
     """
     slots = 1 if _is_read_once(context) else len(context.slots)
-    rule = choose_layout(group, len(lanes), slots, lanes_per_block, executor)
+    rule = choose_layout(
+        group, len(lanes), slots, lanes_per_block, executor, platform=context.platform
+    )
     is_timed = executor.kind == "measured" or (
         executor == AUTO and lanes_per_block is None and _is_long(group, len(lanes), context)
     )
     if not is_timed:
         return rule
     choices = [
-        choose_layout(group, len(lanes), slots, None, parse_executor(text)) for text in _CANDIDATES
+        choose_layout(
+            group, len(lanes), slots, None, parse_executor(text), platform=context.platform
+        )
+        for text in _CANDIDATES
     ]
     layouts = dict.fromkeys((rule, *choices))
     states = initial_states or InitialStates(group, context.seeds)
@@ -101,7 +104,7 @@ def _is_read_once(context: RunContext) -> bool:
 
 def _is_long(group: Group, lanes: int, context: RunContext) -> bool:
     """Return whether a sweep takes so long on CPU that timing pays."""
-    if jax.default_backend() != "cpu":
+    if context.platform != "cpu":
         return False
     seconds = group.step_cost.cpu_seconds * lanes * context.rungs[-1]
     return seconds > _LONG_SECONDS * len(context.slots)

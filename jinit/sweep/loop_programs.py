@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jinit.model import PyTree
 from jinit.sweep.group_programs import GroupPrograms
@@ -43,8 +42,8 @@ class LoopPrograms(GroupPrograms):
         state, (recorded,) = self.evaluate(("validation",), state, lanes[1], parts)
         return state, recorded._replace(train=train)
 
-    def _evaluations(self) -> list[tuple[str, ...]]:
-        return [*super()._evaluations(), self._present("validation")]
+    def _scored_parts(self) -> list[tuple[str, ...]]:
+        return [*super()._scored_parts(), self.computations.present("validation")]
 
     def _train_lane(
         self, steps: int, state: LaneState, numbers: Any, seed: Any, indices: Any, *data: Any
@@ -63,16 +62,7 @@ class LoopPrograms(GroupPrograms):
             after, metrics = self.group.program.step(lane, numbers, seed, examples, batch, train)
             return (keep_stopped(lane, after) if self.group.program.can_stop else after), metrics
 
-        lane, numbers = jax.tree.map(
-            lambda struct: self._struct(struct.shape[1:], struct.dtype), self._lane_arguments()
-        )
-        size = self.group.batch_size
-        examples = None if size is None else self._struct((size,), np.int32)
-        batch = None
-        if self.data is not None and self.data.is_stream:
-            batch = self._shared(self.data.batch_struct())
-        seed, train = self._struct((), np.uint32), self._shared(self.structs["train"])
-        return jax.jit(run, donate_argnums=0).lower(lane, numbers, seed, examples, batch, train)
+        return self.computations.step(run).lower()
 
 
 def _unstack(lanes: Any) -> list[Any]:

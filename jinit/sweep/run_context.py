@@ -42,6 +42,11 @@ class RunContext:
     """Set to end the training of blocks after their present calls."""
 
     @property
+    def platform(self) -> str:
+        """The platform of the devices, such as `cpu` or `tpu`."""
+        return self.slots[0].platform
+
+    @property
     def data_seeds(self) -> np.ndarray:
         """The seed of the order of the data, by seed of the sweep."""
         if self.data_seed is None:

@@ -12,8 +12,8 @@ import jax
 
 from jinit.calibrate import digest_arrays, explain_difference
 from jinit.record import OUTLINE_FILE, RECORDS_FOLDER, read_outline_data
+from jinit.sweep.data_parts import data_parts
 from jinit.sweep.definition import SweepDefinition
-from jinit.sweep.group_programs import data_parts
 from jinit.sweep.groups import Group
 from jinit.sweep.slots import count_cores
 from jinit.sweep.space import record_value

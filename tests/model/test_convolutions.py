@@ -138,7 +138,23 @@ def test_copies_of_a_network_with_convolutions_are_faster_alone_on_cpu(monkeypat
     assert is_faster_alone(graph)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert not is_faster_alone(graph)
-    assert fast_convolutions(convolve) is convolve
+
+
+def test_convolutions_are_rewritten_only_in_programs_for_the_cpu():
+    """Whatever the process runs on: these are lowered on a CPU, for each platform."""
+    layout, *shapes = LAYOUTS["odd"]
+    traced = jax.jit(jax.vmap(fast_convolutions(convolution(layout)))).trace(
+        *(jnp.stack([each, each]) for each in draw(*shapes))
+    )
+    transposes = {
+        platform: traced.lower(lowering_platforms=(platform,))
+        .as_text()
+        .count("stablehlo.transpose")
+        for platform in ("cpu", "cuda", "rocm", "tpu")
+    }
+    others = {transposes[platform] for platform in ("cuda", "rocm", "tpu")}
+    assert others == {transposes["tpu"]}
+    assert transposes["cpu"] > transposes["tpu"]
 
 
 def test_functions_without_convolutions_stay_as_they_are():

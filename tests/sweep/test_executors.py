@@ -117,7 +117,9 @@ def test_executors_that_cannot_work(executor, error, text):
 def test_blocks_are_halved_until_they_fit(tmp_path, monkeypatch):
     full = run(tmp_path / "full", executor="vmap(2)")
     (group,) = groups(shallow, init=["he_normal"], lr=[1e-2])
-    assert choose_layout(group, 10, 8, None, parse_executor("vmap(2)")).tile_lanes == 2
+    assert (
+        choose_layout(group, 10, 8, None, parse_executor("vmap(2)"), platform="cpu").tile_lanes == 2
+    )
     monkeypatch.setattr(group_training, "slot_bytes", lambda slots: 1.0)
     frame = run(tmp_path / "out", executor="vmap(2)")
     assert (set(full["lane_width"]), set(frame["lane_width"])) == ({2}, {1})

@@ -17,7 +17,9 @@ import jinit
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from architectures import gpt2, resnet, vit
 
+TINY = gpt2.Config(vocabulary=512, positions=64, width=64, heads=4, layers=2, tied=False)
 NETWORKS = {
+    "tiny GPT-2": (gpt2.LinenGPT2, gpt2.NnxGPT2, TINY, (1, 8), "int32"),
     "GPT-2": (gpt2.LinenGPT2, gpt2.NnxGPT2, gpt2.Config(tied=False), (1, 8), "int32"),
     "ResNet-50": (resnet.LinenResNet, resnet.NnxResNet, resnet.Config(), (1, 64, 64, 3), "float32"),
     "ViT-B/16": (vit.LinenViT, vit.NnxViT, vit.Config(), (1, 224, 224, 3), "float32"),

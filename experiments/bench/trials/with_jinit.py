@@ -27,7 +27,7 @@ def start(problem: str, trials: int, steps: int) -> dict:
     return {"device": device, "first_run": first}
 
 
-def run(problem: str, trials: int, steps: int) -> dict:
+def run(problem: str, trials: int, steps: int, executor: str = "auto") -> dict:
     """Train the given number of lanes, seeds × learning rates, and record them on disk as users do.
 
     `whole_seconds` is a first sweep of a task, with tracing, compiling, writing and reading the
@@ -36,8 +36,8 @@ def run(problem: str, trials: int, steps: int) -> dict:
     """
     train, validation = digits.load(problem)
     task = jinit.Task(problem, train, validation, batch_size=BATCH)
-    whole_seconds, first = sweep(task, trials, steps)
-    _, frame = sweep(task, trials, steps)
+    whole_seconds, first = sweep(task, trials, steps, executor)
+    _, frame = sweep(task, trials, steps, executor)
     return {
         "whole_seconds": whole_seconds,
         "compile_seconds": float(first.groupby("group").compile_seconds.first().sum()),
@@ -53,7 +53,7 @@ def build(problem: str):
     return lambda config: NETWORKS[problem](kernel_init=config["init"])
 
 
-def sweep(task: jinit.Task, trials: int, steps: int):
+def sweep(task: jinit.Task, trials: int, steps: int, executor: str):
     """Run a sweep; its seconds and its records."""
     rates = PROBLEMS[task.name].rates
     swept = jinit.Sweep(
@@ -63,6 +63,7 @@ def sweep(task: jinit.Task, trials: int, steps: int):
         optimizer=optax.adam,
         seeds=trials // len(rates),
         steps=steps,
+        executor=executor,
     )
     with tempfile.TemporaryDirectory() as directory:
         begin = time.perf_counter()
