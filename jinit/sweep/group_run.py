@@ -11,6 +11,7 @@ import numpy as np
 from jinit.sweep.batches import Batches
 from jinit.sweep.block import Block, BlockRun, Lane, Scores, column_names
 from jinit.sweep.block_checkpoints import BlockCheckpoints, SavedBlock
+from jinit.sweep.call_length import recordings_per_call
 from jinit.sweep.group_programs import GroupPrograms
 from jinit.sweep.groups import Group
 from jinit.sweep.initial_states import InitialStates
@@ -21,12 +22,6 @@ from jinit.sweep.loop_programs import LoopPrograms
 from jinit.sweep.prepared_block import LaneInputs, PreparedBlock
 from jinit.sweep.run_context import RunContext
 from jinit.sweep.saved_lanes import SavedLane, stack_histories, stack_lanes
-
-_CALL_SECONDS = 1.0
-"""Seconds of a call with several recordings; Python shows progress between calls."""
-_ACCELERATOR_RATE, _ACCELERATOR_EQUATION_SECONDS = 4e12, 2e-6
-"""Operations per second of small networks on an accelerator: by XLA's estimates, 4e12 to 8e12 on a
-TPU v5e (experiments/ahead_of_time). And the time to start a kernel of a GPU, as a guess."""
 
 
 class _Batches(NamedTuple):
@@ -65,7 +60,7 @@ class GroupRun:
         if group.batch_size is not None and context.data is not None:
             seeds, examples = context.data_seeds, context.data.examples
             self._batches = Batches(seeds, examples, group.batch_size, bootstrap=context.bootstrap)
-        most = _recordings_per_call(group, layout, context, device.platform)
+        most = recordings_per_call(group, layout, context, device.platform)
         self._plans = context.plans(most)
         calls = tuple(sorted({call for plan in self._plans for each in plan for call in each}))
         self._parts = context.parts[device]
@@ -319,29 +314,6 @@ class GroupRun:
         """Return arrays of lanes on the device, padded to the lanes of a block."""
         padded = jax.tree.map(lambda leaf: pad_lanes(leaf, self.layout.block_lanes), tree)
         return jax.device_put(padded, self.device)
-
-
-def _recordings_per_call(
-    group: Group, layout: BlockLayout, context: RunContext, platform: str
-) -> int:
-    """Return how often one call may record, so that it takes about a second at most.
-
-    Streams, patience and the loop of Python need each recording by itself.
-    """
-    is_stream = context.data is not None and context.data.is_stream
-    if layout.is_loop or is_stream or context.patience.recordings is not None:
-        return 1
-    seconds = _step_seconds(group, layout, platform) * context.record_every
-    return max(int(_CALL_SECONDS / seconds), 1) if seconds else 1
-
-
-def _step_seconds(group: Group, layout: BlockLayout, platform: str) -> float:
-    """Return the seconds of a step of a block, as a guess: mostly it takes less."""
-    cost = group.step_cost
-    if platform == "cpu":
-        return cost.cpu_seconds * layout.block_lanes
-    starting = cost.equations * layout.tiles * _ACCELERATOR_EQUATION_SECONDS
-    return starting + cost.operations * layout.block_lanes / _ACCELERATOR_RATE
 
 
 def _mean_metrics(steps: Sequence[int], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
