@@ -18,5 +18,14 @@ def _find(closed):
     for equation in closed.jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":
             yield equation.params, [var.aval.shape for var in equation.invars]
-        for body in bodies(equation.params):
+        for body in _bodies_on_cpu(equation.params):
             yield from _find(body)
+
+
+def _bodies_on_cpu(params):
+    """The bodies of an operation, and of one that depends on the platform that for a CPU."""
+    platforms = params.get("branches_platforms")
+    if platforms is None:
+        return bodies(params)
+    place = next(at for at, names in enumerate(platforms) if names is None or "cpu" in names)
+    return [params["branches"][place]]

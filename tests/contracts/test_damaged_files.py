@@ -36,6 +36,7 @@ from jinit.stored_file import read_stored_bytes
 from jinit.sweep.block import Block, BlockRun, Scores
 from jinit.sweep.block_checkpoints import BlockCheckpoints
 from jinit.sweep.lane_program import LaneState
+from jinit.sweep.layout import BlockLayout
 from jinit.sweep.saved_settings import read_saved_sweep, save_settings
 from jinit.sweep.settings import build_sweep
 from jinit.sweep.store import Store
@@ -400,8 +401,10 @@ def write_study(directory: Path) -> None:
 
 def write_layout(directory: Path) -> None:
     write_study(directory)
-    (directory / "layouts").mkdir()
-    (directory / "layouts/000.json").write_text('{"tiles": 2, "tile_lanes": 1, "is_loop": false}')
+    store = Store(directory, resumes=True)
+    store.agree_on_layout(0, BlockLayout(2, 1))
+    store.close()
+    (directory / ".writer").unlink()
 
 
 def write_settings(directory: Path) -> None:
