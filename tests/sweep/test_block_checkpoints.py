@@ -55,7 +55,12 @@ def run_case(options, directory, progress=None, *, resumes=False):
     return (one.resume if resumes else one.run)(directory, progress)
 
 
-@pytest.mark.parametrize("case", CASES)
+FAST = "state and keys", "test examples"
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_a_block_goes_on_where_it_was_stopped(tmp_path, case):
     run_case(CASES[case], tmp_path / "whole")
     with pytest.raises(StopError):
@@ -97,7 +102,14 @@ def test_a_block_is_saved_now_and_then(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("damage", ["bit", "half", "empty", "foreign", "layout"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "bit",
+        "layout",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("half", "empty", "foreign")),
+    ],
+)
 def test_a_checkpoint_that_cannot_be_used_is_moved_aside(tmp_path, damage):
     long_sweep().run(tmp_path / "whole")
     with pytest.raises(StopError):
