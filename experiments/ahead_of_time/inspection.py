@@ -44,18 +44,22 @@ def custom_calls(text: str) -> list[str]:
     return sorted({first or second for first, second in _TARGET.findall(text)})
 
 
-def step_cycles(text: str) -> int | None:
-    """Return the cycles of a pass of the largest loop, as XLA:TPU estimates them for its schedule.
+def loop_cycles(text: str) -> tuple[int | None, list[int]]:
+    """Return the cycles of a pass of loops, as XLA:TPU estimates them for its schedule.
 
     Args:
       text: HLO of a program that was compiled for a TPU.
 
     Returns:
-      The cycles; None if there is no loop.
+      Those of the largest loop that has no other one in it, such as that over steps, None if there
+      is no loop; and those of the loops around others, without them, from the inside out.
     """
-    bodies = dict(_computations(text))
-    loops = {name for lines in bodies.values() for line in lines for name in _BODY.findall(line)}
-    return max((_sum_cycles(bodies[name]) for name in loops), default=None)
+    bodies = dict(_computations(text))  # a computation comes after those that it calls
+    called = {name: _BODY.findall("\n".join(lines)) for name, lines in bodies.items()}
+    loops = {name for names in called.values() for name in names}
+    innermost = [_sum_cycles(bodies[name]) for name in loops if not called[name]]
+    around = [_sum_cycles(bodies[name]) for name in bodies if name in loops and called[name]]
+    return max(innermost, default=None), around
 
 
 def measure(compiled: Any) -> dict[str, Any]:
@@ -65,13 +69,15 @@ def measure(compiled: Any) -> dict[str, Any]:
       compiled: the program.
     """
     memory, cost, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    step_cycles, outer_cycles = loop_cycles(text)
     return {
         "argument_bytes": memory.argument_size_in_bytes,
         "temporary_bytes": memory.temp_size_in_bytes,
         "output_bytes": memory.output_size_in_bytes,
         "reused_bytes": memory.alias_size_in_bytes,
         "flops": cost.get("flops"),
-        "step_cycles": step_cycles(text),
+        "step_cycles": step_cycles,
+        "outer_cycles": outer_cycles,
         "custom_calls": custom_calls(text),
     }
 

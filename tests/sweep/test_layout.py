@@ -61,7 +61,9 @@ def test_convolutions_and_large_networks_are_trained_lane_by_lane_on_cpu():
 
 def test_a_tile_of_a_tpu_fits_its_vector_memory_and_a_gpu_takes_many_lanes(group):
     def tile(group, platform):
-        return choose_layout(group, 4096, 1, None, platform=platform).tile_lanes
+        layout = choose_layout(group, 4096, 1, None, platform=platform)
+        assert layout.tiles == (1 if platform == "tpu" else 4)
+        return layout.tile_lanes
 
     def deep(config):
         return jinit.sweep.mlp(FEATURES, CLASSES, depth=8, width=64, init=config["init"])
