@@ -21,7 +21,7 @@ training; an outline without the number is format 0."""
 
 OUTLINE_FILE = "sweep.json"
 RECORDS_FOLDER = "records"
-PARAMS_FOLDER = "params"
+PARAMS_FOLDER, PARAMS_ENDING = "params", ".msgpack"
 LAYOUTS_FOLDER = "layouts"
 SEARCH_FOLDER, CONFIRM_FOLDER = "search", "confirm"
 """Folders of the two sweeps of `jinit.tune`."""

@@ -1,14 +1,17 @@
 """Read files that may be damaged, or may be something else than a file."""
 
 import errno
+import hashlib
 import json
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Any
 
 # Files of jinit nest a few levels. This bound keeps the recursion of all that shows them short.
 _MOST_LEVELS = 64
+_DIGEST_BYTES = hashlib.sha256().digest_size
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 """Range of integers, which every column of records and every array of seeds can hold."""
 
@@ -48,6 +51,49 @@ def read_stored_bytes(file: Path) -> bytes:
         raise OSError(errno.EINVAL, "is not a regular file", str(file))
     with os.fdopen(descriptor, "rb") as opened:
         return opened.read()
+
+
+def write_with_digest(file: Path, content: bytes) -> None:
+    """Write bytes and their SHA-256 digest to a file, which gets its name when it is complete.
+
+    Args:
+      file: the file; it is replaced if it exists.
+      content: the bytes.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with partial.open("wb") as opened:
+            opened.write(content)
+            opened.write(hashlib.sha256(content).digest())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_with_digest(file: Path) -> bytes:
+    """Return the bytes of a file that `write_with_digest` wrote.
+
+    Args:
+      file: the file.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ValueError: if the bytes do not have their digest; the message does not name the file.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a"
+    >>> write_with_digest(file, b"bytes")
+    >>> read_with_digest(file)
+    b'bytes'
+    """
+    stored = read_stored_bytes(file)
+    content, digest = stored[:-_DIGEST_BYTES], stored[-_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("is not a file that jinit wrote, or is damaged")
+    return content
 
 
 def read_stored_json(file: Path) -> Any:

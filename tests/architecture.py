@@ -184,7 +184,7 @@ def flax_outside_hooks(sources: Sources) -> list[str]:
     return [
         str(each)
         for each in imports(sources)
-        if each.top == "flax" and room_of(each.file) != "hooks"
+        if each.top == "flax" and room_of(each.file) not in ("hooks", "params_file")
     ]
 
 

@@ -19,7 +19,7 @@ class Room:
 
 
 # Files of the root that every room may import; they import nothing of jinit but each other.
-SHARED = ("choice", "record", "stored_file")
+SHARED = ("choice", "params_file", "record", "stored_file")
 
 EVERYTHING = (
     "sampling theory initializers model gains programs rules hooks calibrate pretrain diagnostics "
@@ -28,6 +28,7 @@ EVERYTHING = (
 
 ARROWS = {
     "choice": Room(libraries=""),
+    "params_file": Room(tucked="flax"),
     "record": Room(libraries=""),
     "stored_file": Room(libraries=""),
     "sampling": Room(),
@@ -44,7 +45,7 @@ ARROWS = {
     "sweep": Room(
         "calibrate pretrain diagnostics rules initializers theory model hooks report",
         libraries="jax numpy optax",
-        tucked="optuna orbax pyarrow ray scipy sklearn",
+        tucked="optuna pyarrow ray scipy sklearn",
         doors={"hooks": "as_model"},
     ),
     "lessons": Room(
@@ -53,7 +54,7 @@ ARROWS = {
     ),
     "report": Room(
         libraries="matplotlib rich numpy scipy pandas pyarrow",
-        tucked="jinja2 mlflow orbax tensorboard trackio wandb",
+        tucked="jinja2 mlflow tensorboard trackio wandb",
     ),
     "cli": Room(EVERYTHING, libraries="jax numpy rich click"),
     "__main__": Room("cli", libraries=""),

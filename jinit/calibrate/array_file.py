@@ -1,8 +1,6 @@
 """Files of plain arrays with their digest, which are written completely or not at all."""
 
-import hashlib
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -10,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jinit.stored_file import read_stored_bytes
+from jinit.stored_file import read_with_digest, write_with_digest
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
 # What NumPy and zipfile raise for an archive of another kind.
 _FAULTS = (
     EOFError,
@@ -40,13 +37,7 @@ def write_array_file(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
-    content = stream.getvalue()
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content + hashlib.sha256(content).digest())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_with_digest(file, stream.getvalue())
 
 
 def read_array_file(file: Path) -> dict[str, np.ndarray]:
@@ -65,12 +56,9 @@ def read_array_file(file: Path) -> dict[str, np.ndarray]:
     >>> read_array_file(file)
     {'a': array([1., 1.])}
     """
-    content = read_stored_bytes(file)
-    body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        raise ValueError("is not a checkpoint of jinit, or it is damaged")
+    content = read_with_digest(file)
     try:
-        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return dict(archive)
     except _FAULTS as error:
         raise ValueError("is not a checkpoint of jinit") from error

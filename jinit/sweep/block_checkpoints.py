@@ -1,5 +1,6 @@
 """Files with the state of blocks in training, from which an interrupted sweep goes on."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -89,13 +90,14 @@ class BlockCheckpoints:
           block: the block.
         """
         file = self._file(block)
-        if not file.exists():
-            return None
         try:
             return self._parse(block, read_array_file(file))
+        except FileNotFoundError:  # or another worker has finished the block, and removed it
+            return None
         except (OSError, ValueError) as error:
             aside = _free_name(file.with_suffix(".damaged"))
-            file.rename(aside)
+            with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                file.rename(aside)
             warnings.warn(
                 f"the checkpoint {file} cannot be used ({error}): it is now {aside}, and its runs "
                 "are trained from their first step",

@@ -31,6 +31,11 @@ class BlockFeed:
         self._taken[first] = None
         return first
 
+    @property
+    def taken(self) -> tuple[Block, ...]:
+        """The blocks and parts that were taken and are not finished."""
+        return tuple(self._taken)
+
     def finish(self, block: Block, *, is_written: bool) -> None:
         """Note that a block or part is finished.
 

@@ -190,15 +190,23 @@ class SweepRun:
             self.compile(training, len(trainings))
             blocks = training.split_blocks(training.lanes)
             unfinished = [block for block in blocks if not missing.isdisjoint(block.lanes)]
-            feed = BlockFeed(unfinished, training.layout)
-            SlotTraining(
-                training,
-                feed,
-                self.progress,
-                training.write_block,
-                checkpoint_seconds=60 * self.sweep.checkpoint_minutes,
-            ).run(self.waiting.give_sign)
+            self.train(training, BlockFeed(unfinished, training.layout))
             training.release()
+
+    def train(self, training: GroupTraining, feed: BlockFeed) -> None:
+        """Train blocks of a group with checkpoints, and write their records.
+
+        Args:
+          training: the group, compiled.
+          feed: the blocks.
+        """
+        SlotTraining(
+            training,
+            feed,
+            self.progress,
+            training.write_block,
+            checkpoint_seconds=60 * self.sweep.checkpoint_minutes,
+        ).run(self.waiting.give_sign)
 
     def _run_race(self, trainings: Sequence[GroupTraining], race: RungRace) -> None:
         """Train from rung to rung, from each of which fewer configurations go on."""

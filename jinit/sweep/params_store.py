@@ -1,7 +1,6 @@
 """Trained parameters of runs, saved beside the records of a sweep."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,8 @@ import jax
 import numpy as np
 
 from jinit.model import PyTree
-from jinit.record import PARAMS_FOLDER
+from jinit.params_file import write_params_file
+from jinit.record import PARAMS_ENDING, PARAMS_FOLDER
 from jinit.sweep.block import BlockRun, Lane
 from jinit.sweep.finished_lanes import FinishedLanes, lane_name
 from jinit.sweep.lanes import take_lane
@@ -34,7 +34,7 @@ class RunRank(NamedTuple):
 
 
 class ParamsStore:
-    """Saves the parameters of the best run, or of all runs, with Orbax.
+    """Saves the parameters of the best run, or of all runs.
 
     They are saved before the records of their block are written, so that no recorded run is better
     than the best one that was saved.
@@ -69,7 +69,7 @@ class ParamsStore:
         ]
         best = max((rank for rank in ranks if math.isfinite(rank.merit)), default=None)
         wanted = ranks if self._saved == "all" else [best] if best else []
-        missing = [rank.name for rank in wanted if not (self._folder / rank.name).is_dir()]
+        missing = [rank.name for rank in wanted if not self._file(rank.name).exists()]
         self.missing = frozenset(missing)
         self._best = None if missing else best
 
@@ -104,7 +104,7 @@ class ParamsStore:
         elif self._best is None or rank > self._best:
             self._write(rank.name, find_params())
             if self._best is not None:
-                self._remove(self._best.name)
+                self._file(self._best.name).unlink(missing_ok=True)
             self._best = rank
 
     def keep_best(self, name: str | None) -> None:
@@ -113,10 +113,10 @@ class ParamsStore:
         Args:
           name: name of the best of all runs; None if no run has a finite metric.
         """
-        if self._saved == "best" and name is not None and (self._folder / name).is_dir():
-            for folder in self._folder.iterdir():
-                if folder.name != name:
-                    self._remove(folder.name)
+        if self._saved == "best" and name is not None and self._file(name).exists():
+            for file in self._folder.glob(f"*{PARAMS_ENDING}"):
+                if file.stem != name:
+                    file.unlink(missing_ok=True)
 
     def _rank(self, merit: float, lane: Lane) -> RunRank:
         name = lane_name(lane, self._seeds)
@@ -128,23 +128,21 @@ class ParamsStore:
         value = block_run.curve(self._metric.column, place)[-1]
         return value if self._metric.larger_is_better else -value
 
-    def _remove(self, name: str) -> None:
-        shutil.rmtree(self._folder / name, ignore_errors=True)
-
     def _write(self, name: str, params: PyTree) -> None:
-        if (self._folder / name).exists():
+        if self._file(name).exists():
             return
-        import orbax.checkpoint
-
         try:
-            with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-                checkpointer.save(self._folder / name, params)
-        except (OSError, ValueError) as error:
+            self._folder.mkdir(exist_ok=True)
+            write_params_file(self._file(name), params)
+        except OSError as error:
             raise OSError(
                 f"cannot save the parameters of a run in {self._folder}: {error}. All runs that "
                 "were recorded before are kept; mend this, and go on with `jinit resume "
                 f"{self._folder.parent}` or Sweep(...).resume(directory)"
             ) from error
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}{PARAMS_ENDING}"
 
 
 def _lane_params(block_run: BlockRun, place: int, trial: Trial) -> PyTree:

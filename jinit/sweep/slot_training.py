@@ -60,6 +60,9 @@ class SlotTraining:
             except RuntimeError as error:
                 if not is_exhausted(error) or not self._training.shrink():
                     raise
+                for block in self._feed.taken:  # their checkpoints are of the wider layout
+                    if self._checkpoints is not None:
+                        self._checkpoints.remove(block)
                 self._feed.shrink(self._training.layout)
             else:
                 return

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -165,7 +166,7 @@ class Store:
 
     def _create(self, path: Path, content: bytes) -> bool:
         """Write a file unless it exists; return whether it was written."""
-        partial = path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.partial")
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         try:
             with partial.open("wb") as file:
                 file.write(content)

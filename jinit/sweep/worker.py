@@ -19,7 +19,6 @@ from jinit.sweep.engine import SweepRun
 from jinit.sweep.group_training import GroupTraining
 from jinit.sweep.leased_feed import LeasedBlocks, LeasedFeed
 from jinit.sweep.progress import Progress
-from jinit.sweep.slot_training import SlotTraining
 from jinit.sweep.worker_status import new_worker_name
 
 _STUCK_SECONDS = 3600.0
@@ -77,14 +76,7 @@ class WorkerRun:
                         compiled.release()
                     run.compile(group, len(study.trainings))
                     compiled = group
-                feed = LeasedFeed(group, leased)
-                SlotTraining(
-                    group,
-                    feed,
-                    run.progress,
-                    group.write_block,
-                    checkpoint_seconds=60 * run.sweep.checkpoint_minutes,
-                ).run(run.waiting.give_sign)
+                run.train(group, LeasedFeed(group, leased))
             study.keep_best_params()
         return Results(directory)
 

@@ -214,7 +214,7 @@ def test_damaged_files_are_refused(content, tmp_path):
     np.savez(stream, weights=np.ones(3))
     for each in (*damaged, stream.getvalue(), b"text"):
         file.write_bytes(each)
-        with pytest.raises(ValueError, match=r"a\.npz is not a checkpoint of jinit.*delete it"):
+        with pytest.raises(ValueError, match=r"a\.npz is not a file that jinit wrote.*delete it"):
             CALLS["train_rbm"](checkpoint=file)
         assert file.read_bytes() == each
 

@@ -149,4 +149,4 @@ def test_a_process_that_is_interrupted_goes_on_when_it_is_repeated(folder):
     (folder / "a.npz.partial").write_bytes(b"damaged")
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "a.npz.partial is not a checkpoint of jinit" in done.stderr
+    assert "a.npz.partial is not a file that jinit wrote" in done.stderr

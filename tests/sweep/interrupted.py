@@ -27,7 +27,9 @@ def run(directory, seeds, mode, *others):
     elif mode == "distributed":
         number, count, port = map(int, others)
         jax.distributed.initialize(f"127.0.0.1:{port}", count, number)
-        sweep.run(directory)
+        results = sweep.run(directory)
+        if number == 0:
+            assert results.params()
     else:
         sweep.resume(directory, lambda progress: stop_at(progress, int(mode)))
 

@@ -1,5 +1,6 @@
 """A sweep that was interrupted goes on to the records of an uninterrupted one, bit for bit."""
 
+import errno
 import json
 import os
 import shutil
@@ -102,12 +103,12 @@ def test_parameters_of_the_best_run_that_were_lost_are_trained_again(tmp_path, w
 
 
 def test_parameters_that_cannot_be_saved_lose_no_record(tmp_path, whole, monkeypatch):
-    def fail(self, folder, params):
-        raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
+    def fail(file, params):
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
 
     with monkeypatch.context() as patch:
-        patch.setattr("orbax.checkpoint.StandardCheckpointer.save", fail)
-        with pytest.raises(OSError, match=r"No space left on device\. All runs that were rec"):
+        patch.setattr("jinit.sweep.params_store.write_params_file", fail)
+        with pytest.raises(OSError, match=r"No space left on device.*\. All runs that were rec"):
             study().run(tmp_path / "run")
     study().resume(tmp_path / "run")
     assert_equal_records(tmp_path / "run", whole[1])

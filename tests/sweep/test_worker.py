@@ -111,6 +111,8 @@ def test_four_workers_of_which_one_is_killed_and_one_is_stopped(tmp_path):
         time.sleep(0.05)
     workers[0].kill()
     workers[1].send_signal(signal.SIGTERM)
+    for worker in workers[:2]:
+        worker.communicate()
     for worker in workers[2:]:
         output = worker.communicate()[0].decode()
         assert worker.returncode == 0, output
@@ -129,6 +131,6 @@ def test_processes_of_jax_distributed(tmp_path, processes):
         subprocess.Popen([*command, str(number), str(processes), str(port)])
         for number in range(processes)
     ]
-    assert [each.wait() for each in started] == [0] * processes
+    assert [each.wait(timeout=300) for each in started] == [0] * processes
     study(seeds=4, lanes=4).run(tmp_path / "whole")
     assert_equal_records(tmp_path / "run", frame(tmp_path / "whole"))

@@ -1,14 +1,12 @@
-"""Trained parameters of a run, read from the directory of its sweep."""
+"""Trained parameters of a run of a sweep, read back."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinit.record import PARAMS_FOLDER, run_label
+from jinit.record import PARAMS_ENDING, PARAMS_FOLDER, run_label
 from jinit.report.sweep.outline import Outline
-from jinit.report.text import escape_unprintable
-from jinit.stored_file import check_regular_file
 
 
 def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None, like: Any) -> Any:
@@ -18,44 +16,30 @@ def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None
       directory: the directory of the sweep.
       outline: its outline.
       row: the record of the run, or its axes and its seed; None for the only one that was saved.
-      like: tree of arrays or shapes, whose structure the result gets; None for that of the file.
+      like: tree of arrays or shapes, whose structure the result gets; None for lists and
+        dictionaries.
 
     Returns:
-      The tree of parameters, as NumPy arrays; without `like`, tuples are lists.
+      The tree of parameters, as NumPy arrays.
 
     Raises:
-      ValueError: if the parameters of this run were not saved, or their folder is damaged.
+      ValueError: if the parameters of this run were not saved, their file is damaged, or `like` has
+        another structure.
     """
     folder = directory.absolute() / PARAMS_FOLDER
-    saved = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+    saved = sorted(path.stem for path in folder.glob(f"*{PARAMS_ENDING}"))
     only = saved[0] if len(saved) == 1 else ""
     label = only if row is None else run_name(outline, row)
     if label not in saved:
         raise ValueError(_missing_message(directory, saved, row))
-    return _restore(folder / label, like)
+    from jinit.params_file import read_params_file
 
-
-def _restore(folder: Path, like: Any) -> Any:
-    """Return the parameters in a folder that Orbax wrote."""
-    import orbax.checkpoint
-
+    file = folder / f"{label}{PARAMS_ENDING}"
     try:
-        for path in folder.rglob("*"):
-            if not path.is_dir():
-                check_regular_file(path)
-        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(folder, like)
-    except Exception as error:  # Orbax and its storage raise errors of a dozen types
-        remedy = "" if like is None else ", or give like= the structure that was saved"
-        raise ValueError(
-            f"the parameters in {folder} cannot be read "
-            f"({escape_unprintable(_first_line(error))}): the folder is damaged or another version "
-            f"of Orbax wrote it; restore it{remedy}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        return read_params_file(file, like)
+    except (OSError, ValueError) as error:
+        remedy = "restore it" if like is None else "restore it, or give like= what was saved"
+        raise ValueError(f"the file of parameters {file} {error}: {remedy}") from error
 
 
 def run_name(outline: Outline, row: Mapping[str, Any]) -> str:
