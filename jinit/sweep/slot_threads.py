@@ -1,5 +1,6 @@
 """Threads that train blocks at the same time, one per slot, and the thread that serves them."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -11,6 +12,7 @@ from jinit.sweep.block import BlockRun
 from jinit.sweep.prepared_block import PreparedBlock
 
 _SECONDS_BETWEEN_SIGNS = 1.0
+_SECONDS_BETWEEN_LOOKS = 0.2
 _EVENTS_PER_SLOT = 2
 """Most events per thread that wait to be handled: finished blocks hold memory of the devices."""
 
@@ -125,7 +127,17 @@ class SlotThreads:
         while not self._stop.is_set():
             request = _Request(slot, Future())
             self._events.put(request)
-            prepared = request.prepared.result()
+            prepared = self._wait_for(request)
             if prepared is None:
                 return
             yield prepared
+
+    def _wait_for(self, request: _Request) -> PreparedBlock | None:
+        """Return the block for a request; None if there is none, or the training ends.
+
+        A signal may interrupt the thread that serves the request, which then gets no answer.
+        """
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                return request.prepared.result(_SECONDS_BETWEEN_LOOKS)
+        return None
