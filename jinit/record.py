@@ -97,21 +97,32 @@ RESERVED_COLUMNS = (*COLUMNS, OUTCOME_COLUMN, "steps", "task")
 """Names that no axis may have."""
 
 
-def run_label(values: Mapping[str, Any], seed: int) -> str:
-    """Return the name of the folder with the parameters of one run.
+def axes_text(values: Mapping[str, Any]) -> str:
+    """Return the axes of a run as text, which is equal for equal configurations.
 
     Args:
       values: recorded value by axis, for the axes that the run has.
-      seed: its seed.
 
-    >>> run_label({"lr": 1}, 0) == run_label({"lr": 1.0}, 0) != run_label({"lr": 1}, 1)
-    True
+    >>> axes_text({"lr": 1, "init": "zeros"}), axes_text({"init": "zeros", "lr": 1.0})
+    ('[["init", "zeros"], ["lr", 1.0]]', '[["init", "zeros"], ["lr", 1.0]]')
     """
     numbers = {
         name: float(value) if _is_number(value) else str(value) for name, value in values.items()
     }
-    text = json.dumps([sorted(numbers.items()), seed])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return json.dumps(sorted(numbers.items()))
+
+
+def run_label(axes: str, seed: int) -> str:
+    """Return the name of one run, which is also that of the file of its parameters.
+
+    Args:
+      axes: the axes of the run as text, from `axes_text`.
+      seed: its seed.
+
+    >>> run_label(axes_text({"lr": 1}), 0)
+    '0e3d22cb3878aacd'
+    """
+    return hashlib.sha256(f"[{axes}, {seed}]".encode()).hexdigest()[:16]
 
 
 def required_columns(axes: Mapping[str, Any], metric: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from jinit.record import RECORDS_FOLDER, run_label
 from jinit.report import Results, run_name
-from jinit.sweep.axis_values import record_value
 from jinit.sweep.block import Lane
 from jinit.sweep.sweep_metric import SweepMetric
 
@@ -40,7 +39,9 @@ class FinishedLanes:
         frame: Any = results.frame()
         sign = 1 if metric.larger_is_better else -1
         values = sign * frame[metric.column].where(frame["diverged_at"].isna())
-        names = [run_name(results.outline, row) for row in frame.to_dict("records")]
+        axes = [axis for axis in results.outline.axes if axis in frame]
+        rows = frame[[*axes, "seed"]].to_dict("records")
+        names = [run_name(results.outline, row) for row in rows]
         return cls(dict(zip(names, values.astype(float), strict=True)))
 
     def has(self, lane: Lane, seeds: np.ndarray) -> bool:
@@ -50,7 +51,7 @@ class FinishedLanes:
           lane: the lane.
           seeds: the seeds of the sweep.
         """
-        return lane_name(lane, seeds) in self.merits
+        return bool(self.merits) and lane_name(lane, seeds) in self.merits
 
     def check(self, directory: Path, lanes: Iterable[Lane], seeds: np.ndarray) -> None:
         """Raise if a record belongs to none of these lanes.
@@ -63,6 +64,8 @@ class FinishedLanes:
         Raises:
           ValueError: if there is such a record.
         """
+        if not self.merits:
+            return
         names = {lane_name(lane, seeds) for lane in lanes}
         if strangers := sum(name not in names for name in self.merits):
             raise ValueError(
@@ -78,11 +81,10 @@ class FinishedLanes:
 
 
 def lane_name(lane: Lane, seeds: np.ndarray) -> str:
-    """Return the name of a lane's run, which is also that of the folder of its parameters.
+    """Return the name of a lane's run, which is also that of the file of its parameters.
 
     Args:
       lane: the lane.
       seeds: the seeds of the sweep.
     """
-    values = {name: record_value(value) for name, value in lane.member.config.items()}
-    return run_label(values, int(seeds[lane.seed_index]))
+    return run_label(lane.member.axes_text, int(seeds[lane.seed_index]))

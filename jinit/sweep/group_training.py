@@ -148,7 +148,8 @@ class GroupTraining:
         return [
             lane
             for lane in lanes
-            if not self._finished.has(lane, seeds) or lane_name(lane, seeds) in missing
+            if not self._finished.has(lane, seeds)
+            or (missing and lane_name(lane, seeds) in missing)
         ]
 
     def split_blocks(self, lanes: Sequence[Lane]) -> list[Block]:

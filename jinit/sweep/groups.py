@@ -9,6 +9,7 @@ import jax
 from jax import Array
 
 from jinit.model import Graph, PyTree
+from jinit.record import axes_text
 from jinit.sweep.data import Data
 from jinit.sweep.lane_program import LaneProgram
 from jinit.sweep.space import Config, Space, record_value
@@ -32,6 +33,11 @@ class Member:
     """Fingerprint of `init`: members with equal ones have equal initial states."""
     init_numbers: tuple[str, ...]
     """The traced numbers that `init` uses."""
+
+    @cached_property
+    def axes_text(self) -> str:
+        """The axes of the configuration as text."""
+        return axes_text({name: record_value(value) for name, value in self.config.items()})
 
 
 @dataclass(frozen=True, eq=False)

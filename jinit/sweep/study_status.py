@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jinit.record import read_outline_data
+from jinit.record import OUTLINE_FILE, read_outline_data
 from jinit.sweep.block_checkpoints import count_checkpoints
 from jinit.sweep.directory_folder import DirectoryFolder
+from jinit.sweep.saved_settings import has_saved_settings
 from jinit.sweep.store import count_records
 from jinit.sweep.worker_heartbeats import WorkerHeartbeats
 
@@ -49,13 +50,18 @@ def read_status(directory: Path) -> StudyStatus:
       directory: the directory.
 
     Raises:
-      ValueError: if it holds no sweep, or a file of it is damaged.
+      ValueError: if it holds no sweep or none has begun, or a file of it is damaged.
       MissingExtraError: if pyarrow is not installed.
 
     >>> read_status(Path("no/such/sweep"))
     Traceback (most recent call last):
     ValueError: no/such/sweep does not exist; expected the output directory of a sweep...
     """
+    if has_saved_settings(directory) and not (directory / OUTLINE_FILE).exists():
+        raise ValueError(
+            f"the sweep in {directory} is not begun: its first worker reads the data and traces it "
+            f"now, ask again in some seconds; or none works, then start jinit worker {directory}"
+        )
     outline = read_outline_data(directory)
     heartbeats = WorkerHeartbeats(DirectoryFolder(directory), "status", 1.0, time.monotonic)
     workers = [

@@ -9,6 +9,7 @@ import pytest
 
 import jinit
 from jinit.cli import main
+from jinit.sweep.saved_settings import save_settings
 
 STUDY = """
 task = "breast_cancer"
@@ -66,6 +67,12 @@ def test_the_status(study, tmp_path, capsys):
     }  # fmt: skip
     assert main(["status", str(directory), "--json", str(tmp_path / "status.json")]) == 0
     assert json.loads((tmp_path / "status.json").read_text())["recorded"] == 4
+
+
+def test_the_status_before_the_sweep_is_begun(tmp_path, capsys):
+    save_settings(tmp_path / "new", None, {})
+    assert main(["status", str(tmp_path / "new")]) == 2
+    assert "is not begun: its first worker reads the data" in capsys.readouterr().err
 
 
 def test_the_status_of_an_unfinished_sweep_names_its_workers(study, tmp_path, capsys):

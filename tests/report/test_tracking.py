@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from jinit.cli import main
-from jinit.record import run_label
+from jinit.record import axes_text, run_label
 from jinit.report import MissingExtraError, Results
 from jinit.report.tracking.export import follow_sweep
 
@@ -28,7 +28,7 @@ def small(tmp_path):
 
 def event_folder(folder: Path, values: dict, seed: int) -> Path:
     """Return the folder of a run, found by its label alone."""
-    (found,) = folder.glob(f"*/*{run_label(values, seed)}")
+    (found,) = folder.glob(f"*/*{run_label(axes_text(values), seed)}")
     return found
 
 
@@ -137,7 +137,7 @@ def test_trackio_reads_what_was_written(small, trackio_folder, capsys, monkeypat
 
     runs = {run.name[-16:]: run for run in trackio.Api().runs("digits")}
     assert len(runs) == 8
-    run = runs[run_label({"init": "he_normal", "lr": 0.01}, 1)]
+    run = runs[run_label(axes_text({"init": "he_normal", "lr": 0.01}), 1)]
     assert run.config["_Group"] == SWEEP
     assert {"init": "he_normal", "lr": 0.01, "seed": 1, "outcome": "learned"}.items() <= (
         run.config.items()

@@ -12,7 +12,7 @@ import sys
 import pytest
 from report.tracked_sweeps import DIVERGED_CONFIG, HOSTILE_AXIS, write_hostile, write_small
 
-from jinit.record import run_label
+from jinit.record import axes_text, run_label
 from jinit.report import Results
 
 pytestmark = [
@@ -61,7 +61,7 @@ def test_wandb_reads_what_was_written(small, capfd):
     assert capfd.readouterr() == ("", "")
     assert export.next_command == f"wandb sync {small / 'wandb' / 'wandb'}"
     assert not list((small / "wandb").glob(".unfinished*"))
-    run = by_type(read_wandb(small / "wandb" / "wandb", run_label(VALUES, 1)))
+    run = by_type(read_wandb(small / "wandb" / "wandb", run_label(axes_text(VALUES), 1)))
     (started,) = run["run"]
     assert {**VALUES, "seed": 1}.items() <= started["config"]["update"].items()
     assert (started["project"], started["run_group"]) == ("digits", SWEEP)
@@ -74,7 +74,7 @@ def test_wandb_reads_what_was_written(small, capfd):
 
 def test_a_diverged_run_has_failed_in_wandb(small):
     Results(small).track("wandb")
-    run = by_type(read_wandb(small / "wandb" / "wandb", run_label(DIVERGED_CONFIG, 0)))
+    run = by_type(read_wandb(small / "wandb" / "wandb", run_label(axes_text(DIVERGED_CONFIG), 0)))
     assert run["history"][-1]["item"]["validation/loss"] == "NaN"
     assert run["exit"] == [{"exit_code": 1}]
 
@@ -118,7 +118,7 @@ def test_mlflow_reads_what_was_written(small):
     experiment = client.get_experiment_by_name(SWEEP).experiment_id
     runs = {run.data.tags["jinit.run"]: run for run in client.search_runs([experiment])}
     assert len(runs) == 8
-    run = runs[run_label(VALUES, 1)]
+    run = runs[run_label(axes_text(VALUES), 1)]
     assert run.data.params == {"init": "he_normal", "lr": "0.01", "seed": "1"}
     assert run.info.run_name.startswith("he_normal,lr=0.01,seed=1-")
     assert run.data.tags["jinit.outcome"] == "learned"
@@ -126,7 +126,7 @@ def test_mlflow_reads_what_was_written(small):
     history = client.get_metric_history(run.info.run_id, "validation/accuracy")
     assert [each.step for each in history] == [0, 100, 200, 300]
     assert history[-1].value == pytest.approx(0.9)
-    failed = runs[run_label(DIVERGED_CONFIG, 0)]
+    failed = runs[run_label(axes_text(DIVERGED_CONFIG), 0)]
     assert (run.info.status, failed.info.status) == ("FINISHED", "FAILED")
     assert math.isnan(failed.data.metrics["validation/loss"])
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinit.record import PARAMS_ENDING, PARAMS_FOLDER, run_label
+from jinit.record import PARAMS_ENDING, PARAMS_FOLDER, axes_text, run_label
 from jinit.report.sweep.outline import Outline
 
 
@@ -43,14 +43,14 @@ def load_params(directory: Path, outline: Outline, row: Mapping[str, Any] | None
 
 
 def run_name(outline: Outline, row: Mapping[str, Any]) -> str:
-    """Return the name of a run, which is also that of the folder of its parameters.
+    """Return the name of a run, which is also that of the file of its parameters.
 
     Args:
       outline: the outline of the sweep.
       row: the record of the run, or its axes and its seed.
     """
     values = {axis: row[axis] for axis in outline.axes if is_given(row.get(axis))}
-    return run_label(values, int(row["seed"]))
+    return run_label(axes_text(values), int(row["seed"]))
 
 
 def is_given(value: object) -> bool:
