@@ -48,13 +48,35 @@ REPEATED = (
 REPEATED_DOCTESTS = ("hooks", "model", "programs", "rules")
 
 # Rooms and files whose tests spend most of their time in the compiler and compare no bits with
-# JAX's. Tests there that are neither slow nor repeated compile with few optimizations.
+# JAX's. Tests and doctests there that are neither slow nor repeated compile with few optimizations.
 COMPILED_FAST = (
     "calibrate",
     "cli",
     "diagnostics",
+    "frameworks",
+    "gains",
+    "initializers/adapters",
+    "initializers/test_activation.py",
+    "initializers/test_adapters.py",
+    "initializers/test_attention.py",
+    "initializers/test_combinators.py",
+    "initializers/test_convolutional.py",
+    "initializers/test_distributions.py",
+    "initializers/test_embedding.py",
+    "initializers/test_gradient_and_input_factors.py",
+    "initializers/test_marginals.py",
+    "initializers/test_orthogonal.py",
+    "initializers/test_periodic.py",
+    "initializers/test_recurrent.py",
+    "initializers/test_structured.py",
     "lessons",
     "pretrain",
+    "rules/test_architectures.py",
+    "rules/test_fitting.py",
+    "rules/test_mimetic.py",
+    "rules/test_mup.py",
+    "rules/test_plan.py",
+    "rules/test_recipe_parity.py",
     "sweep",
     "test_readme.py",
     "test_tutorials.py",
@@ -80,9 +102,25 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
     return None if {*repeated_paths()} & {collection_path, *collection_path.parents} else True
 
 
+def mark_cases_beyond_few(items: list[pytest.Item]) -> None:
+    """Mark cases of the tests marked `few` as slow, but for some that are spread evenly."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for several in cases.values():
+        (count,) = several[0].get_closest_marker("few").args
+        kept = {len(several) * place // count for place in range(count)}
+        for place, item in enumerate(several):
+            if place not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_cases_beyond_few(items)
     repeated, here = set(repeated_paths()), pathlib.Path(__file__).parent
-    rooms = {here / room for room in COMPILED_FAST}
+    rooms = {folder / room for room in COMPILED_FAST for folder in (here, here.parent / "jinit")}
     for item in items:
         places = {item.path, *item.path.parents}
         if not repeated & places:

@@ -8,6 +8,7 @@ import pytest
 TUTORIALS = Path(__file__).parents[1] / "experiments" / "tutorials"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "sentence", "file"),
     [

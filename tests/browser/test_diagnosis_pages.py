@@ -61,6 +61,7 @@ def test_the_slider_over_scales_moves_every_layer(open_page, files):
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
     [

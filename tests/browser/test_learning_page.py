@@ -24,6 +24,7 @@ def mark(page, name):
     return question(page, name).locator(".mark").inner_text()
 
 
+@pytest.mark.slow
 def test_the_quiz_by_keyboard_and_its_memory(open_page, file):
     page = open_page(file)
     score = page.locator(".score")
@@ -114,6 +115,7 @@ def test_the_calculator_agrees_with_jinit(open_page, file):
     assert "whole numbers" in page.locator(".advice").inner_text()
 
 
+@pytest.mark.slow
 def test_the_slider_shows_another_scale(open_page, file):
     page = open_page(file)
     slider = page.locator("input[type=range]").first

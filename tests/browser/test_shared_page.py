@@ -135,6 +135,7 @@ def test_gaps_stay_gaps_in_a_curve(open_page, file):
     assert page.locator(".chart").first.evaluate(points) == [1.0, "gap", 0.25]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (380, "dark")])
 def test_every_width_and_theme_is_accessible_and_fits(open_page, file, width, scheme):
     page = open_page(file, width, scheme)

@@ -49,6 +49,7 @@ class TestLayers:
         assert max(report.statistics["mean after"]) < 2e-5
         assert min(report.statistics["std error before"]) > 0.1
 
+    @pytest.mark.slow
     def test_every_channel_of_a_convolutional_network(self):
         params = [{"w": draw(i, 3, 3, 3 if i == 0 else 7, 7), "b": draw(9, 7)} for i in range(3)]
 

@@ -29,6 +29,7 @@ def chain(phi, depth=3, width=64):
     return jinit.trace(apply, params, jnp.ones((8, width))), params
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "phi",
     [

@@ -119,6 +119,7 @@ def test_a_call_that_is_stopped_after_any_part_goes_on_to_the_same_bits(name, tm
     assert stops >= 2
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "parts"), [("rbm", 5), ("metainit", 4)])
 def test_a_call_may_be_stopped_again_and_again(name, parts, tmp_path):
     """Each call does at least one part, so that the work comes to its end."""
@@ -173,6 +174,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("message", "change"), OTHERS)
 def test_other_work_is_refused_and_the_file_is_kept(message, change, content, tmp_path):
     file = tmp_path / "a.npz"

@@ -104,6 +104,7 @@ def test_many_keys_at_once_give_what_each_gives_alone(name):
             all_close({each: together[each][place] for each in numbers}, dict(numbers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("metainit", marks=pytest.mark.slow), "gradinit"])
 def test_each_iteration_of_a_loop_is_a_layer(name):
     params = draw_loop(jax.random.key(0))

@@ -70,6 +70,7 @@ def check(method, model, inputs):
     return report
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("method", "framework", "name"), EVERY)
 def test_a_flax_architecture(method, framework, name):
     case = CASES[name]

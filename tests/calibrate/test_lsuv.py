@@ -31,6 +31,7 @@ def network(module):
     return model, model.unwrap(model.init(KEY))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "module",
     [Mlp(), *(pytest.param(each, marks=pytest.mark.slow) for each in (Residual(), Attention())),
@@ -75,6 +76,7 @@ def test_iterations_of_a_loop_and_members_of_an_ensemble_are_layers_of_their_own
     np.testing.assert_allclose(members, 1, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_shared_kernels_have_unit_variance_in_the_mean():
     model, params = network(Shared())
     scaled, report = lsuv(model, params, X, tolerance=1e-3)
@@ -92,6 +94,7 @@ def test_a_recurrent_kernel_is_scaled_over_its_steps():
     assert report.skipped == {}
 
 
+@pytest.mark.slow
 def test_batches_are_pooled():
     model, params = network(Mlp(2))
     whole, _ = lsuv(model, params, X)

@@ -65,6 +65,7 @@ def test_the_first_quotient_agrees_with_the_full_hessian_and_with_the_diagnostic
     np.testing.assert_allclose(quotient, gradient_quotient(model, w, x, labels), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_norms_follow_the_signs_of_their_slopes_with_momentum():
     model, w, (x, labels) = deep_problem(1.5, layers=2, width=4)
     labels = labels % 4
@@ -135,6 +136,7 @@ def test_the_signal_of_thirty_layers_vanishes_with_the_options_of_the_paper():
     assert signal_after(steps=500, **PAPER)[1] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_norm_never_reaches_zero_and_a_kernel_of_zeros_is_named():
     model, w, data = deep_problem(0.1, layers=3)
     w = [w[0], w[1], jnp.zeros_like(w[2])]
@@ -147,6 +149,7 @@ def test_a_norm_never_reaches_zero_and_a_kernel_of_zeros_is_named():
     assert not np.asarray(found[2]).any()
 
 
+@pytest.mark.slow
 def test_normal_inputs_need_only_the_shapes_of_the_data():
     model, w, (x, labels) = deep_problem(1.0, layers=2)
     key = jax.random.key(5)

@@ -32,6 +32,7 @@ CONVOLUTIONS = {
 
 
 class TestVectors:
+    @pytest.mark.few(2)
     @pytest.mark.parametrize("kind", CONVOLUTIONS)
     def test_patches_of_a_convolution(self, kind):
         """A product of rows and patches is the convolution, and patches are those of loops."""

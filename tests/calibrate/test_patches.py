@@ -51,6 +51,7 @@ class TestKernels:
             np.testing.assert_allclose(values.std(0), 1, rtol=2e-5)
         assert report.skipped == {}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("filters", ["kmeans", *map(slow, ["normal", "pca", "zca", "patches"])])
     def test_channels_of_convolutions(self, filters):
         def apply(params, x):
@@ -153,6 +154,7 @@ class TestBalance:
 
 
 class TestWhatIsLeftAlone:
+    @pytest.mark.slow
     def test_fewer_inputs_than_units(self):
         params = [dense(0, 8, 40), dense(1, 40, 5)]
         _, report = fit(relu_network, params, X[:20], filters="kmeans", balance=False)

@@ -59,6 +59,7 @@ def fit(apply, params, data, method=weight_norm, **options):
     return method(model, params, data, **options)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("apply_layer", [inside, outside])
 @pytest.mark.parametrize("method", [weight_norm, actnorm])
 def test_every_unit_of_a_deep_network(apply_layer, method):

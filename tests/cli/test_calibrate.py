@@ -69,6 +69,7 @@ def test_parameters_are_written_for_keep(function, folder, capsys):
     assert (folder / "a.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_pre_training_writes_parameters_too(folder, capsys):
     arguments = ["--set", "epochs=1", "--set", "visible=gaussian", "--out", "start.npz"]
     assert main(["pretrain", "calibrated_models:start", *arguments]) == 0

@@ -49,6 +49,7 @@ def test_lines_are_cut_to_the_terminal(width):
     assert max(map(len, lines)) <= width
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("entry", jinit.CATALOG, ids=lambda entry: entry.name)
 def test_every_initializer_is_shown_in_a_default_shape(entry):
     shape, drawn = _draw(entry.example, (), jax.random.key(0))

@@ -84,11 +84,13 @@ def test_a_broken_network_and_its_cure(here, capsys):
     assert capsys.readouterr().out.startswith("✓ stable")
 
 
+@pytest.mark.slow
 def test_a_model_alone_and_many_initializations(here, capsys):
     assert main(["diagnose", "networks:alone", "--seeds", "3"]) == 0
     assert "of all initializations: 100 % stable" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -166,6 +168,7 @@ def test_a_crash_is_no_verdict(here, capsys):
     assert "jinit: RuntimeError: it broke" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_page_of_the_diagnosis_and_of_the_scale(here, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)

@@ -109,6 +109,7 @@ def test_a_model_of_the_user(folder, capsys, model):
     assert "2 runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_second_run_gets_another_directory(folder):
     for name in ("mine", "mine-2"):
         (folder / "runs" / name).mkdir(parents=True)
@@ -228,7 +229,7 @@ def test_an_interrupt_saves_what_was_finished(tmp_path):
 
 def test_a_terminated_sweep_goes_on(tmp_path):
     """SIGTERM once a block is on disk: exit code 143, and the command that trains the rest."""
-    file = write(tmp_path, LONG.replace("2000", "300"))
+    file = write(tmp_path, LONG.replace("2000", "300").replace("steps = 200", "steps = 60"))
     command = [sys.executable, "-c", PROGRAM, "sweep", file, "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not list((tmp_path / "out" / "records").glob("*.parquet")) and process.poll() is None:

@@ -48,6 +48,7 @@ def test_it_prints_a_table_a_sentence_and_its_files(folder, capsys):
     assert [config["init"] for config in tuned.choices] == ["zeros", "he_normal"]
 
 
+@pytest.mark.slow
 def test_plain_data_on_standard_output(folder, capsys):
     assert main(["tune", "mine.toml", *SHORT, "--steps", "2", "--out", "out", "--json", "-"]) == 0
     said = capsys.readouterr()

@@ -116,6 +116,7 @@ def test_its_name_is_public(entry):
     assert getattr(initializers, entry.name) in (entry.build, entry.example)
 
 
+@pytest.mark.few(24)
 @pytest.mark.once
 @for_every_entry
 def test_it_is_a_value(entry):
@@ -143,6 +144,7 @@ def test_its_printed_text_builds_it(entry):
     assert namespace["copy"] == entry.example
 
 
+@pytest.mark.few(24)
 @pytest.mark.once
 @for_every_entry
 def test_it_is_deterministic_and_uses_its_key(entry):
@@ -200,6 +202,7 @@ def test_complex_values_are_drawn_or_refused_by_name(entry):
     assert bool((values.imag != 0).any()) or ignores_its_key(entry.example)
 
 
+@pytest.mark.few(4)
 @pytest.mark.once
 @compiled_for_every_family
 def test_any_shape_is_drawn_or_refused_by_name(entry):
@@ -228,6 +231,7 @@ def test_it_is_abstractly_evaluable(entry):
         assert (values.shape, values.dtype) == (huge, expected)
 
 
+@pytest.mark.few(20)
 @compiled_for_every_entry
 @pytest.mark.parametrize(
     ("single_dtype", "mapped_dtype"),
@@ -247,6 +251,7 @@ def test_eager_jit_and_vmap_agree(entry, single_dtype, mapped_dtype):
     assert equal_bits(batch, np.stack([np.asarray(mapped(key)) for key in keys]))
 
 
+@pytest.mark.few(20)
 @compiled_for_every_entry
 def test_sharded_over_eight_devices_agrees(entry):
     mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
@@ -291,6 +296,7 @@ def test_the_recorder_of_traces_sees_them():
     assert len(names) >= 2
 
 
+@pytest.mark.few(16)
 @compiled_for_every_entry
 def test_it_exports_to_every_platform(entry):
     platforms = ("cpu", "cuda", "tpu")

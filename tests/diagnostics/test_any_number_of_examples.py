@@ -50,6 +50,7 @@ MODELS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_answers_are_those_of_a_model_that_was_traced_with_the_batch(name):
     small, large = MODELS[name](X[:1]), MODELS[name](X)
@@ -63,6 +64,7 @@ def test_the_answers_are_those_of_a_model_that_was_traced_with_the_batch(name):
     assert spectra[0].largest == spectra[1].largest
 
 
+@pytest.mark.slow
 def test_every_probe_takes_any_number_of_examples():
     small, large = MODELS["linen"](X[:2]), MODELS["linen"](X)
     params = jinit.init(large, KEY)

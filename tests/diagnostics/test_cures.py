@@ -116,6 +116,7 @@ def test_cures_of_operations(text):
     assert not failures(heal(*cured, between.X))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name",
     [

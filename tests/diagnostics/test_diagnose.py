@@ -58,6 +58,7 @@ def test_weights_times_gradients_are_equal_in_piecewise_linear_networks(initiali
     np.testing.assert_allclose(moved, outputs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_recurrent_relu_kernel_counts_once_for_every_step():
     """h ← relu(W h) T times is homogeneous of degree T in W."""
 
@@ -166,6 +167,7 @@ def test_running_statistics_dropout_and_low_precision(dtype):
     np.testing.assert_allclose(ratio, 1e-3 / rms, rtol=0.05)  # Adam's first step is its rate
 
 
+@pytest.mark.slow
 def test_parameters_may_be_an_nnx_module():
     class Small(nnx.Module):
         def __init__(self, rngs):
@@ -198,6 +200,7 @@ def test_seeds_give_distributions():
     assert diagnosis.shares == {"stable": 1.0}
 
 
+@pytest.mark.slow
 def test_losses_that_targets_suggest():
     model, params = initialize(tanh_network(1))
     labels = jnp.arange(16) % 10
@@ -266,6 +269,7 @@ def test_predicted_intervals_of_layers_of_unequal_widths():
         np.testing.assert_allclose(2 * math.log(high / value), 5 * math.sqrt(after), rtol=0.01)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("scale", "is_healthy"), [(1.0, True), (3.0, False), (0.3, False)])
 def test_the_healthy_range_does_not_follow_the_weights(scale, is_healthy):
     """A network outside of it is exploding or vanishing; one inside is stable."""

@@ -24,6 +24,7 @@ class Recurrent(nn.Module):
         return nn.Dense(3)(outputs[:, -1] if self.is_last else outputs)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("is_last", "length", "fades"), [(True, 80, True), (True, 6, False), (False, 80, False)]
 )
@@ -66,6 +67,7 @@ CELLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LSTM", *(pytest.param(n, marks=SLOW) for n in CELLS)])
 @pytest.mark.parametrize("length", [20, pytest.param(60, marks=SLOW)])
 def test_usual_and_recommended_cells_are_not_accused(name, length):

@@ -38,6 +38,7 @@ def initialize(module, x=X, **kwargs):
     return model, jinit.init(model, KEY)
 
 
+@pytest.mark.slow
 def test_a_deep_sigmoid_network_and_its_cure():
     model, params = initialize(Deep())
     diagnosis = diagnose(model, params, X, jnp.arange(16) % 10)
@@ -94,6 +95,7 @@ def test_units_are_symmetric_only_if_their_gradients_are_equal_too():
     assert (first.statistics["equal_units"], first.statistics["equal_unit_gradients"]) == (1, 1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("width", "verdict"), [(16, "stable"), (256, "dead")])
 def test_as_many_dead_units_as_chance_explains_are_no_fault(width, verdict):
     """Seven eighths of all units are dead: √width / 2 units is one standard deviation."""

@@ -118,6 +118,7 @@ def judge(optimizer, **options):
     return jinit.diagnose(model, params, x, LABELS, optimizer=optimizer)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("optimizer", "verdict"),
     [

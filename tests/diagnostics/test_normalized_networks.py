@@ -128,6 +128,7 @@ LEFT_OUT = {("residual", "large scales")}
 FAST = {("plain", "large scales"), ("pre-norm", "large scales")}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

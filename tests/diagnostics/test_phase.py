@@ -89,6 +89,7 @@ def test_embeddings_and_norms_are_drawn_by_the_module_and_loops_are_measured():
     assert len(model.layers) == 4
 
 
+@pytest.mark.slow
 def test_a_depth_diagram_has_the_phases_of_relu():
     found = depth_diagram(
         lambda depth: chain(jax.nn.relu, depth, 64),

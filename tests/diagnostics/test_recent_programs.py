@@ -56,6 +56,7 @@ def apply(params, x):
     return jnp.tanh(x @ params[0]) @ params[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_models_are_freed_after_their_diagnosis(seeds):
     def init(key):

@@ -34,6 +34,7 @@ def linear():
     return scale_effect(*chain(lambda x: x), X, scales=SCALES)
 
 
+@pytest.mark.slow
 def test_a_linear_network_follows_the_power_of_its_depth(linear):
     assert linear.layers == tuple(f"w/{number}" for number in range(DEPTH))
     depths = np.arange(1, DEPTH + 1)
@@ -93,6 +94,7 @@ def test_a_network_without_kernels_has_no_scale():
         scale_effect(model, jnp.zeros((1, WIDTH)), X)
 
 
+@pytest.mark.slow
 def test_a_diagnosis_has_histograms_and_the_spectrum_if_it_is_asked_for():
     model, params = chain(jax.nn.relu)
     found = diagnose(model, params, X, jacobian=True)

@@ -192,6 +192,7 @@ UNBOUNDED = (jax.nn.relu, jax.nn.elu, jax.nn.gelu, jnp.abs, lambda x: x**2)
 MORE_UNBOUNDED = (jax.nn.leaky_relu, jax.nn.silu, jax.nn.softplus, lambda x: x)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "phi",
     [*UNBOUNDED, *(pytest.param(phi, marks=pytest.mark.slow) for phi in MORE_UNBOUNDED)],
@@ -202,6 +203,7 @@ def test_an_activation_without_two_limits_never_saturates(phi):
     assert found.saturated_fraction[0] == 0
 
 
+@pytest.mark.slow
 def test_every_bounded_activation_saturates():
     kernel = 1000 * normals(0, (16, 64))
     for phi in (jnp.tanh, jnp.arctan, jax.nn.hard_tanh, jax.nn.soft_sign, jax.lax.erf):
@@ -209,6 +211,7 @@ def test_every_bounded_activation_saturates():
         assert found.saturated_fraction[0] > 0.9
 
 
+@pytest.mark.slow
 def test_vmapped_statistics_equal_those_of_single_networks():
     x, targets = normals(0, (16, 8)), jnp.arange(16) % 3
     model = as_model(mlp(8, 3, depth=3, width=6, activation="tanh"), x)

@@ -29,6 +29,7 @@ def test_preactivation_statistics_agree_with_numpy():
         np.testing.assert_allclose(getattr(found, name), value, rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("units", [(0,), (1, 2), (0, 2)])
 def test_units_may_lie_along_any_axes(units):
     h = jnp.asarray(RNG.normal(size=(4, 5, 6)), jnp.float32)

@@ -55,6 +55,7 @@ def test_few_outputs_give_the_exact_kernel_of_the_trained_parameters():
     assert found.condition_number == pytest.approx(values[-1] / values[0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_many_outputs_are_probed():
     model, params, x = normalized_network(24)
     found = tangent_kernel(model, params, x, probes=64)

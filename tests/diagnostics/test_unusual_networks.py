@@ -80,6 +80,7 @@ def low_rank_adapter(x):
     return nn.Dense(4)(nn.relu(nn.Dense(32, kernel_init=HE)(x) + up))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "function",
     [
@@ -229,6 +230,7 @@ def test_only_trained_parameters_are_updated():
         np.testing.assert_allclose(layer.statistics["update_ratio"], rms[0] / rms[1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_jacobian_of_an_activation_with_a_custom_derivative():
     @jax.custom_vjp
     def custom_relu(x):

@@ -89,6 +89,7 @@ def default(table, count=2):
     ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("text", default(BROKEN))
 def test_the_operation_that_makes_nan_or_infinity_is_named(text):
     diagnosis = diagnose(*network(**BROKEN[text]), X)
@@ -97,6 +98,7 @@ def test_the_operation_that_makes_nan_or_infinity_is_named(text):
     assert all(fault.cure and "the inputs" not in fault.cure for fault in diagnosis.faults)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("text", default(STOPPED, 3))
 def test_the_operation_that_stops_the_gradient_is_named(text):
     diagnosis = diagnose(*network(**STOPPED[text]), X)
@@ -105,6 +107,7 @@ def test_the_operation_that_stops_the_gradient_is_named(text):
     assert all(fault.cause and fault.cure for fault in diagnosis.faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["the conversion to int8", pytest.param("the factor 0", marks=SLOW)]
 )

@@ -62,6 +62,7 @@ def judge(params, model=MODEL, x=X, labels=LABELS):
     return diagnosis
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     "zeros",
     [
@@ -161,6 +162,7 @@ def test_dead_parameters_are_found_in_many_initializations():
     assert {fault.path for fault in diagnosis.faults} == {"down", "gate"}
 
 
+@pytest.mark.slow
 def test_tables_with_rows_that_no_example_uses():
     """Neither unseen tokens nor pixels that are always equal are faults."""
     tokens = jnp.array([1, 4, 2, 4, 0, 1, 2, 3, 1, 1, 0, 2])
@@ -189,6 +191,7 @@ def members(p, x):
     return jnp.einsum("eb,ebh,eho->bo", jax.nn.softmax(x @ p["router"]).T, hidden, p["second"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("router", "verdict"),
     [("drawn", "stable"), pytest.param("zero", "symmetric", marks=SLOW)],

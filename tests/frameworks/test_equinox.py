@@ -163,6 +163,7 @@ def test_the_activation_after_every_kernel():
     assert last.activation.end == "output"
 
 
+@pytest.mark.slow
 def test_init_returns_complete_modules():
     rules = {"**/weight": "orthogonal", "**/bias": "zeros"}
     shapes = eqx.filter_eval_shape(mlp, KEY)
@@ -250,6 +251,7 @@ class Normalized(eqx.Module):
 make_normalized = nn.make_with_state(Normalized)
 
 
+@pytest.mark.slow
 def test_state_is_an_input():
     net, state = make_normalized(KEY)
     batched_net = jax.vmap(
@@ -289,6 +291,7 @@ def check_equal(ours, theirs):
             assert left is right or left == right
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["Conv2d", "MultiheadAttention"])
 def test_fast_init_gives_the_values_of_the_constructor(name):
     build = LAYERS[name][0]

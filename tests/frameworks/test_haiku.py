@@ -157,6 +157,7 @@ def test_state_is_an_input():
     assert float(drawn["batch_norm"]["scale"].min()) == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["Conv2D", "MultiHeadAttention"])
 def test_fast_init_gives_the_values_of_init(name):
     build, example, _ = LAYERS[name]

@@ -15,6 +15,7 @@ KEY = jax.random.key(0)
 NORMALS = np.random.default_rng(0).standard_normal((128, 64)).astype(np.float32)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("draw", "words"),
     [

@@ -54,6 +54,7 @@ def network(phi, depth, width=64, bias=True, branch=False):
     return jinit.trace(apply, [layer] * depth + [(kernel,)], jnp.ones((4, width)))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("depth", [3, 30])
 @pytest.mark.parametrize("name", NUMPY)
 def test_wide_random_networks_keep_signal_and_gradient(name, depth):
@@ -78,6 +79,7 @@ def test_wide_random_networks_keep_signal_and_gradient(name, depth):
     assert 1 / limit < sizes[-1] / sizes[0] < limit
 
 
+@pytest.mark.slow
 def test_activations_without_a_stable_critical_point_say_so():
     for phi in (jax.nn.sigmoid, jax.nn.softplus, lambda z: jax.nn.relu(z) ** 2):
         assert not deep_variances(phi, 40, has_biases=True).is_stable(40)
@@ -158,6 +160,7 @@ def test_tanh_may_keep_its_second_moment_in_a_short_chain_only():
         assert accepted_stds(leaf) == pytest.approx((1 / 8, high**0.5 / 8), rel=1e-4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("phi", "depth"), [(jax.nn.gelu, 20), (jax.nn.silu, 8), (jnp.sin, 50)])
 def test_diagnosis_and_audit_agree_with_the_plan(phi, depth):
     model = network(phi, depth)

@@ -118,6 +118,7 @@ def leaves(tree) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("framework", "name"), LAYERS)
 def test_a_layer_gets_the_values_of_jax(framework, name):
     """Values are equal bit for bit; in cells, whose recurrent kernels use QR, within 1e-6."""
@@ -130,6 +131,7 @@ def test_a_layer_gets_the_values_of_jax(framework, name):
     assert any(abs(leaf).max() > 0 for leaf in ours.values())
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("framework", "name"), LAYERS)
 def test_a_bfloat16_layer_gets_the_rounded_values(framework, name):
     """Recurrent cells are included, though JAX's orthogonal has no bfloat16 QR."""

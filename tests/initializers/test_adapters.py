@@ -42,6 +42,7 @@ def stacked(array):
     return jnp.stack([np.roll(array, shift, axis=-1) / (1 + shift) for shift in range(4)])
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, "float32") for name in ADAPTERS]

@@ -79,6 +79,7 @@ def noise_is_normal(noise, std):
     return scipy.stats.kstest(np.ravel(noise), scipy.stats.norm(scale=std).cdf).pvalue > LEVEL
 
 
+@pytest.mark.slow
 def test_query_key_products_are_the_best_low_rank_approximation_of_noise_plus_identity():
     features, heads, head_dim, alpha, beta = 40, 3, 7, 0.6, 0.9
     full = head_products(*mimetic_query_key(KEY, features, heads, features, alpha, beta))
@@ -110,6 +111,7 @@ def test_value_output_products_are_noise_minus_the_identity():
     np.testing.assert_allclose(value.T @ value, output @ output.T, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_kernels_have_the_layout_of_flax_attention():
     """Scores are x W_q W_kᵀ xᵀ, and the output for a single token is x W_v W_o."""
     features, heads, head_dim = 32, 4, 8

@@ -42,6 +42,7 @@ def test_cast_gives_an_initializer_of_jax_every_dtype():
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("lower", "upper"), [(-1.0, 1.0), (0.5, 3.0), (-0.1, 2.0)])
 def test_truncated_draws_the_conditional_distribution(lower, upper):
     values = np.asarray(jinit.truncated(jinit.normal(1.0), lower, upper)(KEY, (20_000,)))
@@ -58,6 +59,7 @@ def test_truncated_keeps_values_inside_and_clips_a_constant_outside():
     equal(jinit.truncated(jinit.constant(5.0), -1, 1)(KEY, (3,)), np.ones(3, np.float32))
 
 
+@pytest.mark.slow
 def test_both_bounds_of_truncated_are_excluded():
     """Half of the entries of `sparse` are exactly 0, which must all be drawn again."""
     sparse = jinit.sparse(0.5, stddev=1.0)
@@ -76,6 +78,7 @@ def test_masked():
         jinit.masked(jinit.ones, mask)(KEY, (4, 4))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("axis", [-1, pytest.param(0, marks=pytest.mark.slow)])
 def test_blockwise_is_one_draw_per_block(base, axis):
@@ -110,6 +113,7 @@ def test_stacked_draws_different_layers_from_keys_that_vmap_does_not_separate():
     assert len({row.tobytes() for row in np.asarray(values)}) == 3
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("order", ["channel_major", "pixel_major"])
 def test_icnr_initially_upscales_by_nearest_neighbors(order):
     factor, channels = 3, 2

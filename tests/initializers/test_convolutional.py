@@ -20,6 +20,7 @@ def split_groups(kernel, groups):
     return np.split(np.asarray(kernel), groups, axis=-1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("shape", "groups"), [(LINE, 1), (PLANE, 1), (VOLUME, 1), (GROUPED, GROUPS)]
 )
@@ -36,6 +37,7 @@ def test_every_frequency_is_an_isometry(shape, groups):
         assert (mass > 1e-4).all(), "every tap carries some of the norm"
 
 
+@pytest.mark.slow
 def test_complex_and_double_kernels_are_as_exact_as_their_precision():
     with jax.enable_x64(True):
         kernels = [convolutional_orthogonal()(KEY, LINE, d) for d in ("complex64", "float64")]
@@ -56,6 +58,7 @@ def test_brute_force_circular_convolution_keeps_the_norm():
         np.testing.assert_allclose(np.linalg.norm(out), 1.5 * np.linalg.norm(image), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_circular_layer_keeps_the_norm():
     *taps, inputs, outputs = GROUPED
     layer = nn.Conv(
@@ -74,6 +77,7 @@ def test_a_circular_layer_keeps_the_norm():
         np.testing.assert_allclose((after**2).sum(), (before**2).sum(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_taps_share_the_norm_binomially():
     """Two projections on random halves overlap in a quarter, and so on."""
     kernels = jax.vmap(lambda key: convolutional_orthogonal()(key, LINE))(
@@ -98,6 +102,7 @@ def test_a_depthwise_layer_shifts_its_channels():
     assert (counts > 0).all()  # false alarm 1e-14
 
 
+@pytest.mark.slow
 def test_outputs_split_over_a_mesh_draw_the_same_bits():
     """In this layout a partitioned sum over outputs would be rounded on each device."""
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Explicit,))
@@ -114,6 +119,7 @@ def inverse_transform(taps):
     return np.fft.irfftn(units, taps, axes=axes).reshape(len(units), -1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("taps", "bases"), [((4,), 2), ((2, 3, 3), 1), pytest.param((3, 4), 1, marks=pytest.mark.slow)]
 )
@@ -142,6 +148,7 @@ def test_noise_free_filters_are_orthogonal_in_fourier_space():
     assert np.abs(kernel[..., 0] - kernel[..., 1]).max() > 0.1, "the bases of two outputs differ"
 
 
+@pytest.mark.slow
 def test_the_noise_is_normal_with_the_given_standard_deviation():
     shape = (3, 3, 4, 300)
     smooth, rough = (

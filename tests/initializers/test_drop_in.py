@@ -106,6 +106,7 @@ def test_the_table_has_two_hundred_cases():
     assert len({label(case) for case in CASES}) == len(CASES) >= 200
 
 
+@pytest.mark.few(120)
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_float32_values_are_those_of_jax_bit_for_bit(case):
     values, expected = draw_both(case)
@@ -137,12 +138,14 @@ def test_other_keys_give_the_values_of_jax(key):
         assert values.tobytes() == expected.tobytes(), label(case)
 
 
+@pytest.mark.slow
 def test_keys_of_another_implementation_give_the_values_of_jax():
     for case in (CASES[0], CASES[1], CASES[2]):
         values, expected = draw_both(case, jax.random.key(0, impl="rbg"))
         assert values.tobytes() == expected.tobytes(), label(case)
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("first", [0, pytest.param(4, marks=pytest.mark.slow)])
 def test_float64_values_are_those_of_jax_bit_for_bit(first):
@@ -153,6 +156,7 @@ def test_float64_values_are_those_of_jax_bit_for_bit(first):
             assert values.tobytes() == expected.tobytes(), label(case)
 
 
+@pytest.mark.few(3)
 @pytest.mark.once
 @pytest.mark.parametrize("case", ISOMETRIES, ids=label)
 def test_orthogonal_values_are_those_of_jax(case):
@@ -161,6 +165,7 @@ def test_orthogonal_values_are_those_of_jax(case):
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("distribution", "dtype"),

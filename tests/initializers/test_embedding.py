@@ -24,6 +24,7 @@ def test_small_init_is_normal_with_the_published_standard_deviation(shape, axis,
     assert scipy.stats.kstest(values, expected_distribution.cdf).pvalue > LEVEL
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("features", [2, 3, 17])
 def test_unit_rows_are_uniform_directions(features):
     rows = np.asarray(unit_rows(3.0)(KEY, (20_000, features)), np.float64)

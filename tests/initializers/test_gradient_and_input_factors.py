@@ -48,6 +48,7 @@ def test_lora_ga_equals_the_authors_formula(direction):
 MEAN_ROOT = np.sqrt(np.linalg.svd(KERNEL, compute_uv=False)[:RANK] / SCALE).mean()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("direction", "magnitude", "squared"),
     [

@@ -18,6 +18,7 @@ def distribution_function(marginal, grid):
     return scipy.integrate.cumulative_simpson(marginal.density(grid), x=grid, initial=0)
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("entry", STATED, ids=lambda entry: entry.name)
 def test_draws_follow_the_stated_distribution(entry):
     marginal = entry.example.marginal(SHAPE)

@@ -12,6 +12,7 @@ import jinit
 KEY = jax.random.key(5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("taps", "groups"),
     [
@@ -50,6 +51,7 @@ def test_groups_of_a_delta_kernel_differ():
     assert abs(kernel[1, :, :8] - kernel[1, :, 8:]).max() > 0.1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("shape", [(64, 256), (256, 64), (96, 96)])
 def test_scaled_uniform_orthogonal_preserves_the_second_moment(shape):
     """With orthogonal() a layer that widens would have in/out times it (0.25 here)."""
@@ -82,6 +84,7 @@ def test_each_gate_of_a_fused_cell_is_orthogonal():
             np.testing.assert_allclose(singular_values(gate), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_head_of_an_attention_kernel_is_orthonormal():
     layer = nn.MultiHeadDotProductAttention(
         num_heads=4, kernel_init=jinit.blockwise(jinit.orthogonal(), 4)

@@ -31,6 +31,7 @@ def test_a_named_sharding_needs_no_current_mesh(initializer, axis_type):
     check(initializer(KEY, SHAPE, None, NamedSharding(mesh(axis_type), SPEC)), initializer)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("initializer", INITIALIZERS, ids=repr)
 def test_both_forms_work_under_a_current_mesh(initializer, axis_type):

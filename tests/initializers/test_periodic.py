@@ -30,6 +30,7 @@ def test_siren_reads_its_axes():
     assert_uniform(kernel, -1 / 5, 1 / 5)
 
 
+@pytest.mark.slow
 def test_the_arguments_of_a_deep_siren_have_the_fixed_point_variance():
     """For normal arguments of variance v, E sin² = (1 - exp(-2v)) / 2, and the next variance is
     omega² n (2 / (n omega²)) times that. The fixed point of v = 1 - exp(-2v) is 0.797."""

@@ -63,6 +63,7 @@ def test_a_bias_with_one_gate():
     assert (f >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_fused_lstm_with_an_open_forget_gate_preserves_its_cell():
     """The gates are in the order of Flax: with f open and i closed the cell state is unchanged."""
     for value, factor in ((30.0, 1.0), (-30.0, 0.0)):

@@ -29,6 +29,7 @@ def test_a_relu_network_with_identity_recurrence_preserves_its_state():
     np.testing.assert_array_equal(cell.apply(params, state, jnp.ones((1, 3)))[0], state)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7), (7, 3), (2, 6), (3, 3, 2, 5), (1, 4)])
 def test_idinit_repeats_the_identity(shape):
     rows, columns = int(np.prod(shape[:-1])), shape[-1]
@@ -40,6 +41,7 @@ def test_idinit_repeats_the_identity(shape):
     np.testing.assert_array_equal(jinit.idinit(1e-6)(KEY, shape), np.float32(1e-6) * expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("taps", "inputs", "outputs", "groups"),
     [
@@ -78,6 +80,7 @@ def test_dirac_equals_the_documented_loop_of_pytorch():
     np.testing.assert_array_equal(jinit.dirac(groups)(KEY, expected.shape), expected)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(4, 4), (7, 3), (3, 4), (5, 9), (16, 17), (1, 2)])
 def test_zero_hadamard_equals_its_definition(shape):
     inputs, outputs = shape

@@ -27,6 +27,7 @@ def test_equal_units_stay_equal_and_random_ones_learn():
     assert random.losses[-1] < 0.05
 
 
+@pytest.mark.slow
 def test_relu_signals_change_by_half_of_the_variance_per_layer():
     scan = lessons.scan_scales("relu")
     layers = np.arange(1, 21)
@@ -126,6 +127,7 @@ def test_deep_chains():
     assert (chains.scaled_residual < math.e).all()
 
 
+@pytest.mark.slow
 def test_learning_rates_above_two_over_the_curvature_diverge():
     numbers = lessons.rate_numbers()
     for run in numbers.descents:

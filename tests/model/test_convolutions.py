@@ -68,6 +68,7 @@ def test_layouts_and_their_gradients(name):
     check(lambda *args: (convolve(*args), jax.grad(loss, (0, 1))(*args)), *draw(*shapes))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("groups", [1, 2])
 def test_strides_dilations_and_groups(options, groups):

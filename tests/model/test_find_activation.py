@@ -56,6 +56,7 @@ def activation_of(module, path, example=X):
     return leaves[path].activation
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize(
     ("name", "wrap"),
     [*((name, None) for name in FUNCTIONS), ("relu", jax.jit), ("gelu", jax.checkpoint)],

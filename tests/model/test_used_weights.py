@@ -112,6 +112,7 @@ UNREAD = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", MULTIPLES)
 def test_a_multiple_of_the_parameter_has_its_factor(name):
     leaf = weight_leaf(MULTIPLES[name])

@@ -44,6 +44,7 @@ def test_free_energy_sums_over_all_hidden_states(kind):
     np.testing.assert_allclose(rbm.free_energy(jnp.asarray(data, jnp.float32)), total, rtol=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("visible", "hidden"), [(6, 4), (4, 6), (3, 14), (14, 3)])
 def test_log_partition_sums_over_all_states(visible, hidden):
     rbm = machine(visible, hidden)
@@ -78,6 +79,7 @@ def test_probabilities_sum_to_one_and_pseudo_likelihood_is_their_ratio():
         assert float(value) == pytest.approx(sum(expected), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_stochastic_pseudo_likelihood_has_the_exact_mean():
     rbm, data = machine(4, 3), jnp.asarray(states(4))
     keys = jax.random.split(jax.random.key(0), 4000)
@@ -118,6 +120,7 @@ def test_the_gradient_is_that_of_the_positive_and_negative_phase():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bernoulli", pytest.param("gaussian", marks=pytest.mark.slow)])
 def test_contrastive_divergence_converges_to_the_gradient(kind):
     rbm = machine(4, 3, kind=kind, std=0.7)
@@ -137,6 +140,7 @@ def test_contrastive_divergence_converges_to_the_gradient(kind):
     assert float(jnp.abs(deviations(1)).max()) > 10
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("visible", "hidden", "std", "kind"),
     [
@@ -154,6 +158,7 @@ def test_annealed_importance_sampling_agrees_with_enumeration(visible, hidden, s
     assert difference < 3 * float(estimate.standard_error)
 
 
+@pytest.mark.slow
 def test_base_rates_are_another_start_of_the_chains():
     rbm = machine(8, 5, seed=1)
     base = jnp.linspace(-1, 1, 8)

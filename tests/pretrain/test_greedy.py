@@ -37,6 +37,7 @@ def parameters(*sizes):
     return [(jax.random.normal(k, (n, m)), jnp.ones(m)) for k, n, m in pairs]
 
 
+@pytest.mark.slow
 def test_each_layer_is_trained_on_the_mean_activations_of_those_below():
     params, x = parameters(64, 12, 7, 10), digits()
     model = trace(network, params, x)
@@ -124,6 +125,7 @@ def convolution(strides=(1, 1), padding="SAME", dilation=(1, 1)):
     return apply
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "options",
     [{"strides": (2, 1)}, {"padding": "VALID"}, {"dilation": (2, 2), "strides": (1, 2)}],

@@ -70,6 +70,7 @@ def test_estimates_are_equal_when_vmapped_over_keys():
     np.testing.assert_allclose(jax.vmap(train)(keys), [train(key) for key in keys], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_error_counts_the_choice_of_examples():
     rbm = Rbm(jnp.zeros((9, 2)), jnp.linspace(-1, 1, 9), jnp.zeros(2))
     data, log_z = (

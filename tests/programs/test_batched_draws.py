@@ -208,6 +208,7 @@ def test_batched_draws_of_the_same_kinds(name):
     assert_equal_draws(fast_init(FUNCTIONS[name])(KEY), FUNCTIONS[name](KEY))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("transform", [jax.vmap, lambda f: jax.jit(jax.vmap(f))])
 @pytest.mark.parametrize("initializer", [JAX.lecun_normal(), jinit.he_normal()])
 def test_fast_init_under_a_transformation(transform, initializer):

@@ -54,6 +54,7 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=units)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("module", "example"), [(Mixed(), X), (Scanned(), X), (nn.Conv(8, (3, 3)), IMAGE)]
 )

@@ -55,6 +55,7 @@ def test_a_billion_parameters_need_the_memory_of_their_shards_and_a_tenth(rules)
     assert max(ratios.values()) < 1.1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rules", [None, recipes.gpt2(2)], ids=["own", "gpt2"])
 def test_the_values_do_not_depend_on_the_mesh(rules):
     model = jinit.linen.trace(LinenGPT2(SMALL), TOKENS)

@@ -51,6 +51,7 @@ def test_shapes(shape):
         np.testing.assert_array_equal(draw_by_windows(initializer, shape), initializer(KEY, shape))
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("initializer", windowed_initializers(), ids=repr)
 def test_entries_equal_those_of_the_initializer(initializer):
     for dtype in (jnp.float32, jnp.bfloat16):

@@ -164,6 +164,7 @@ def test_the_figure(tmp_path, rms):
     assert imread(tmp_path / "figure.png").shape[1] > 400
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("suffix", "beginning"),
     [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml"), ("SVG", b"<?xml")],

@@ -58,6 +58,7 @@ def error_rates(studies, expectations, metric=METRIC):
     return np.mean(errors, axis=0)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("studies", STUDIES)
 @pytest.mark.parametrize("seeds", [4, 8])
 @pytest.mark.parametrize("candidates", [2, 5, 12])
@@ -95,6 +96,7 @@ def test_values_tuned_on_the_same_runs_keep_the_error(candidates, studies):
     assert max(error_rates(values, np.zeros(candidates))) <= 0.05
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("studies", [300, pytest.param(5_000, marks=SLOW)])
 @pytest.mark.parametrize("spread", [0.6, 1.5])
 @pytest.mark.parametrize(("candidates", "seeds"), [(2, 3), (12, 3), (12, 4), (5, 8)])

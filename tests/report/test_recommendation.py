@@ -256,6 +256,7 @@ def test_facets_and_learning_rates(tmp_path):
     assert [each.is_clear for each in recommendations] == [True, True, False, False]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("candidates", [2, 3, 12])
 def test_equal_candidates_are_rarely_called_best(candidates):
     """The claim in the docstring of `comparison`, with seeds that correlate as in a sweep.

@@ -62,6 +62,7 @@ def look_up(table, path, default):
     return next((value for glob, value in table.items() if fnmatch(path, glob)), default)
 
 
+@pytest.mark.few(5)
 @every_architecture
 def test_every_leaf_is_read(name, framework):
     case, plan = CASES[name], recommended(name, framework)
@@ -76,6 +77,7 @@ def test_every_leaf_is_read(name, framework):
     assert known
 
 
+@pytest.mark.few(2)
 @one_framework
 def test_the_published_number_of_parameters(name, framework):
     case = CASES[name]
@@ -179,6 +181,7 @@ def error(values):
     return values.std() / math.sqrt(values.size)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "framework"),
     [pytest.param(*each, marks=[pytest.mark.slow] * (each not in MEASURED)) for each in BOTH],
@@ -198,6 +201,7 @@ def test_the_variance_of_every_layer_is_that_of_its_products(name, framework):
     assert len(checked) == len(gains) - joined
 
 
+@pytest.mark.few(2)
 @one_framework
 def test_the_variance_of_every_layer_is_that_of_its_gain(name, framework):
     """E[z²] is gain² where E[x²] = 1, and gain² times an interval of E[x²] elsewhere."""

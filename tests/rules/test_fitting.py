@@ -48,6 +48,7 @@ def test_axes_are_read():
     }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("axes", ["out,in", "out,out,in", "stacked,out,in"])
 def test_entries_are_those_of_a_direct_call(axes):
     """Nothing but the parameter's own shape decides where a mask, an array or an axis applies."""

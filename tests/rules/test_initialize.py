@@ -185,6 +185,7 @@ def test_a_lower_precision_is_the_full_precision_rounded():
     equal(init(kernels, KEY, rules, dtype="float16"), init(kernels, KEY, rules).astype("float16"))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "rules", [None, [Rule(jinit.orthogonal(), role="kernel"), Rule(jinit.zeros)]]
 )
@@ -295,6 +296,7 @@ def test_an_nnx_module_has_its_state():
     assert (keys[0] != keys[1]).any()
 
 
+@pytest.mark.slow
 def test_double_precision():
     """Settings of JAX that hold in this thread only also reach the compiler's threads."""
     with jax.enable_x64(True):

@@ -24,6 +24,7 @@ class Net(nn.Module):
         return nn.Dense(4, name="head")(x)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "name", ["zeros", "ones", "constant", "normal", "lecun_normal", "orthogonal"]
 )
@@ -46,6 +47,7 @@ def test_parameters_of_one_entry(name):
     assert init(model, KEY, {"**": jinit.ones})["params"]["bias"].shape == (1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [pytest.param(None, marks=pytest.mark.slow), {"**": "normal"}])
 def test_keys_whose_random_bits_only_jax_can_draw(rules):
     model, key = jinit.linen.trace(Net(), X), jax.random.key(0, impl="rbg")
@@ -124,6 +126,7 @@ def test_a_copy_of_a_parameter_has_its_own_memory():
         np.testing.assert_array_equal(params["average"]["kernel"], expected)
 
 
+@pytest.mark.slow
 def test_eight_bits_keep_their_subnormal_numbers():
     def draw(key):
         return (0.01 * jax.random.normal(key, (200, 30))).astype(jnp.float8_e4m3fn)

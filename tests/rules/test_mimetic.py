@@ -101,6 +101,7 @@ def assert_mimetic(query, key, value, out, beta=0.4):
     assert not np.allclose(np.linalg.norm(query), np.linalg.norm(value), rtol=0.01)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name",
     [

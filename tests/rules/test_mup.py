@@ -176,11 +176,13 @@ def slopes(build, widths, inputs, optimizer, maximal):
     return np.array(list(check.slopes.values()))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_changes_of_a_dense_network_do_not_depend_on_the_width(optimizer):
     assert np.abs(slopes(dense, (64, 256), IMAGES, optimizer, maximal=True)).max() < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_changes_depend_on_the_width_in_the_standard_parametrization(optimizer):
     assert slopes(dense, (64, 256), IMAGES, optimizer, maximal=False)[-1] > 0.5

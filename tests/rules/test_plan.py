@@ -41,6 +41,7 @@ def test_the_variance_is_that_of_the_true_fan(equation):
     assert drawn.var() * fan_in / 2 == pytest.approx(1, abs=error)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("equation", EINSUMS)
 def test_orthogonal_kernels_are_orthogonal_in_the_axes_of_the_computation(equation):
     shape, _, ins, outs = EINSUMS[equation]
@@ -162,6 +163,7 @@ def test_a_recommended_initialization_needs_no_advice():
     assert [row.advice for row in recommend(initialized).rows] == [""] * len(planned.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     [

@@ -72,6 +72,7 @@ def test_bounds_may_be_traced(ours, reference, traced):
         assert equal_bits(wrap(ours)(key, low, high), reference(key, low, high))
 
 
+@pytest.mark.few(3)
 @pytest.mark.once
 @pytest.mark.parametrize("implementation", ["rbg", "philox4x32"])
 @pytest.mark.parametrize(("ours", "reference"), CASES)
@@ -87,6 +88,7 @@ def test_unpartitionable_threefry_gets_the_values_of_jax(ours, reference):
         assert equal_bits(ours(key, (33,), "float32"), reference(key, (33,), "float32"))
 
 
+@pytest.mark.few(4)
 @pytest.mark.once
 @pytest.mark.parametrize("dtype", LOW_PRECISION)
 @pytest.mark.parametrize("draw", [draw_uniform, draw_normal], ids=["uniform", "normal"])
@@ -101,6 +103,7 @@ def test_low_precision_is_the_rounded_float32(draw, dtype):
     assert equal_bits(widened, np.asarray(low).astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_other_low_precision_draws_are_the_rounded_float32():
     key = jax.random.key(SEED)
@@ -113,6 +116,7 @@ def test_other_low_precision_draws_are_the_rounded_float32():
             assert equal_bits(draw(dtype), full.astype(dtype))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("draw", OURS)
 def test_eager_jit_and_vmap_agree(draw):
     keys = jax.random.split(jax.random.key(SEED), 3)

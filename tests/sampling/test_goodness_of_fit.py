@@ -27,6 +27,7 @@ def differs(sample, distribution) -> bool:
     return stats.kstest(np.asarray(sample, np.float64), distribution.cdf).pvalue < ALARM
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("draw", "distribution"),
     [

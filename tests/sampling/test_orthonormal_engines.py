@@ -19,6 +19,7 @@ FLOAT = np.dtype("float32")
 ALARM = 1e-7
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("shape", "dtype"),
@@ -62,6 +63,7 @@ def test_float64_frames_are_those_of_numpy():
     np.testing.assert_allclose(frame, q * np.sign(np.diag(r)), rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_large_frames_under_vmap_equal_a_loop_bit_for_bit():
     keys = jax.random.split(KEY, 2)
     draw = partial(draw_orthonormal, rows=270, columns=260)

@@ -27,6 +27,7 @@ def collectives(program: jax.stages.Compiled) -> list[str]:
     return [line for line in program.as_text().splitlines() if "all-" in line or "permute" in line]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("spec", "shards"),
     [

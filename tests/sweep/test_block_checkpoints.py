@@ -58,6 +58,7 @@ def run_case(options, directory, progress=None, *, resumes=False):
 FAST = "state and keys", "test examples"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "case", [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 )
@@ -75,6 +76,7 @@ def test_a_block_goes_on_where_it_was_stopped(tmp_path, case):
         jax.tree.map(np.testing.assert_array_equal, found.params(row), whole.params(row))
 
 
+@pytest.mark.slow
 def test_steps_are_not_trained_again(tmp_path, monkeypatch):
     with pytest.raises(StopError):
         long_sweep().run(tmp_path, stop_at(200))
@@ -89,6 +91,7 @@ def test_steps_are_not_trained_again(tmp_path, monkeypatch):
     assert sum(each.steps for each in prepared) >= 50
 
 
+@pytest.mark.slow
 def test_a_block_is_saved_now_and_then(tmp_path):
     """Without an interrupt that could be noticed: the process is lost."""
     seen = []
@@ -102,6 +105,7 @@ def test_a_block_is_saved_now_and_then(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "damage",
     [

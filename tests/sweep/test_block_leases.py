@@ -650,6 +650,7 @@ def check_damaged_files(first, last):
         assert sweep.clock.now <= 4 * LEASE, f"seed {seed}: a block waited"
 
 
+@pytest.mark.slow
 def test_damaged_files_stop_no_one():
     check_damaged_files(0, 2000)
 

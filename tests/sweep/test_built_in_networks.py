@@ -19,6 +19,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_depend_on_the_past_and_present_only(name):
     init, apply = NETWORKS[name](width=8, depth=2)
@@ -42,6 +43,7 @@ def test_every_gate_has_a_block_of_its_own():
     assert layer["bias"].reshape(4, width).mean(1).tolist() == [0, 2, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_initializer_draws_all_kernels():
     for name, build in NETWORKS.items():
         given = {"recurrent_init": "zeros"} if name == "lstm" else {}
@@ -91,6 +93,7 @@ def test_dropout_draws_from_the_key_and_keeps_the_mean():
     assert (outputs.std(0) > 0.1).all()
 
 
+@pytest.mark.slow
 def test_dropout_of_a_transformer_is_for_training_only():
     build = functools.partial(transformer, VOCABULARY, LENGTH, width=8, depth=1)
     init, apply = build(dropout=0.5)

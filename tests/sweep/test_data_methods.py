@@ -34,6 +34,7 @@ def test_each_seed_begins_from_what_the_method_returns(tmp_path):
         assert row["train_loss_curve"][0] == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_layouts_that_are_timed_share_the_initial_states(tmp_path, monkeypatch):
     draws, draw = [], InitialStates._run_init
 

@@ -190,6 +190,7 @@ def test_communication_would_be_seen():
     assert communicates(jax.jit(total).lower(jnp.ones(8)).compile())
 
 
+@pytest.mark.slow
 def test_regression_and_inputs_of_more_axes(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(40, 3, 2))

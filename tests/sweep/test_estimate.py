@@ -1,5 +1,6 @@
 """The cost of a sweep before it runs: what is counted is exact, and nothing is written."""
 
+import pytest
 from sweep.small import pair, shallow, sweep, task
 
 import jinit
@@ -16,6 +17,7 @@ def test_what_is_counted(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_race_costs_less():
     space = jinit.grid(init=["he_normal"], lr=[0.01 * (1 + i) for i in range(9)])
     options = {"seeds": 2, "steps": 90, "record_every": 10}

@@ -33,6 +33,7 @@ lr = [1e-2]
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SHORT]
 )

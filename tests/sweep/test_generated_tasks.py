@@ -24,6 +24,7 @@ def test_every_task_is_listed_and_always_the_same(name):
             np.testing.assert_array_equal(array, same)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", GENERATED)
 def test_seeds_and_parts_differ(name):
     one, other = TASKS[name](seed=1), TASKS[name](seed=2)

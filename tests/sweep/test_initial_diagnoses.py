@@ -99,6 +99,7 @@ def value(init):
 SLOW = ("relu", "sigmoid", "scan", "residual", "convolutional", "lstm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )

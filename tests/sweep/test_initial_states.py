@@ -26,6 +26,7 @@ def assert_drawn_from_seeds(state, lanes):
             np.testing.assert_array_equal(leaf[number], expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("predraw_bytes", [0, 2**26, pytest.param(2**10, marks=pytest.mark.slow)])
 def test_each_lane_has_the_initial_parameters_of_its_seed(group, monkeypatch, predraw_bytes):
     monkeypatch.setattr(module, "_PREDRAW_BYTES", predraw_bytes)

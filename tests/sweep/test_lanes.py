@@ -35,6 +35,7 @@ def five_lanes(directory, **options):
     return five.run(directory).frame()
 
 
+@pytest.mark.slow
 def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_path, monkeypatch):
     """Five lanes: one by one on eight devices; in twos on one; and in turn on one."""
     monkeypatch.setattr(engine, "local_slots", lambda: tuple(jax.devices()))
@@ -52,6 +53,7 @@ def test_block_width_padding_and_device_count_change_nothing_that_matters(tmp_pa
     assert_equal_lanes(frame, wide, rtol=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("slots", [1, 3, 8])
 def test_the_number_of_devices_changes_no_bit(tmp_path, monkeypatch, slots):
     """The same blocks on one device, and on several."""
@@ -183,6 +185,7 @@ def test_a_lane_that_diverges_before_the_first_step(tmp_path):
     assert frame["diverged_at"].loc[1.0].isna().all()
 
 
+@pytest.mark.slow
 def test_a_loss_that_turns_nan(tmp_path):
     """A loss that is NaN as soon as it is below a bound."""
 

@@ -88,6 +88,7 @@ def test_a_network_with_state(layer, tmp_path):
         np.testing.assert_allclose(last[name], getattr(expected, name), rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_lanes_that_end_early_keep_what_was_measured(tmp_path):
     space = jinit.halving(jinit.grid(init=["he_normal"], lr=[1e-6, 1e-2, 1e-1, 3e-1]), eta=2)
     options = {"seeds": 2, "steps": 32, "record_every": 2}
@@ -126,6 +127,7 @@ def test_a_trial_measures_what_it_likes(tmp_path):
     assert first["mean"].to_numpy() == pytest.approx(task().train[0][:256].mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_if_it_is_not_asked_for(tmp_path):
     on, counts = task(), []
     for options in ({}, {"measure_at": [20]}):

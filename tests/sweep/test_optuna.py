@@ -130,6 +130,7 @@ def test_equal_configurations_are_trained_once(tmp_path):
     assert len(values) == 2
 
 
+@pytest.mark.slow
 def test_a_function_of_the_trial_has_conditional_axes(tmp_path):
     def suggest(trial):
         config = {"optimizer": trial.suggest_categorical("optimizer", ["sgd", "adam"]), "lr": 0.1}

@@ -67,6 +67,7 @@ def test_pools_that_cannot_work(tmp_path):
         halved.run(tmp_path / "out", executor=InThisProcess())
 
 
+@pytest.mark.slow
 def test_processes_that_differ(tmp_path, monkeypatch):
     monkeypatch.setattr(pool_run, "process_name", lambda: "another")
 

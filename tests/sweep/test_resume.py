@@ -63,6 +63,7 @@ def stop_at(lane_steps):
     return show
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lane_steps", [1, 241, 480])
 def test_the_records_are_those_of_an_uninterrupted_sweep(tmp_path, whole, lane_steps):
     sweep, directory = study(), tmp_path / "run"
@@ -116,6 +117,7 @@ def test_parameters_that_cannot_be_saved_lose_no_record(tmp_path, whole, monkeyp
     jax.tree.map(np.testing.assert_array_equal, best, jinit.Results(whole[0]).params())
 
 
+@pytest.mark.slow
 def test_a_race_by_halving_goes_on(tmp_path):
     space = jinit.halving(
         jinit.grid(init=["he_normal", "zeros"], depth=[1], lr=[1e-2, 1e-1]), eta=2, rungs=2

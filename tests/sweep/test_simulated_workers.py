@@ -45,6 +45,7 @@ def test_kills_cost_the_interrupted_blocks_alone(seed):
     assert found["leases left"] == 0
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("server", [Server(), LAG, Server(delay=0.2)])
 def test_pauses_and_listings_that_lag_make_few_blocks_train_twice(seed, server):
@@ -57,6 +58,7 @@ def test_pauses_and_listings_that_lag_make_few_blocks_train_twice(seed, server):
     assert found["leases left"] == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_lease_that_is_too_short_for_the_file_system_costs_work_and_no_block(seed):
     setting = Setting(seed=seed, troubles=KILLS, lease_seconds=20, server=Server(stale_seconds=60))

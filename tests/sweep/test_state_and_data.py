@@ -195,6 +195,7 @@ def test_masks_weights_and_label_smoothing(tmp_path, evaluation_batch):
     assert row["validation_accuracy"] == pytest.approx(accuracy, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_augmentation_metrics_and_test_split(tmp_path):
     def augment(key, batch):
         inputs, targets = batch
@@ -216,6 +217,7 @@ def test_augmentation_metrics_and_test_split(tmp_path):
         assert "test_loss_curve" not in frame
 
 
+@pytest.mark.slow
 def test_one_order_of_the_data_for_all_seeds(tmp_path):
     axes = {"init": [jinit.constant(0.1)], "lr": [0.1], "seeds": 3}
     frames = [
@@ -228,6 +230,7 @@ def test_one_order_of_the_data_for_all_seeds(tmp_path):
     assert frames[1]["train_loss"].iloc[0] == pytest.approx(third.iloc[0], rel=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -279,6 +282,7 @@ def test_a_class_at_every_position(tmp_path):
     assert frame["validation_accuracy"].eq(1).all()
 
 
+@pytest.mark.slow
 def test_one_logit_for_two_classes_with_a_loss_of_ones_own(tmp_path):
     inputs, targets = task().train
     data = jinit.Task(
@@ -294,6 +298,7 @@ def test_one_logit_for_two_classes_with_a_loss_of_ones_own(tmp_path):
     assert (frame["validation_loss"] < np.log(2)).all()
 
 
+@pytest.mark.slow
 def test_optimizers_with_options_of_their_own(tmp_path):
     space = jinit.grid(optimizer=["sgd"], momentum=[0.0, 0.9]) + jinit.grid(
         optimizer=["adam"], b1=[0.8, 0.9]

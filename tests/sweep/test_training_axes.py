@@ -59,6 +59,7 @@ def frame(tmp_path_factory):
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [8, 16])
 def test_an_axis_gives_what_a_sweep_of_its_own_gives(frame, tmp_path, name, batch_size):
@@ -82,6 +83,7 @@ def test_candidates_of_all_optimizers_compete(frame):
     assert frame.groupby("optimizer")["validation_loss"].mean().nunique() == 2
 
 
+@pytest.mark.slow
 def test_compiled_options_of_the_optimizer(tmp_path):
     one = sweep(
         shallow,

@@ -148,6 +148,7 @@ def test_one_competitor(tmp_path):
     tuned.heat_map(axes=("lr", "l2"))
 
 
+@pytest.mark.slow
 def test_conditional_axes(tmp_path):
     rates = jinit.grid(optimizer=["sgd"], momentum=[0.5, 0.9], lr=[0.1])
     space = jinit.grid(init=["he_normal", "zeros"]) * (
@@ -159,6 +160,7 @@ def test_conditional_axes(tmp_path):
     assert len(tuned.frame()) == 2
 
 
+@pytest.mark.slow
 def test_other_axes_compete(tmp_path):
     space = jinit.grid(init=["he_normal"], optimizer=["sgd", "adam"], lr=[1e-2, 1e-1])
     tuned = jinit.tune(task(), start, space, tmp_path, compare="optimizer", **SHORT)

@@ -34,6 +34,7 @@ def assert_equal_params(directory, expected):
     jax.tree.map(np.testing.assert_array_equal, found, jinit.Results(expected).params())
 
 
+@pytest.mark.slow
 def test_one_worker(tmp_path, whole):
     study(**FEW).work(tmp_path)
     assert_equal_records(tmp_path, frame(whole))

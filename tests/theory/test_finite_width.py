@@ -42,6 +42,7 @@ def test_width_one_is_a_chi_square_of_one_degree():
     assert found.log_var == pytest.approx(math.pi**2 / 2)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "widths", [[16, 16, 16], [8, 32], pytest.param([48] * 4, marks=pytest.mark.slow)]
 )

@@ -31,6 +31,7 @@ def test_published_edges_and_variances_are_reproduced(name, ensemble):
         assert found.variance == pytest.approx(depth * VARIANCES[name, ensemble], abs=1e-9)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("phi", "ensemble"), [(jnp.tanh, "gaussian"), (jax.nn.gelu, "orthogonal")])
 def test_products_of_random_matrices_have_this_spectrum(phi, ensemble):
     """Five layers of 400 units: mean variance of three within 8 %, edge of one within 12 %."""

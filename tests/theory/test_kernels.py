@@ -76,6 +76,7 @@ def test_the_tangent_kernel_of_relu_is_exact_on_its_diagonal():
         assert found == pytest.approx((q * (depth + 1), q * (depth + 1), 1.0), rel=1e-14)
 
 
+@pytest.mark.slow
 def test_deep_tangent_kernels_are_interpolated_between_angles():
     deep = ntk(without_closed_form(jax.nn.relu), 150, 0.2)
     assert deep == pytest.approx(ntk(jax.nn.relu, 150, 0.2), rel=1e-9)

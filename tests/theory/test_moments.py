@@ -106,6 +106,7 @@ PLACES = [(0.995, 1.0), (-0.998, 1.0), (2.005, 1.0), (3.996, 1.0), (1.0, 16.0360
 RANDOM = np.random.default_rng(0).uniform([-3, -2], [3, 4], (40, 2))
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(
     ("place", "q"),
     [
@@ -134,6 +135,7 @@ def test_a_clipped_activation_at_odd_variances(q):
     assert moments(jax.nn.hard_tanh, q).slope2 == pytest.approx(inside, rel=1e-9)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("q", [1e-4, 1e-8, 1e-12])
 def test_differences_of_nearly_equal_numbers(q):
     """As exact as the activation itself: E[(1 - cos x)²] = 3 q²/4 - 5 q³/8 for small q."""
