@@ -92,7 +92,7 @@ def train_sweep(train: Callable[[Callable[[Any], None]], object], *, to_errors: 
 
 
 def _plan_text(sweep: Any, directory: Path) -> str:
-    configurations, seeds = len(sweep.space.configs()), len(sweep.seeds)
+    configurations, seeds = len(sweep.space), len(sweep.seeds)
     return (
         f"{sweep.task.name}: {sweep.total_lanes} runs ({configurations} configurations × {seeds} "
         f"seeds), {sweep.steps} steps each, into {directory}"

@@ -89,7 +89,7 @@ def tune_initializations(
 
 
 def _plan_text(search: Any, confirm_seeds: int, directory: Path) -> str:
-    configurations, seeds = len(search.space.configs()), len(search.seeds)
+    configurations, seeds = len(search.space), len(search.seeds)
     return (
         f"{search.task.name}: a search of {search.total_lanes} runs ({configurations} "
         f"configurations × {_seeds_text(seeds)}), then the best of each initialization with "

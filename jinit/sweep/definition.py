@@ -70,7 +70,7 @@ class SweepDefinition:
     @property
     def total_lane_steps(self) -> int:
         """Steps of all lanes together, if none stops early."""
-        configurations, total, done = len(self.space.configs()), 0, 0
+        configurations, total, done = len(self.space), 0, 0
         for rung, steps in enumerate(self.rungs):
             total += configurations * len(self.seeds) * (steps - done)
             done = steps

@@ -260,7 +260,7 @@ class SweepRun:
         training.compile(self.sweep, self.waiting)
 
     def _note_traced(self, count: int) -> None:
-        self.progress.rename(f"tracing {count + 1} of {len(self.sweep.space.configs())}")
+        self.progress.rename(f"tracing {count + 1} of {len(self.sweep.space)}")
         self.waiting.give_sign()
 
     def _context(self, metric: SweepMetric) -> RunContext:

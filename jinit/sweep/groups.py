@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
@@ -117,6 +117,19 @@ def group_configs(
     return _Grouping(space, trial, data, can_stop).groups(note)
 
 
+class _Start(NamedTuple):
+    """The initial state of a configuration, which many share."""
+
+    state: PyTree
+    """Abstract state."""
+    form: tuple
+    """Its structure, shapes and dtypes as text."""
+    fingerprint: str
+    """Fingerprint of its draw."""
+    used: tuple[str, ...]
+    """Names of the traced numbers that it depends on."""
+
+
 class _Grouping:
     """The search for equal computations among configurations."""
 
@@ -129,28 +142,27 @@ class _Grouping:
         self.dtypes = {
             name: number_dtype(values) for name, values in space.axes if name in self.traced
         }
-        self.starts: dict[tuple, tuple[PyTree, str, tuple[str, ...]]] = {}
+        self.starts: dict[tuple, _Start] = {}
         self.programs: dict[tuple, Any] = {}
 
     def groups(self, note: Callable[[int], None]) -> tuple[Group, ...]:
         """Return the groups."""
-        members: dict[Any, list[tuple[Member, PyTree]]] = {}
+        members: dict[Any, list[tuple[Member, _Start]]] = {}
         for number, config in enumerate(self.space.configs()):
             note(number)
             compiled = {name: each for name, each in config.items() if name not in self.traced}
             numbers = {name: config[name] for name in self.traced if name in config}
-            member, state = self._member(number, config, compiled, numbers)
-            program = self._program(compiled, numbers)
-            kind = (program, str(jax.tree.structure(state)), tuple(map(str, _avals(state))))
+            member, start = self._member(number, config, compiled, numbers)
+            kind = (self._program(compiled, numbers), *start.form)
             dtypes = tuple((name, self.dtypes[name].__name__) for name in numbers)
             kind = (*kind, dtypes, record_value(compiled.get("batch_size")))
-            members.setdefault(kind, []).append((member, state))
+            members.setdefault(kind, []).append((member, start))
         for group in members.values():
             _check_distinct([member for member, _ in group])
         return tuple(self._group(kind, group) for kind, group in members.items())
 
-    def _group(self, kind: tuple, members: Sequence[tuple[Member, PyTree]]) -> Group:
-        first, state = members[0]
+    def _group(self, kind: tuple, members: Sequence[tuple[Member, _Start]]) -> Group:
+        first, start = members[0]
         compiled = {name: each for name, each in first.config.items() if name not in self.traced}
         batch_size = None
         if self.data is not None and not self.data.is_stream:
@@ -162,7 +174,7 @@ class _Grouping:
             program=LaneProgram(self.trial, compiled, self.can_stop),
             members=tuple(member for member, _ in members),
             batch_size=batch_size,
-            state=state,
+            state=start.state,
             dtypes={name: self.dtypes[name] for name in first.numbers},
             batch=self.batch,
             validation=self.validation,
@@ -170,25 +182,24 @@ class _Grouping:
 
     def _member(
         self, number: int, config: Config, compiled: Config, numbers: dict[str, Any]
-    ) -> tuple[Member, PyTree]:
+    ) -> tuple[Member, _Start]:
         def init(key: Array, traced: Mapping[str, Any]) -> PyTree:
             return self.trial.init(key, {**compiled, **traced})
 
         label = (_label(compiled), tuple(numbers))
         if label not in self.starts:
             self.starts[label] = self._read_start(init, numbers)
-        state, fingerprint, used = self.starts[label]
-        return Member(number, config, numbers, init, fingerprint, used), state
+        start = self.starts[label]
+        return Member(number, config, numbers, init, start.fingerprint, start.used), start
 
-    def _read_start(
-        self, init: Callable, numbers: Mapping[str, Any]
-    ) -> tuple[PyTree, str, tuple[str, ...]]:
-        """Return the abstract state, the fingerprint of its draw, and the numbers it depends on."""
+    def _read_start(self, init: Callable, numbers: Mapping[str, Any]) -> _Start:
         structs = self._structs(numbers)
         closed, state = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0), structs)
         graph = Graph.from_jaxpr(closed).prune()
         structure = str(jax.tree.structure(state))
-        return state, f"{graph.fingerprint} {structure}", _used_names(graph, structs)
+        form = structure, tuple(str((leaf.shape, leaf.dtype)) for leaf in jax.tree.leaves(state))
+        used = _used_names(graph, structs)
+        return _Start(state, form, f"{graph.fingerprint} {structure}", used)
 
     def _program(self, compiled: Config, numbers: Mapping[str, Any]) -> Any:
         """Return a name of the computation of a configuration."""
@@ -200,7 +211,7 @@ class _Grouping:
         return self.programs[label]
 
     def _fingerprint(self, compiled: Config, numbers: Mapping[str, Any]) -> str:
-        state = self.starts[_label(compiled), tuple(numbers)][0]
+        state = self.starts[_label(compiled), tuple(numbers)].state
 
         def run(state: PyTree, numbers: Mapping[str, Any]) -> Any:
             functions = self.trial.step, self.trial.evaluate, self.trial.measure
@@ -210,7 +221,7 @@ class _Grouping:
 
         structs = self._structs(numbers)
         graph = Graph.from_function(run, state, structs).prune()
-        used = {*self.starts[_label(compiled), tuple(numbers)][2], *_used_names(graph, structs)}
+        used = {*self.starts[_label(compiled), tuple(numbers)].used, *_used_names(graph, structs)}
         for name in numbers:
             if name not in used and len(dict(self.space.axes)[name]) > 1:
                 raise ValueError(
@@ -234,10 +245,6 @@ def _used_names(graph: Graph, numbers: Mapping[str, Any]) -> tuple[str, ...]:
     names = sorted(numbers)  # the order of the leaves of a dictionary
     inputs = graph.inputs[len(graph.inputs) - len(names) :]
     return tuple(name for name, value in zip(names, inputs, strict=True) if value in read)
-
-
-def _avals(tree: PyTree) -> list[tuple]:
-    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
 def _label(config: Config) -> tuple:

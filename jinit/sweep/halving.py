@@ -37,7 +37,7 @@ class Halving:
             value = check_count(f"halving: {name}", getattr(self, name))
             if value < 2:
                 raise ValueError(f"halving: {name}={value}, expected at least 2")
-        configurations = len(self.space.configs())
+        configurations = len(self.space)
         if configurations < self.eta ** (self.rungs - 1):
             raise ValueError(
                 f"halving: {configurations} configurations cannot be divided by {self.eta} "
@@ -70,7 +70,7 @@ class Halving:
         Args:
           rung: number of the rung, counted from 0.
         """
-        return max(len(self.space.configs()) // self.eta ** (rung + 1), 1)
+        return max(len(self.space) // self.eta ** (rung + 1), 1)
 
     def survivors(self, values: Mapping[int, float], rung: int) -> tuple[int, ...]:
         """Return the configurations that go on after a rung, best first.

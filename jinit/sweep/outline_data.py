@@ -54,7 +54,7 @@ def outline_data(
         "optimizer": function_text(sweep.optimizer),
         "build": function_text(sweep.build),
         "batch_size": None if data is None or data.is_stream else data.batch_size,
-        "lanes": len(sweep.space.configs()) * len(sweep.seeds),
+        "lanes": len(sweep.space) * len(sweep.seeds),
         "training_programs": len(groups),
     }
 

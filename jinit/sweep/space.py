@@ -76,6 +76,10 @@ class Space:
         """Return every configuration; it lacks the axes that do not apply to it."""
         return tuple(map(dict, self.rows))
 
+    def __len__(self) -> int:
+        """Return the number of configurations."""
+        return len(self.rows)
+
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
             return NotImplemented

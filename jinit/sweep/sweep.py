@@ -153,7 +153,7 @@ class Sweep:
     @property
     def total_lanes(self) -> int:
         """Number of configurations times number of seeds."""
-        return len(self.space.configs()) * len(self.seeds)
+        return len(self.space) * len(self.seeds)
 
     def estimate(self) -> Estimate:
         """Return what the sweep will cost: programs, memory and seconds, from a short calibration.
