@@ -53,7 +53,7 @@ COMPILED_FAST = (
     "calibrate",
     "cli",
     "diagnostics",
-    "frameworks",
+    "frameworks/test_equinox.py",
     "gains",
     "initializers/adapters",
     "initializers/test_activation.py",

@@ -12,8 +12,8 @@ TUTORIALS = Path(__file__).parents[1] / "experiments" / "tutorials"
 @pytest.mark.parametrize(
     ("name", "sentence", "file"),
     [
-        ("flax_linen", "write  kernel_init=jinit.he_normal()", "linen_sweep.html"),
         ("flax_nnx", "no parameter matches Rule(zeros, path='**/gate/**')", None),
+        ("flax_linen", "write  kernel_init=jinit.he_normal()", "linen_sweep.html"),
         ("from_pytorch", "PyTorch: chaotic", "pytorch_sweep/sweep.json"),
     ],
 )

@@ -129,6 +129,7 @@ def test_the_slider_shows_another_scale(open_page, file):
     assert page.evaluate(sizes) == [2.0, 4.0, 8.0, 16.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "scheme"), [pytest.param(1200, "light", marks=pytest.mark.slow), (390, "dark")]
 )

@@ -48,6 +48,7 @@ def test_the_quotient_of_a_linear_loss_is_zero():
     assert float(value) < 2e-5
 
 
+@pytest.mark.slow
 def test_the_first_quotient_agrees_with_the_full_hessian_and_with_the_diagnostics():
     model, w, (x, labels) = deep_problem(1.5, layers=2, width=4)
     labels = labels % 4

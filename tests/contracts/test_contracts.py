@@ -165,6 +165,7 @@ def test_only_constant_initializers_ignore_the_key():
     }
 
 
+@pytest.mark.few(6)
 @compiled_for_every_family
 def test_low_precision_draws_are_rounded_from_single_precision(entry):
     draw = entry.example
@@ -177,6 +178,7 @@ def test_low_precision_draws_are_rounded_from_single_precision(entry):
     assert equal_bits(half(KEY, SHAPE, "float32"), full)
 
 
+@pytest.mark.few(4)
 @pytest.mark.once
 @compiled_for_every_family
 def test_double_precision_is_drawn_with_x64(entry):
@@ -189,6 +191,7 @@ def test_double_precision_is_drawn_with_x64(entry):
     assert equal_bits(single, entry.example(KEY, SHAPE))
 
 
+@pytest.mark.few(4)
 @pytest.mark.once
 @compiled_for_every_family
 def test_complex_values_are_drawn_or_refused_by_name(entry):

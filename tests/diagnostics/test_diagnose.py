@@ -79,6 +79,7 @@ def test_a_recurrent_relu_kernel_counts_once_for_every_step():
     np.testing.assert_allclose(steps["w"], 5 * steps["out"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_half_of_relu_is_zero():
     model, init, x = network("relu", 3, 1024)
     diagnosis = diagnose(model, init(KEY), x)

@@ -200,6 +200,7 @@ def test_faults_in_architectures_are_named_with_their_layer(name, path, other):
         assert all(each.cause and each.cure for each in diagnosis.faults)
 
 
+@pytest.mark.slow
 def test_half_precision_that_overflows():
     class Half(nn.Module):
         @nn.compact
@@ -214,6 +215,7 @@ def test_half_precision_that_overflows():
     assert diagnosis.faults[0].path == "params/Dense_0/kernel"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phi", "gain", "verdict"),
     [

@@ -80,6 +80,7 @@ def test_orthogonal_layers_are_an_isometry_and_zero_singular_values_are_found():
     assert (found.largest, found.mean_square) == pytest.approx((1, 0.5), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_deep_gaussian_networks_have_the_spectrum_of_theory():
     """Pennington et al. 2017: λ has mean 1, and L linear layers the maximum (L+1)^(L+1) / L^L."""
 

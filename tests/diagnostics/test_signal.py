@@ -240,6 +240,7 @@ def test_low_precision_is_measured_in_float32():
     np.testing.assert_allclose(found.activation_second_moment[0], 300.0**2, rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("init", "factor"),
     [

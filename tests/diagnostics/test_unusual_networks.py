@@ -151,6 +151,7 @@ def test_a_recurrent_network_that_explodes_in_time():
     assert diagnose(*initialize(apply(1.0), x), x, LABELS[:8]).verdict == "stable"
 
 
+@pytest.mark.slow
 def test_the_source_of_nan_is_named():
     model, params = initialize(lambda x: mlp()(nn.LayerNorm()(x)))
     (fault,) = diagnose(model, params, X.at[0, 0].set(jnp.nan), LABELS).faults

@@ -19,6 +19,7 @@ def some(names):
     return [name if name in names else pytest.param(name, marks=SLOW) for name in MIXES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some(["segment sum"]))
 @pytest.mark.parametrize("depth", [4, pytest.param(8, marks=SLOW), pytest.param(16, marks=SLOW)])
 def test_growth_between_layers_is_named_with_its_operation(name, depth):

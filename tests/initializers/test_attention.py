@@ -137,6 +137,7 @@ def test_the_kernels_have_the_layout_of_flax_attention():
     assert (single * tokens[:1]).sum() < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [

@@ -43,6 +43,7 @@ def test_relu_signals_change_by_half_of_the_variance_per_layer():
     assert scan.zero_share == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.slow
 def test_tanh_signals_follow_the_known_iteration():
     scan = lessons.scan_scales("tanh")
     seconds = scan.theory_rms[scan.sigmas.index(1.0)] ** 2

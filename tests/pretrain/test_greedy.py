@@ -183,6 +183,7 @@ def test_a_convolutional_network_is_trained(method):
     assert list(report.skipped) == ["params/Dense_1/kernel"]
 
 
+@pytest.mark.slow
 def test_standardization_is_folded_into_kernel_and_bias():
     params = parameters(4, 6, 2)
     x = np.random.default_rng(0).normal(5, 3, (300, 4)).astype(np.float32)

@@ -20,6 +20,7 @@ def examples(kind, count=150) -> np.ndarray:
     return np.abs(centers - (rng.random((count, 9)) < 0.1)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bernoulli", pytest.param("gaussian", marks=pytest.mark.slow)])
 def test_estimates_agree_with_enumeration_at_each_epoch_counted_back_from_the_last(
     kind, monkeypatch

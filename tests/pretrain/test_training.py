@@ -76,6 +76,7 @@ def test_sparsity_moves_the_mean_of_the_hidden_units():
     assert abs(means[1] - 0.05) < 0.03 < abs(means[0] - 0.05)
 
 
+@pytest.mark.slow
 def test_a_linear_autoencoder_is_principal_component_analysis():
     data = digits() - digits().mean(0)
     net, history = train_autoencoder(

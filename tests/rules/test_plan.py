@@ -205,6 +205,7 @@ def test_the_signal_of_a_deep_network_is_as_predicted(activation):
     assert (abs(ratios.mean(0) - 1) / error).max() < 5
 
 
+@pytest.mark.slow
 def test_kernels_whose_products_are_added_share_the_variance():
     """E[h²] of a recurrent relu network with inputs of variance 1 stays 1, within 5σ of the mean.
 

@@ -55,13 +55,8 @@ def run_case(options, directory, progress=None, *, resumes=False):
     return (one.resume if resumes else one.run)(directory, progress)
 
 
-FAST = "state and keys", "test examples"
-
-
 @pytest.mark.few(1)
-@pytest.mark.parametrize(
-    "case", [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-)
+@pytest.mark.parametrize("case", [*CASES][::-1])
 def test_a_block_goes_on_where_it_was_stopped(tmp_path, case):
     run_case(CASES[case], tmp_path / "whole")
     with pytest.raises(StopError):

@@ -82,6 +82,7 @@ def test_jinit_reads_the_roles_of_all_parameters(name):
     assert all(last in table for last in KERNELS if any(last in leaf.path for leaf in model.leaves))
 
 
+@pytest.mark.slow
 def test_dropout_draws_from_the_key_and_keeps_the_mean():
     init, apply = mlp(6, 3, depth=1, width=512, activation=lambda x: x, dropout=0.5)
     params, inputs = init(jax.random.key(0)), jnp.ones((1, 6))
@@ -103,6 +104,7 @@ def test_dropout_of_a_transformer_is_for_training_only():
     assert not np.allclose(apply(params, tokens, key=jax.random.key(0)), kept)
 
 
+@pytest.mark.slow
 def test_flat_inputs_of_a_cnn_are_reshaped():
     init, _, evaluate = cnn((4, 4, 2), 3)
     variables, images = init(jax.random.key(0)), normals(1, (5, 4, 4, 2))

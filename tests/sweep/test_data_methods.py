@@ -13,6 +13,7 @@ from jinit.sweep.axis_values import record_value
 from jinit.sweep.initial_states import InitialStates
 
 
+@pytest.mark.slow
 def test_each_seed_begins_from_what_the_method_returns(tmp_path):
     """The layers have unit variance, and the loss is that of the method applied by hand."""
     stages: list[str] = []

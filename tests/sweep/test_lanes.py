@@ -178,6 +178,7 @@ def test_a_diverged_lane_is_recorded_and_does_not_affect_others(tmp_path):
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_a_lane_that_diverges_before_the_first_step(tmp_path):
     one = sweep(shallow, init=["he_normal"], gain=[1.0, 1e30], lr=[1e-2], steps=1)
     frame = one.run(tmp_path / "out").frame().set_index(["gain", "seed"])

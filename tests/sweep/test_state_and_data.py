@@ -113,6 +113,7 @@ def plain_nnx():
     return losses, float(cross_entropy(model(jnp.asarray(x)), jnp.asarray(y)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "plain"),
     [
@@ -263,6 +264,7 @@ def test_patience_stops_a_lane_and_keeps_its_state(tmp_path):
         assert row["test_loss"] == pytest.approx(curve[-1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_class_at_every_position(tmp_path):
     tokens = np.random.default_rng(0).integers(0, 5, (40, 7))
     data = jinit.Task(

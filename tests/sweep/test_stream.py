@@ -69,6 +69,7 @@ class Loader:
         return iter(self.batches)
 
 
+@pytest.mark.slow
 def test_an_iterator_serves_one_block(tmp_path):
     def endless():
         while True:

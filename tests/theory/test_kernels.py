@@ -105,6 +105,7 @@ def test_slopes_at_the_ends_of_the_correlation():
     assert dual(threshold, 1.0, 2.0, 4.0).slope == pytest.approx(near, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_piecewise_linear_and_gelu_have_their_published_duals():
     for a in (0.0, 0.01, 0.3, -1.0):
         for k11, k12, k22 in COVARIANCES:
