@@ -121,7 +121,7 @@ class Checkpoint:
         text = json.dumps(self._identity)
         arrays = {
             _IDENTITY: np.frombuffer(text.encode(), np.uint8),
-            _STEPS: np.array([loop.steps for loop in self._loops]),
+            _STEPS: np.array([loop.steps for loop in self._loops], int),
             _SECONDS: np.array(self.seconds),
         }
         for place, loop in enumerate(self._loops):
@@ -135,8 +135,8 @@ class Checkpoint:
             raise self._error(str(error)) from error
         try:
             identity: Any = dict(json.loads(arrays.pop(_IDENTITY).tobytes()))
-            steps = [int(each) for each in arrays.pop(_STEPS)]
-            self.seconds = float(arrays.pop(_SECONDS))
+            steps = [int(each) for each in arrays.pop(_STEPS).astype(int, casting="safe")]
+            self.seconds = float(arrays.pop(_SECONDS).astype(float, casting="safe"))
         except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise self._error("is not a checkpoint of jinit") from error
         if not 0 <= self.seconds < math.inf:

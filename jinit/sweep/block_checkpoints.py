@@ -168,7 +168,7 @@ def _history_arrays(history: Sequence[Scores]) -> dict[str, np.ndarray]:
 
 def _read_history(arrays: Mapping[str, np.ndarray], lanes: int) -> tuple[Scores, ...]:
     try:
-        steps, diverged = arrays[_STEPS].tolist(), arrays[_DIVERGED]
+        steps, diverged = arrays[_STEPS].astype(int, casting="safe").tolist(), arrays[_DIVERGED]
         columns: dict[str, list[dict[str, Any]]] = {
             kind: [{} for _ in steps] for kind in (_METRICS, _MEASURED)
         }

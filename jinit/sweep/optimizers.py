@@ -1,7 +1,7 @@
 """The axes of training: which are traced and which are compiled, and the optimizer of a lane."""
 
 import inspect
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -135,10 +135,15 @@ def _has_numbers(values: Iterable[Any]) -> bool:
     return all(isinstance(each, Real) and not isinstance(each, bool) for each in values)
 
 
+def _is_finite_number(value: Any) -> bool:
+    """Return whether a value is a number in the range of floats, which an integer may leave."""
+    return _has_numbers([value]) and bool(abs(value) <= sys.float_info.max)
+
+
 def _is_traceable(optimizer: OptimizerLike, axis: str, options: Mapping[str, Any]) -> bool:
     """Return whether an optimizer can be built and used with a traced number on an axis."""
     value = options[axis]
-    if not _has_numbers([value]) or not math.isfinite(value):
+    if not _is_finite_number(value):
         return True  # no number: compiled anyway; not finite: an error, which names the value
 
     def update(number: Any) -> Any:
@@ -181,7 +186,7 @@ def check_numbers(axis: str, values: Iterable[Any]) -> None:
       ValueError: if a value is not.
     """
     for value in values:
-        if not _has_numbers([value]) or not math.isfinite(value):
+        if not _is_finite_number(value):
             raise ValueError(
                 f"axis {axis!r}: expected finite numbers, which the training program takes as "
                 f"traced values, got {value!r}"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sweep.small import linear, sweep
 
 import jinit
 from jinit.sweep.space import record_value
@@ -199,3 +200,10 @@ def test_configurations_are_copies():
     space = jinit.grid(lr=[0.1])
     space.configs()[0]["lr"] = 3
     assert space.configs() == ({"lr": 0.1},)
+
+
+def test_an_integer_beyond_the_floats_is_no_learning_rate():
+    with pytest.raises(ValueError, match="expected a finite number"):
+        jinit.normal(stddev=10**400)
+    with pytest.raises(ValueError, match="axis 'lr': expected finite numbers"):
+        sweep(linear, lr=[0.1, 10**400])

@@ -1,5 +1,6 @@
 """Check that plain data is a diagnosis, before it is shown."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ _STATISTICS = (
 )
 """Those that every page of a diagnosis shows."""
 _SQUARES = ("second_moment",)
+SPECTRUM_NUMBERS = ("largest", "smallest", "mean_square")
+"""Statistics of the singular values of a Jacobian."""
+
 """Statistics whose square roots are shown."""
 _Kind = type | tuple[type, ...]
 _FIELDS: dict[str, _Kind] = {
@@ -76,7 +80,8 @@ def _check_details(data: Mapping[str, Any]) -> None:
         _check_fields("jacobian.", spectrum, {"singular_values": list, "examples": int})
         values = dict(enumerate(spectrum["singular_values"]))
         _require(_is_numbers(values), "jacobian.singular_values", "numbers", spectrum)
-        numbers = {name: spectrum.get(name) for name in ("largest", "smallest", "mean_square")}
+        _check_fields("jacobian.", spectrum, dict.fromkeys(SPECTRUM_NUMBERS, object))
+        numbers = {name: spectrum[name] for name in SPECTRUM_NUMBERS}
         _require(_is_numbers(numbers), "jacobian", "numbers", numbers)
     provenance = data.get("provenance", {})
     _require(isinstance(provenance, Mapping), "provenance", "an object", provenance)
@@ -130,7 +135,9 @@ def _is_histogram(data: Any) -> bool:
     if not isinstance(data, Mapping) or not isinstance(data.get("counts"), list | tuple):
         return False
     numbers = [data.get("low"), data.get("high"), *data["counts"]]
-    return len(numbers) > 2 and all(map(_is_number, numbers))
+    if len(numbers) < 3 or not all(map(_is_number, numbers)):
+        return False
+    return math.isfinite(sum(data["counts"]))
 
 
 def _is_numbers(data: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jinit.report.diagnosis.check import SPECTRUM_NUMBERS
 from jinit.report.diagnosis.columns import number_text
 from jinit.report.layer_traces import HEALTHY_COLOR, MEASURED_COLOR, LogRange
 from jinit.report.page import Chart, PageBlock, Paragraphs, chart_array
@@ -32,8 +33,7 @@ def jacobian_blocks(data: Mapping[str, Any]) -> list[PageBlock]:
 def _spectrum_sentence(spectrum: Mapping[str, Any]) -> str:
     """Return the extreme singular values and their mean square in words."""
     largest, smallest, mean = (
-        number_text(spectrum[name]) or "not finite"
-        for name in ("largest", "smallest", "mean_square")
+        number_text(spectrum[name]) or "not finite" for name in SPECTRUM_NUMBERS
     )
     return (
         f"The singular values of the Jacobian of the outputs by the inputs go from {smallest} to "

@@ -70,6 +70,7 @@ def mean_interval(
     from scipy.special import stdtrit  # heavy: loaded where it is used
 
     quantile = float(stdtrit(sample.size - 1, (1 + confidence) / 2))
-    variance = rounding_variance + (0.0 if is_constant else float(sample.var(ddof=1)))
+    with np.errstate(over="ignore"):  # the variance of huge numbers is infinite
+        variance = rounding_variance + (0.0 if is_constant else float(sample.var(ddof=1)))
     half_width = quantile * math.sqrt(variance / sample.size)
     return MeanInterval(mean, mean - half_width, mean + half_width, sample.size)

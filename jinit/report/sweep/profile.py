@@ -51,7 +51,8 @@ def mean_profile(lines: np.ndarray, *, logarithmic: bool) -> MeanProfile:
     ]
     mean, low, high = np.array(points).reshape(-1, 3).T
     if logarithmic:
-        mean, low, high = np.exp(mean), np.exp(low), np.exp(high)
+        with np.errstate(over="ignore"):  # a bound may be infinite
+            mean, low, high = np.exp(mean), np.exp(low), np.exp(high)
     return MeanProfile(mean, low, high)
 
 

@@ -14,6 +14,8 @@ from jinit.report.sweep.signal_data import is_zero_std, layer_ticks, signal_edge
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LARGEST_DRAWN = 1e100
+
 
 def draw_signal(
     axes: "Axes", candidates: Sequence[Candidate], styles: LineStyles, column: str
@@ -35,13 +37,20 @@ def draw_signal(
     ['1', 'output']
     """
     stds = {each.name: layer_values(each, column) for each in candidates}
-    profiles = {name: mean_profile(lines, logarithmic=True) for name, lines in stds.items()}
+    profiles = {name: _drawable_profile(lines) for name, lines in stds.items()}
     edges = signal_edges(profiles.values())
     axes.set_yscale("log")
     for rank, (name, profile) in enumerate(profiles.items()):
         options = {**styles[name], "zorder": 4 - rank / len(profiles)}
         _draw_stds(axes, stds[name], profile, options, edges)
     axes.set_xticks(*layer_ticks(candidates))
+
+
+def _drawable_profile(lines: np.ndarray) -> MeanProfile:
+    """Return the geometric means, cut where a logarithmic axis has no room for its margins."""
+    profile = mean_profile(lines, logarithmic=True)
+    ends = profile.mean, profile.low, profile.high
+    return MeanProfile(*(np.minimum(each, _LARGEST_DRAWN) for each in ends))
 
 
 def _draw_stds(
