@@ -91,9 +91,8 @@ def test_a_pool_of_spawned_processes(tmp_path, whole):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         study(**FEW).run(tmp_path, executor=pool)
-        local = jinit.Sweep(
-            jinit.tasks.digits(), lambda config: build(config), jinit.grid(init=["zeros"], lr=[1])
-        )
+        space = jinit.grid(init=["zeros"], depth=[1], lr=[1])
+        local = jinit.Sweep(jinit.tasks.digits(), lambda config: build(config), space)
         with pytest.raises(ValueError, match="cannot be sent to the processes of the pool"):
             local.run(tmp_path / "local", executor=pool)
     assert_equal_records(tmp_path, frame(whole))
