@@ -53,6 +53,22 @@ def read_stored_bytes(file: Path) -> bytes:
         return opened.read()
 
 
+def write_to_disk(file: Path, content: bytes) -> None:
+    """Write bytes, and wait until they are on the disk: what is written later may rely on them.
+
+    Args:
+      file: the file.
+      content: the bytes.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    with file.open("wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
 def write_with_digest(file: Path, content: bytes) -> None:
     """Write bytes and their SHA-256 digest to a file, which gets its name when it is complete.
 
@@ -65,9 +81,7 @@ def write_with_digest(file: Path, content: bytes) -> None:
     """
     partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with partial.open("wb") as opened:
-            opened.write(content)
-            opened.write(hashlib.sha256(content).digest())
+        write_to_disk(partial, content + hashlib.sha256(content).digest())
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)

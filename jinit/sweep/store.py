@@ -18,7 +18,7 @@ from jinit.record import (
     RECORDS_FOLDER,
 )
 from jinit.report import explain_missing_extra
-from jinit.stored_file import check_regular_file, read_stored_json
+from jinit.stored_file import check_regular_file, read_stored_json, write_to_disk
 from jinit.sweep.directory_folder import LINKS_ARE_IMPOSSIBLE
 from jinit.sweep.directory_lock import DirectoryLock
 from jinit.sweep.layout import BlockLayout
@@ -168,10 +168,7 @@ class Store:
         """Write a file unless it exists; return whether it was written."""
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_to_disk(partial, content)
             return _move_if_new(partial, path)
         except OSError as error:
             raise OSError(
